@@ -1,0 +1,226 @@
+"""Results: one JSON line per model, dataset, task and probe, complete on its own.
+
+The schema is the only thing that a board, an export or a comparison reads. Lines are appended,
+flushed and synced as soon as they are known; a killed run leaves only whole lines.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import jsonlines
+from filelock import FileLock
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from hiereval.errors import HierevalError
+
+SCHEMA_VERSION = 1
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+Name = Annotated[str, Field(min_length=1, max_length=200)]
+
+
+class Strict(BaseModel):
+    """Fields are fixed: an unknown one is an error that names it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+
+
+class ModelInfo(Strict):
+    """Which model was measured; `fingerprint` identifies its vectors."""
+
+    name: Name
+    adapter: Name
+    adapter_version: int
+    checkpoint: str
+    revision: str | None
+    fingerprint: str
+    weights_sha256: str | None
+    config_sha256: str | None
+    preprocess_fingerprint: str | None
+    tokenizer_fingerprint: str | None
+    embed_dim: int | None
+    n_params: int | None
+    dtype: str
+    context_length: int | None
+    geometry: str
+    curvature: Finite | None
+    root_text: str
+    random_init: int | None
+    trust_remote_code: bool
+
+
+class TaskInfo(Strict):
+    """Which task, with every parameter's value."""
+
+    name: Name
+    version: int
+    parameters: dict[str, Any]
+
+
+class DatasetInfo(Strict):
+    """Which data: `n` items were scored, `n_truncated` texts exceeded the context length."""
+
+    name: Name
+    split: str
+    revision: str | None
+    sha256: str
+    image_source: str
+    n_texts: int
+    n_images: int
+    n_truncated: int | None
+
+
+class TrainingInfo(Strict):
+    """What a trained probe was fitted on, and with which control."""
+
+    dataset: str
+    split: str
+    sha256: str
+    n: int
+    control: Literal["none", "shuffled-tiers"] = "none"
+    probe_sha256: str | None = None
+
+
+class ProbeInfo(Strict):
+    """Which probe; `seed` and `training` are null for a learning-free one."""
+
+    name: Name
+    parameters: dict[str, Any]
+    seed: int | None = None
+    training: TrainingInfo | None = None
+
+
+class MetricValue(Strict):
+    """A value with its bootstrap interval, or null with the reason."""
+
+    value: Finite | None
+    ci_low: Finite | None
+    ci_high: Finite | None
+    ci_level: Finite
+    n: int  # items with a defined value
+    undefined_reason: str | None
+    higher_is_better: bool | None
+    range: tuple[float, float] | None = None
+    chance: Finite | None = None
+
+    @model_validator(mode="after")
+    def _null_has_a_reason(self) -> MetricValue:
+        if (self.value is None) != (self.undefined_reason is not None):
+            raise ValueError("a value is null exactly when undefined_reason is given")
+        return self
+
+
+class Timings(Strict):
+    """Seconds spent in this run; 0.0 images a second means that all came from the store."""
+
+    encode_s: Finite
+    fit_s: Finite
+    score_s: Finite
+    images_per_s: Finite | None
+    texts_per_s: Finite | None
+
+
+class Environment(Strict):
+    """What else the numbers may depend on."""
+
+    hiereval: str
+    python: str
+    packages: dict[str, str]
+    device: str
+    driver: str | None
+    git_commit: str | None
+    git_dirty: bool | None
+    plugins: list[str]
+
+
+class Record(Strict):
+    """One line of a results file. `record_id` is the same whenever the same thing is measured."""
+
+    schema_version: Literal[1] = 1
+    run_id: Name
+    record_id: Name
+    timestamp: datetime
+    status: Literal["ok", "skipped", "failed"]
+    reason: str | None
+    model: ModelInfo
+    task: TaskInfo
+    dataset: DatasetInfo
+    probe: ProbeInfo
+    metrics: dict[str, MetricValue]
+    environment: Environment
+    timings: Timings
+    batch_size: int | None
+    bootstrap_resamples: int
+    seed: int
+    limit: int | None
+    summary: dict[str, Any] = Field(default_factory=dict)  # small extras for plots, task-defined
+
+    @model_validator(mode="after")
+    def _not_ok_has_a_reason(self) -> Record:
+        if (self.status == "ok") == (self.reason is not None):
+            raise ValueError("reason is given exactly when status is skipped or failed")
+        return self
+
+
+def read(path: Path) -> Iterator[Record]:
+    """Yield the records of one file; a bad line raises, naming file, line and field."""
+    with jsonlines.open(path) as lines:
+        for number, line in _numbered(path, lines):
+            try:
+                yield Record.model_validate(line)
+            except ValidationError as error:
+                first = error.errors()[0]
+                where = ".".join(map(str, first["loc"])) or "the record"
+                raise HierevalError(f"{path}:{number}: {where}: {first['msg']}") from error
+
+
+def _numbered(path: Path, lines: jsonlines.Reader) -> Iterator[tuple[int, Any]]:
+    number = 0
+    while True:
+        number += 1
+        try:
+            yield number, lines.read()
+        except EOFError:
+            return
+        except (jsonlines.InvalidLineError, UnicodeDecodeError) as error:
+            raise HierevalError(
+                f"{path}:{number}: this line is not JSON; delete it, or move the file away"
+            ) from error
+
+
+def read_all(paths: Iterable[Path]) -> list[Record]:
+    """Read files, and every *.jsonl below folders, keeping the newest of each `record_id`."""
+    newest: dict[str, Record] = {}
+    for path in paths:
+        if not path.exists():
+            raise HierevalError(f"The results {str(path)!r} must be a file or folder that exists.")
+        for file in sorted(path.rglob("*.jsonl")) if path.is_dir() else [path]:
+            if file.name.endswith(".samples.jsonl"):
+                continue
+            for record in read(file):
+                old = newest.get(record.record_id)
+                if old is None or old.timestamp <= record.timestamp:
+                    newest[record.record_id] = record
+    return list(newest.values())
+
+
+def append(path: Path, record: Record) -> None:
+    """Append one line and sync it to disk; on any failure the file is as it was before."""
+    line = (record.model_dump_json() + "\n").encode()
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(f"{path}.lock"), path.open("ab", buffering=0) as file:
+            size = file.tell()
+            try:
+                if file.write(line) != len(line):
+                    raise OSError(f"only part of the {len(line):,} bytes could be written")
+                os.fsync(file.fileno())
+            except OSError:
+                os.ftruncate(file.fileno(), size)
+                raise
+    except OSError as error:
+        raise HierevalError(f"The results file {str(path)!r} cannot be written: {error}") from error

@@ -1,0 +1,219 @@
+"""The contract: every type that the author of an adapter, a probe, a task or a dataset meets.
+
+An adapter turns texts and images into vectors, a probe turns vectors into a `Space`, a task
+scores a `Space` over a `Dataset`. Adapters never learn which task runs; tasks never learn which
+model runs. Shapes: t texts, i images, c chains of k tiers, d dimensions, n scored items.
+Nothing heavy is imported here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, Self
+
+if TYPE_CHECKING:
+    import numpy as np
+    from PIL.Image import Image
+    from torch import Generator, Tensor
+
+Modality = Literal["text", "image"]
+Geometry = Literal["sphere", "lorentz", "euclidean"]
+Precision = Literal["fp32", "tf32", "bf16", "fp16"]
+
+
+# --- data ----------------------------------------------------------------------------------------
+
+
+class ImageSource(Protocol):
+    """One image: a name that is unique in its dataset, and its encoded bytes (JPEG, PNG, ...)."""
+
+    name: str
+
+    def read(self) -> bytes: ...
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Dataset:
+    """What is embedded, each text and image once. Every kind of benchmark data is a subclass."""
+
+    name: str
+    split: str
+    revision: str | None  # of the published files, where they have one
+    sha256: str  # of everything that a score depends on, image bytes apart
+    image_source: str  # which images these are, in words; "" without images
+    texts: tuple[str, ...]  # unique
+    images: tuple[ImageSource, ...] = ()  # unique by name
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Chains(Dataset):
+    """Caption chains, general to specific; every index points into `texts` or `images`."""
+
+    chains: np.ndarray  # [c, k] int64
+    negatives: np.ndarray | None = None  # [c, k]: negatives[:, j] contradicts chains[:, j]
+    chain_image: np.ndarray | None = None  # [c]
+    pool: np.ndarray  # [p] retrieval candidates in file order, duplicates kept
+
+
+# --- models --------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoadOptions:
+    """How a model is to be loaded; the same for every adapter."""
+
+    revision: str | None = None
+    device: str = "cpu"
+    precision: Precision = "fp32"
+    random_init: int | None = None  # seed: same architecture, no trained weights
+    offline: bool = False
+    trust_remote_code: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelId:
+    """What a vector depends on. Known before any weight is loaded."""
+
+    adapter: str
+    name: str  # what people read; never part of the fingerprint
+    checkpoint: str  # repository or folder; never part of the fingerprint
+    revision: str | None = None  # commit, where the checkpoint has one
+    adapter_version: int = 1  # raised when an adapter's vectors change
+    weights_sha256: str | None = None  # None only for a random initialisation
+    config_sha256: str | None = None
+    preprocess_fingerprint: str | None = None
+    tokenizer_fingerprint: str | None = None
+    dtype: str = "float32"  # of the computation; vectors are always float32
+    geometry: Geometry = "sphere"
+    curvature: float | None = None  # of a Lorentz space: c > 0, the sectional curvature is -c
+    root_text: str = ""
+    random_init: int | None = None
+    embed_dim: int | None = None
+    n_params: int | None = None
+    context_length: int | None = None
+    trust_remote_code: bool = False
+
+    def fingerprint(self) -> str:
+        """Return 64 hex digits that differ whenever a vector could."""
+        skip = {"name", "checkpoint", "revision", "n_params"}
+        fields = {key: value for key, value in asdict(self).items() if key not in skip}
+        return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()
+
+
+class Adapter(Protocol):
+    """One model. The constructor `(checkpoint: str, options: LoadOptions, **model_args)` reads
+    configuration only; weights load at the first `encode_*`."""
+
+    id: ModelId
+    modalities: frozenset[Modality]
+
+    def text_lengths(self, texts: Sequence[str]) -> list[int]:
+        """Return each text's number of tokens before truncation (batches are sorted by it)."""
+        ...
+
+    def encode_texts(self, texts: Sequence[str]) -> Tensor:
+        """Return [n, d] float32 vectors in the joint space, not normalised, on any device."""
+        ...
+
+    def preprocess(self, image: Image) -> Any:
+        """Turn one image of any mode into what `encode_images` takes. CPU only, thread-safe."""
+        ...
+
+    def encode_images(self, inputs: Sequence[Any]) -> Tensor:
+        """Return [n, d] float32 vectors in the joint space of n preprocessed images."""
+        ...
+
+
+@dataclass(frozen=True)
+class Embeddings:
+    """A dataset's raw float32 vectors under one model, rows in the dataset's order."""
+
+    model: ModelId
+    text: Tensor  # [t, d]
+    image: Tensor | None  # [i, d]; None for a model without an image encoder, or not needed
+    anchors: Mapping[str, Tensor] = field(default_factory=dict)  # text -> [d], for probes
+
+
+# --- evaluation ----------------------------------------------------------------------------------
+
+
+class Space(Protocol):
+    """Points with a root. Methods take points (rows of `text` and `image`), never a model."""
+
+    text: Tensor  # [t, d]
+    image: Tensor | None  # [i, d]
+    root: Tensor  # [d]
+    radius: Tensor  # [t] distance of each text from the root: small is general
+
+    def similarity(self, x: Tensor, y: Tensor) -> Tensor:
+        """[n, d], [m, d] -> [n, m]; larger is closer."""
+        ...
+
+    def exterior_angle(self, general: Tensor, specific: Tensor) -> Tensor:
+        """[n, d], [n, d] -> [n] in [0, pi]; small where `general` entails `specific`."""
+        ...
+
+    def toward_root(self, x: Tensor, fraction: Tensor) -> Tensor:
+        """[n, d], [s] in [0, 1] -> [n, s, d] points on the way from x (0) to the root (1)."""
+        ...
+
+
+class Probe(Protocol):
+    """Turns embeddings into a Space. The constructor only stores; `fit` returns self."""
+
+    name: ClassVar[str]
+    trained: ClassVar[bool]  # whether `space` needs `fit` first
+
+    def anchors(self, model: ModelId) -> Sequence[str]:
+        """Return texts beyond the dataset's whose embeddings the probe needs."""
+        ...
+
+    def fit(self, train: Embeddings, data: Chains, generator: Generator) -> Self: ...
+
+    def space(self, embeddings: Embeddings) -> Space: ...
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A number made from per-item values. `statistic` takes the items and weights [b, n] (how
+    often each item was drawn) and returns [b] float64, NaN where it is undefined; so a rank
+    statistic is bootstrapped like a mean."""
+
+    name: str
+    description: str  # one line
+    statistic: Callable[[Mapping[str, Tensor], Tensor], Tensor]
+    range: tuple[float, float] = (0.0, 1.0)
+    higher_is_better: bool | None = True  # None: descriptive
+    chance: float | None = None
+
+
+@dataclass(frozen=True)
+class Scores:
+    """A task's per-item values; the first axis of each is the item (a chain, an image, a pair)."""
+
+    ids: Sequence[str]  # [n] names of the items, shared between models
+    items: Mapping[str, Tensor]  # each [n, ...]
+    undefined: Mapping[str, str] = field(default_factory=dict)  # metric name -> why it is null
+    details: Callable[[int], Mapping[str, Any]] | None = None  # more of an item, for --log-samples
+
+
+class Task(Protocol):
+    """A frozen dataclass whose fields are its parameters (`--task-args field=value`)."""
+
+    name: ClassVar[str]
+    version: ClassVar[int]  # raised when a number changes
+    dataset_type: ClassVar[type[Dataset]]
+    datasets: ClassVar[tuple[str, ...]]  # what it runs on when no --dataset is given
+    modalities: ClassVar[frozenset[Modality]]  # what the model must encode
+    metrics: ClassVar[tuple[Metric, ...]]
+
+    def unfit(self, dataset: Any) -> str | None:
+        """Return why this dataset (of `dataset_type`) cannot be scored, or None."""
+        ...
+
+    def score(self, space: Space, dataset: Any, generator: Generator) -> Scores:
+        """Return per-item values. Randomness comes from `generator` alone."""
+        ...

@@ -1,0 +1,37 @@
+"""What every test shares: array shapes checked at run time, the data where it is, no hub."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from jaxtyping import install_import_hook
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+install_import_hook(["hiereval.geometry", "hiereval.statistics", "hiereval.sweep"], "beartype.beartype")
+
+
+@pytest.fixture(scope="session")
+def hierarcaps_root() -> Path:
+    """The data root that holds hierarcaps/, where HIEREVAL_DATA says so."""
+    root = Path(os.environ.get("HIEREVAL_DATA", "does-not-exist"))
+    if not (root / "hierarcaps" / "hierarcaps_test.csv").is_file():
+        pytest.skip("HIEREVAL_DATA holds no hierarcaps/hierarcaps_test.csv")
+    return root
+
+
+@pytest.fixture(scope="session")
+def reference_root() -> Path:
+    """The folder of reference embeddings and the official code's outputs for them."""
+    root = Path(os.environ.get("HIEREVAL_REFERENCE", "does-not-exist"))
+    if not (root / "expected.json").is_file():
+        pytest.skip("HIEREVAL_REFERENCE holds no expected.json")
+    return root
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test reads or writes the user's cache."""
+    monkeypatch.setenv("HIEREVAL_CACHE", str(tmp_path / "cache"))
