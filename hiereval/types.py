@@ -15,6 +15,8 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, Self
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import numpy as np
     from PIL.Image import Image
     from torch import Generator, Tensor
@@ -47,6 +49,10 @@ class Dataset:
     texts: tuple[str, ...]  # unique
     images: tuple[ImageSource, ...] = ()  # unique by name
 
+    def head(self, n: int) -> Self:
+        """Return the dataset of the first n items alone (`--limit`)."""
+        raise NotImplementedError(f"--limit is not supported by the dataset {self.name!r}")
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Chains(Dataset):
@@ -56,6 +62,22 @@ class Chains(Dataset):
     negatives: np.ndarray | None = None  # [c, k]: negatives[:, j] contradicts chains[:, j]
     chain_image: np.ndarray | None = None  # [c]
     pool: np.ndarray  # [p] retrieval candidates in file order, duplicates kept
+
+    def head(self, n: int) -> Self:
+        """Return the first n chains with their captions as the pool."""
+        from hiereval.datasets.chains import head
+
+        return head(self, n)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataOptions:
+    """Where data is and whether it may be fetched; what every dataset loader takes:
+    `loader(options: DataOptions) -> Dataset`."""
+
+    root: Path  # data root: HIEREVAL_DATA, --data-dir, or the cache's data/
+    split: str | None = None  # None: the one that is scored
+    offline: bool = False
 
 
 # --- models --------------------------------------------------------------------------------------

@@ -1,0 +1,1 @@
+"""One command a file. Heavy imports stand inside the functions, so that `--help` is instant."""
