@@ -12,7 +12,7 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, Self, runtime_checkable
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -162,6 +162,7 @@ class Embeddings:
 # --- evaluation ----------------------------------------------------------------------------------
 
 
+@runtime_checkable
 class Space(Protocol):
     """Points with a root. Methods take points (rows of `text` and `image`), never a model."""
 

@@ -1,0 +1,1 @@
+"""Probes: what turns embeddings into a Space, learning-free or trained."""
