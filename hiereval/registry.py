@@ -55,6 +55,17 @@ def names(kind: Kind) -> list[str]:
     return sorted({*_entry_points(kind), *(name for k, name in _registered if k == kind)})
 
 
+def foreign() -> list[tuple[Kind, str]]:
+    """Return the plugins that hiereval did not bring itself."""
+    found = [
+        (kind, name)
+        for kind in KINDS
+        for name, point in _entry_points(kind).items()
+        if point.module.partition(".")[0] != "hiereval"
+    ]
+    return [*found, *_registered]
+
+
 def load(kind: Kind, name: str) -> Any:
     """Return the class or function behind a name.
 
