@@ -220,6 +220,7 @@ class Scores:
     ids: Sequence[str]  # [n] names of the items, shared between models
     items: Mapping[str, Tensor]  # each [n, ...]
     undefined: Mapping[str, str] = field(default_factory=dict)  # metric name -> why it is null
+    summary: Mapping[str, Any] = field(default_factory=dict)  # small JSON for plots
     details: Callable[[int], Mapping[str, Any]] | None = None  # more of an item, for --log-samples
 
 
