@@ -203,7 +203,8 @@ class Probe(Protocol):
 class Metric:
     """A number made from per-item values. `statistic` takes the items and weights [b, n] (how
     often each item was drawn) and returns [b] float64, NaN where it is undefined; so a rank
-    statistic is bootstrapped like a mean."""
+    statistic is bootstrapped like a mean. A statistic may have a method `defined(items)` -> [n]
+    bool: which items enter it."""
 
     name: str
     description: str  # one line
@@ -220,6 +221,7 @@ class Scores:
     ids: Sequence[str]  # [n] names of the items, shared between models
     items: Mapping[str, Tensor]  # each [n, ...]
     undefined: Mapping[str, str] = field(default_factory=dict)  # metric name -> why it is null
+    metrics: tuple[Metric, ...] | None = None  # this dataset's, where its tiers decide; else Task's
     summary: Mapping[str, Any] = field(default_factory=dict)  # small JSON for plots
     details: Callable[[int], Mapping[str, Any]] | None = None  # more of an item, for --log-samples
 
