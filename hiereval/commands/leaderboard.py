@@ -1,0 +1,84 @@
+"""`hiereval leaderboard`: the board of results, in a terminal or a file."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from hiereval.errors import HierevalError
+
+FORMATS = {".md": "md", ".html": "html", ".csv": "csv", ".tex": "latex", ".json": "json"}
+
+
+@click.command()
+@click.argument("results", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["table", *FORMATS.values()]),
+    help="Default: by the ending of --out, else a table.",
+)
+@click.option("--out", type=click.Path(path_type=Path), help="Write to this file.")
+@click.option("--dataset", "datasets", help="Only these datasets: names or globs, comma-separated.")
+@click.option("--tasks", help="Only these tasks: names or globs, comma-separated.")
+@click.option("--sort", help="model, date, a metric, or task.metric.")
+def command(
+    results: tuple[Path, ...],
+    form: str | None,
+    out: Path | None,
+    datasets: str | None,
+    tasks: str | None,
+    sort: str | None,
+) -> None:
+    """Show the board of RESULTS: record files, or folders of them.
+
+    Runs made with --limit are left off and counted.
+    """
+    from hiereval import records
+    from hiereval.leaderboard.order import chosen
+
+    form = form or (FORMATS.get(out.suffix, "table") if out else "table")
+    there = records.read_all(results)
+    if not there:
+        raise HierevalError(
+            f"The results {str(results[0])!r} must hold at least one record. "
+            "'hiereval run --model toy --dataset shapes' makes some."
+        )
+    kept = chosen(there, _listed(datasets), _listed(tasks))
+    if out is None and form == "table":
+        from rich.console import Console
+
+        from hiereval.leaderboard import board, terminal
+
+        terminal.show(board.build(kept, sort=sort), Console())
+        return
+    text = _written(form, kept, sort)
+    if out is None:
+        sys.stdout.write(text)
+        return
+    _write(out, text)
+    click.echo(f"wrote {out}", err=True)
+
+
+def _listed(given: str | None) -> list[str]:
+    return [name.strip() for name in (given or "").split(",") if name.strip()]
+
+
+def _written(form: str, kept: list, sort: str | None) -> str:  # type: ignore[type-arg]
+    from hiereval.leaderboard import board, formats
+
+    return formats.written(form, board.build(kept, sort=sort), kept)
+
+
+def _write(out: Path, text: str) -> None:
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        partial = out.with_name(out.name + ".part")
+        partial.write_text(text, "utf-8")
+        partial.replace(out)
+    except OSError as error:
+        raise HierevalError(
+            f"The file {str(out)!r} cannot be written: {error.strerror}."
+        ) from error

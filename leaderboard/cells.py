@@ -1,0 +1,91 @@
+"""One cell of a board: a metric of one row, over the seeds of a trained probe where it has any."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from hiereval.leaderboard.text import clean
+from hiereval.records import MetricValue, Record
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A value with its interval, or the reason why there is none.
+
+    For a trained probe `value` is the mean over seeds, `spread` their standard deviation, `low`
+    and `high` the outermost bounds of the seeds' intervals, `control` the mean of the probe
+    trained on shuffled tiers, and `selectivity` what the value exceeds it by.
+    """
+
+    value: float | None
+    low: float | None = None
+    high: float | None = None
+    n: int = 0
+    state: str = "ok"  # ok | undefined | skipped | failed
+    reason: str | None = None
+    seeds: int = 0  # 0: nothing was trained
+    spread: float | None = None
+    control: float | None = None
+    selectivity: float | None = None
+    rank: int | None = None
+    unbeaten: tuple[str, ...] = ()  # controls that the interval does not lie beyond
+
+
+def cell(records: Sequence[Record], metric: str) -> Cell | None:
+    """Make a cell of every record of one row and task; None where there is none.
+
+    One undefined seed makes the mean undefined. Of two records of the same seed and control, the
+    newer counts.
+    """
+    if not records:
+        return None
+    newest: dict[tuple[int | None, str], Record] = {}
+    for record in sorted(records, key=lambda record: record.timestamp.timestamp()):
+        newest[record.probe.seed, _control(record)] = record
+    own = [record for (_, control), record in sorted(newest.items(), key=str) if control == "none"]
+    shuffled = [record for (_, control), record in newest.items() if control != "none"]
+    if not own:
+        return Cell(None, state="skipped", reason="only the shuffled control was run")
+    for record in own:
+        if record.status != "ok":
+            return Cell(None, state=record.status, reason=_reason(record.reason))
+    values = [record.metrics[metric] for record in own if metric in record.metrics]
+    if not values:
+        return None
+    for value in values:
+        if value.value is None:
+            return Cell(None, state="undefined", n=value.n, reason=_reason(value.undefined_reason))
+    if own[0].probe.training is None:
+        newest_value = values[-1]
+        return Cell(newest_value.value, newest_value.ci_low, newest_value.ci_high, n=newest_value.n)
+    return _over_seeds(values, [r.metrics[metric] for r in shuffled if metric in r.metrics])
+
+
+def _over_seeds(values: list[MetricValue], shuffled: list[MetricValue]) -> Cell:
+    numbers = [value.value for value in values if value.value is not None]
+    controls = [value.value for value in shuffled]
+    lows = [value.ci_low for value in values if value.ci_low is not None]
+    highs = [value.ci_high for value in values if value.ci_high is not None]
+    mean = statistics.fmean(numbers)
+    known = [value for value in controls if value is not None]
+    control = statistics.fmean(known) if known and len(known) == len(controls) else None
+    return Cell(
+        mean,
+        min(lows, default=None),
+        max(highs, default=None),
+        n=min(value.n for value in values),
+        seeds=len(numbers),
+        spread=statistics.stdev(numbers) if len(numbers) > 1 else None,
+        control=control,
+        selectivity=None if control is None else mean - control,
+    )
+
+
+def _control(record: Record) -> str:
+    return "none" if record.probe.training is None else record.probe.training.control
+
+
+def _reason(reason: str | None) -> str:
+    return clean(reason or "no reason was recorded", 300)

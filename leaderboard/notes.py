@@ -1,0 +1,138 @@
+"""What a reader must know beside the numbers: controls not beaten, and why cells are empty."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from hiereval.leaderboard.text import clean
+
+if TYPE_CHECKING:
+    from hiereval.leaderboard.board import Column, Row
+    from hiereval.leaderboard.cells import Cell
+    from hiereval.records import Record
+
+WORDS = "word count"
+RANDOM = "random init"
+MARKS = {WORDS: "†", RANDOM: "‡"}
+_NAMES_SHOWN = 6
+
+
+def compared(measured: list[Row], controls: list[Row], columns: list[Column]) -> list[Row]:
+    """Mark each cell with the controls it does not beat: its interval reaches their value.
+
+    The control of random weights is the model's own twin: same adapter, same checkpoint. With
+    several, the best counts.
+    """
+    words = [row for row in controls if _is_words(row)]
+    rows = []
+    for row in measured:
+        against = {WORDS: words, RANDOM: [c for c in controls if _is_twin(c, row)]}
+        marked = tuple(
+            cell and replace(cell, unbeaten=_unbeaten(cell, i, column, against))
+            for i, (cell, column) in enumerate(zip(row.cells, columns, strict=True))
+        )
+        rows.append(replace(row, cells=marked))
+    return rows
+
+
+def _is_words(row: Row) -> bool:
+    return row.model.adapter == "control" and row.model.checkpoint == "words"
+
+
+def _is_twin(control: Row, row: Row) -> bool:
+    model = control.model
+    return (
+        model.random_init is not None
+        and (model.adapter, model.checkpoint) == (row.model.adapter, row.model.checkpoint)
+        and control.probe == row.probe
+    )
+
+
+def _unbeaten(
+    cell: Cell, index: int, column: Column, against: dict[str, list[Row]]
+) -> tuple[str, ...]:
+    if cell.value is None or column.higher_is_better is None:
+        return ()
+    found = []
+    for name, rows in against.items():
+        values = [c.value for row in rows if (c := row.cells[index]) and c.value is not None]
+        if not values:
+            continue
+        if column.higher_is_better:
+            bound = cell.value if cell.low is None else cell.low
+            beaten = bound > max(values)
+        else:
+            bound = cell.value if cell.high is None else cell.high
+            beaten = bound < min(values)
+        if not beaten:
+            found.append(name)
+    return tuple(found)
+
+
+def notes(
+    records: Sequence[Record], measured: list[Row], controls: list[Row], columns: list[Column]
+) -> Iterator[str]:
+    """Yield one line for each thing that the table alone does not say."""
+    yield from _not_beaten(measured, columns)
+    yield from _without_twin(measured, controls)
+    yield from _empty(records)
+    yield from _undefined([*measured, *controls], columns)
+    yield from _unranked(columns)
+
+
+def _not_beaten(measured: list[Row], columns: list[Column]) -> Iterator[str]:
+    for name, mark in MARKS.items():
+        found: dict[str, list[str]] = defaultdict(list)
+        for row in measured:
+            for cell, column in zip(row.cells, columns, strict=True):
+                if cell and name in cell.unbeaten:
+                    found[f"{column.group} {clean(column.metric)}"].append(row.name)
+        for what, labels in found.items():
+            yield f"{mark} {what}: not beyond the {name} control: {_some(labels)}."
+
+
+def _without_twin(measured: list[Row], controls: list[Row]) -> Iterator[str]:
+    missing = [r.name for r in measured if not any(_is_twin(c, r) for c in controls)]
+    if missing:
+        yield f"Without a random-init control (--random-init): {_some(missing)}."
+
+
+def _empty(records: Sequence[Record]) -> Iterator[str]:
+    found: dict[tuple[str, str, str], list[str]] = defaultdict(list)
+    for record in records:
+        if record.status != "ok":
+            reason = clean(record.reason or "no reason was recorded", 200).rstrip(".")
+            found[clean(record.task.name), record.status, reason].append(
+                clean(record.model.name, 60)
+            )
+    for (task, status, reason), labels in sorted(found.items()):
+        yield f"{task} {status}: {_some(labels)} ({reason})."
+
+
+def _undefined(rows: list[Row], columns: list[Column]) -> Iterator[str]:
+    found: dict[tuple[str, str], dict[str, None]] = defaultdict(dict)
+    for row in rows:
+        for cell, column in zip(row.cells, columns, strict=True):
+            if cell and cell.state == "undefined":
+                reason = (cell.reason or "").rstrip(".")
+                found[row.name, reason][f"{column.group} {clean(column.metric)}"] = None
+    for (label, reason), metrics in found.items():
+        yield f"n/a: {label}: {_some(metrics)} ({reason})."
+
+
+def _unranked(columns: list[Column]) -> Iterator[str]:
+    reasons: dict[str, list[str]] = defaultdict(list)
+    for column in columns:
+        if column.unranked:
+            reasons[column.unranked].append(f"{column.group} {clean(column.metric)}")
+    for reason, metrics in reasons.items():
+        yield f"{_some(metrics)}: {reason}."
+
+
+def _some(names: Sequence[str] | dict[str, None]) -> str:
+    distinct = list(dict.fromkeys(names))
+    more = len(distinct) - _NAMES_SHOWN
+    return ", ".join(distinct[:_NAMES_SHOWN]) + (f" and {more:,} more" if more > 0 else "")

@@ -1,0 +1,89 @@
+"""The order of a board's rows, and which records it is made from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING
+
+from hiereval.errors import HierevalError, nearest
+from hiereval.leaderboard.text import clean
+
+if TYPE_CHECKING:
+    from hiereval.leaderboard.board import Column, Row, Section
+    from hiereval.records import Record
+
+
+def chosen(
+    records: Iterable[Record], datasets: Sequence[str] = (), tasks: Sequence[str] = ()
+) -> list[Record]:
+    """Keep the records of these datasets and tasks: names or globs; none given keeps all.
+
+    A name that matches no record raises HierevalError with the nearest one.
+    """
+    kept = list(records)
+    for what, patterns, name in (
+        ("dataset", datasets, lambda record: record.dataset.name),
+        ("task", tasks, lambda record: record.task.name),
+    ):
+        there = sorted({name(record) for record in kept})
+        for pattern in patterns:
+            if not any(fnmatchcase(known, pattern) for known in there):
+                known = ", ".join(clean(known) for known in there)
+                raise HierevalError(
+                    f"The {what} {pattern!r} must be one that the results hold ({known})."
+                    f"{nearest(pattern, there)}"
+                )
+        if patterns:
+            kept = [r for r in kept if any(fnmatchcase(name(r), p) for p in patterns)]
+    return kept
+
+
+def ordered(sections: Sequence[Section], sort: str | None) -> list[Section]:
+    """Sort each section's measured rows and controls; ties and gaps go by label."""
+    if sort not in (None, "model", "date"):
+        known = dict.fromkeys(
+            name for s in sections for c in s.columns for name in (c.metric, f"{c.task}.{c.metric}")
+        )
+        if sort not in known:
+            raise HierevalError(
+                f"The sort column {sort!r} must be model, date, or a metric on the board "
+                f"({', '.join(map(clean, known))}).{nearest(str(sort), known)}"
+            )
+    return [
+        replace(
+            section,
+            measured=tuple(_sorted(section.measured, section.columns, sort)),
+            controls=tuple(_sorted(section.controls, section.columns, sort)),
+        )
+        for section in sections
+    ]
+
+
+def _sorted(rows: Sequence[Row], columns: Sequence[Column], sort: str | None) -> list[Row]:
+    rows = sorted(rows, key=lambda row: (row.label.casefold(), row.probe))
+    if sort == "model":
+        return rows
+    if sort == "date":
+        return sorted(rows, key=lambda row: row.date, reverse=True)
+    index = _column_number(columns, sort)
+    if index is None:
+        return rows
+    sign = 1 if columns[index].higher_is_better is False else -1
+
+    def place(row: Row) -> tuple[bool, float]:
+        cell = row.cells[index]
+        missing = cell is None or cell.value is None
+        return missing, 0.0 if missing else sign * cell.value  # type: ignore[union-attr,operator]
+
+    return sorted(rows, key=place)
+
+
+def _column_number(columns: Sequence[Column], sort: str | None) -> int | None:
+    for index, column in enumerate(columns):
+        if sort in (column.metric, f"{column.task}.{column.metric}"):
+            return index
+        if sort is None and column.higher_is_better is not None and not column.unranked:
+            return index
+    return None

@@ -1,0 +1,58 @@
+"""Strings and numbers as a board shows them, made safe for whatever writes them out."""
+
+from __future__ import annotations
+
+import math
+import unicodedata
+
+LONGEST = 120  # characters of any one string on a board
+_MARKS_IN_A_ROW = 2
+
+
+def clean(text: object, longest: int = LONGEST) -> str:
+    """Return one printable line: no control, direction-changing or invisible characters.
+
+    Line breaks and tabs become spaces, stacks of combining marks are cut to two, and what is
+    longer than `longest` ends in "…".
+    """
+    shown: list[str] = []
+    marks = 0
+    for character in str(text)[: 4 * longest]:
+        category = unicodedata.category(character)
+        marks = marks + 1 if category in ("Mn", "Me") else 0
+        if marks > _MARKS_IN_A_ROW:
+            continue
+        if category in ("Zl", "Zp") or character in "\t\n\r":
+            shown.append(" ")
+        elif category not in ("Cc", "Cf", "Cs", "Cn"):
+            shown.append(character)
+    line = " ".join("".join(shown).split())
+    cut = len(line) > longest or len(str(text)) > 4 * longest
+    return line[: longest - 1].rstrip() + "…" if cut else line
+
+
+def number(value: float) -> str:
+    """Return a metric's value with three decimals, fewer where it is large: .912, 12.3, 4,096."""
+    size = abs(value)
+    if not math.isfinite(value):
+        return "n/a"
+    if size >= 1e6:
+        return f"{value:.2e}"
+    if size >= 1000:
+        return f"{value:,.0f}"
+    if size >= 10:
+        return f"{value:.1f}"
+    shown = f"{value:.3f}"
+    if float(shown) == 0:
+        return ".000"
+    return shown.replace("0.", ".", 1) if abs(float(shown)) < 1 else shown
+
+
+def arrow(higher_is_better: bool | None) -> str:
+    """Return the direction of a metric as an arrow, "" for a descriptive one."""
+    return {True: "↑", False: "↓", None: ""}[higher_is_better]
+
+
+def plural(count: int, noun: str) -> str:
+    """Return "1 run", "2 runs"."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"

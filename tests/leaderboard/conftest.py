@@ -1,0 +1,198 @@
+"""A small builder of records."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from hiereval.records import Record
+
+_count = 0
+
+
+def metric(value: float | None, half: float = 0.01, **fields: Any) -> dict[str, Any]:
+    """A metric's value with an interval of `half` to each side; None is undefined."""
+    return {
+        "value": value,
+        "ci_low": None if value is None else value - half,
+        "ci_high": None if value is None else value + half,
+        "ci_level": 0.95,
+        "n": 1000 if value is not None else 0,
+        "undefined_reason": "all radii are equal" if value is None else None,
+        "higher_is_better": True,
+        "range": (0.0, 1.0),
+        **fields,
+    }
+
+
+def make_record(
+    model: str = "toy",
+    task: str = "ordering",
+    metrics: Mapping[str, float | None | dict[str, Any]] | None = None,
+    **changes: Any,
+) -> Record:
+    """A valid record; `changes` may name a part ("model__revision") or the record's own field."""
+    global _count
+    _count += 1
+    values = {"tau_d": 0.9} if metrics is None else metrics
+    fields: dict[str, Any] = {
+        "run_id": "run",
+        "record_id": f"id-{_count}",
+        "timestamp": datetime(2026, 11, 23, tzinfo=UTC) + timedelta(seconds=_count),
+        "status": "ok",
+        "reason": None,
+        "model": {
+            "name": model,
+            "adapter": "hf-clip",
+            "adapter_version": 1,
+            "checkpoint": f"org/{model}"[:100],
+            "revision": "0123456789abcdef0123456789abcdef01234567",
+            "fingerprint": (model.encode().hex() + "f" * 64)[:64],
+            "weights_sha256": "a" * 64,
+            "config_sha256": "b" * 64,
+            "preprocess_fingerprint": "c" * 64,
+            "tokenizer_fingerprint": "d" * 64,
+            "embed_dim": 512,
+            "n_params": 151_000_000,
+            "dtype": "float32",
+            "context_length": 77,
+            "geometry": "sphere",
+            "curvature": None,
+            "root_text": "",
+            "random_init": None,
+            "trust_remote_code": False,
+        },
+        "task": {"name": task, "version": 1, "parameters": {}},
+        "dataset": {
+            "name": "hierarcaps",
+            "split": "test",
+            "revision": "ba22b891",
+            "sha256": "e" * 64,
+            "image_source": "bundled",
+            "n_texts": 3132,
+            "n_images": 1000,
+            "n_truncated": 0,
+        },
+        "probe": {"name": "empty-root", "parameters": {}, "seed": None, "training": None},
+        "metrics": {
+            name: value if isinstance(value, dict) else metric(value)
+            for name, value in values.items()
+        },
+        "environment": {
+            "hiereval": "0.1.0",
+            "python": "3.11.2",
+            "packages": {"torch": "2.15"},
+            "device": "cpu",
+            "driver": None,
+            "git_commit": None,
+            "git_dirty": None,
+            "plugins": [],
+        },
+        "timings": {
+            "encode_s": 1.0, "fit_s": 0.0, "score_s": 0.1, "images_per_s": 100.0, "texts_per_s": 900.0,
+        },
+        "batch_size": 32,
+        "bootstrap_resamples": 1000,
+        "seed": 0,
+        "limit": None,
+        "summary": {},
+    }  # fmt: skip
+    for name, value in changes.items():
+        part, _, field = name.partition("__")
+        if field:
+            fields[part][field] = value
+        else:
+            fields[part] = value
+    return Record.model_validate(fields)
+
+
+def make_control(kind: str = "words", **changes: Any) -> Record:
+    """A record of a control encoder."""
+    return make_record(
+        kind, **{"model__adapter": "control", "model__checkpoint": kind, "model__revision": None,
+                 "model__geometry": "euclidean", **changes},
+    )  # fmt: skip
+
+
+def make_trained(value: float, seed: int, control: str = "none", **changes: Any) -> Record:
+    """A record of a trained probe."""
+    training = {
+        "dataset": "hierarcaps-train",
+        "split": "train",
+        "sha256": "9" * 64,
+        "n": 18770,
+        "control": control,
+        "probe_sha256": None,
+    }
+    probe = {
+        "name": "radial-linear",
+        "parameters": {"rank": 16},
+        "seed": seed,
+        "training": training,
+    }
+    return make_record(metrics={"tau_d": value}, probe=probe, **changes)
+
+
+def tiers(*means: float) -> list[dict[str, float]]:
+    """`summary["radius_by_tier"]` with quartiles .05 to each side."""
+    return [
+        {"tier": i, "mean": m, "low_quartile": m - 0.05, "high_quartile": m + 0.05}
+        for i, m in enumerate(means, 1)
+    ]
+
+
+@pytest.fixture(scope="session")
+def record() -> Callable[..., Record]:
+    return make_record
+
+
+@pytest.fixture(scope="session")
+def control() -> Callable[..., Record]:
+    return make_control
+
+
+@pytest.fixture(scope="session")
+def trained() -> Callable[..., Record]:
+    return make_trained
+
+
+@pytest.fixture(scope="session")
+def full() -> list[Record]:
+    """Records of a whole board: two models, controls, a twin, a trained probe, gaps."""
+    records = []
+    for name, shift in (("siglip-base", 0.02), ("clip-b32", 0.0), ("toy", -0.1)):
+        records += [
+            make_record(name, "ordering", {"tau_d": 0.9 + shift, "exact_order": 0.6 + shift,
+                        "length_matched_auroc": 0.62 + shift, "adversarial_accuracy": 0.3 + shift},
+                        summary={"radius_by_tier": tiers(0.9, 0.97, 1.03, 1.06 + shift)}),
+            make_record(name, "entailment", {"triplet_accuracy_released": 0.85 + shift,
+                        "triplet_accuracy_documented": 0.8 + shift, "auroc": 0.88 + shift}),
+            make_record(name, "image-entailment", {"image_auroc": 0.85 + shift,
+                        "image_average_precision": 0.7 + shift}),
+            make_record(name, "retrieval", {"precision": 0.15 + shift, "recall": 0.36 + shift,
+                        "f1": 0.2 + shift, "rank_f1": 0.21 + shift,
+                        "mean_predictions": metric(6.3, 0.2, higher_is_better=None, range=None)}),
+        ]  # fmt: skip
+    for kind, tau in (("words", 0.913), ("characters", 0.871), ("constant", None)):
+        records += [
+            make_control(kind, task="ordering", metrics={"tau_d": tau, "exact_order": tau,
+                         "length_matched_auroc": tau and 0.5, "adversarial_accuracy": tau and 0.0},
+                         summary={"radius_by_tier": tiers(2, 4, 7, 11)} if tau else {}),
+            make_control(kind, task="retrieval", metrics={}, status="skipped",
+                         reason="the model encodes no images"),
+        ]  # fmt: skip
+    records += [
+        make_record("clip-b32", "ordering", {"tau_d": 0.8, "exact_order": 0.2,
+                    "length_matched_auroc": 0.5, "adversarial_accuracy": 0.02},
+                    model__random_init=0, model__fingerprint="7" * 64, model__revision=None,
+                    summary={"radius_by_tier": tiers(0.4, 0.42, 0.43, 0.44)}),
+        make_record(limit=10),
+    ]  # fmt: skip
+    records += [
+        make_trained(v, s, model__name="clip-b32") for s, v in enumerate((0.95, 0.96, 0.97))
+    ]
+    records += [make_trained(0.7, s, "shuffled-tiers", model__name="clip-b32") for s in range(3)]
+    return records
