@@ -208,6 +208,21 @@ def read_all(paths: Iterable[Path]) -> list[Record]:
     return list(newest.values())
 
 
+def check_writable(path: Path) -> None:
+    """Raise now, before anything is computed, if records could not be appended later."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        existed = path.exists()
+        path.open("ab").close()
+        if not existed:
+            path.unlink()
+    except OSError as error:
+        raise HierevalError(
+            f"The output folder {str(path.parent)!r} must be writable: {error}. "
+            "Another can be given with --output-path."
+        ) from error
+
+
 def append(path: Path, record: Record) -> None:
     """Append one line and sync it to disk; on any failure the file is as it was before."""
     line = (record.model_dump_json() + "\n").encode()

@@ -1,0 +1,248 @@
+"""The main job: a model over datasets, probes and tasks, one record appended at a time."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from hiereval import records, statistics
+from hiereval.datasets import open_dataset
+from hiereval.embed import EmbedStats, Progress, embed
+from hiereval.errors import HierevalError
+from hiereval.models import open_adapter
+from hiereval.plan import ProbeRun, plan_probes, plan_tasks
+from hiereval.recording import Outcome, Recorder, metric_values, undefined_metrics
+from hiereval.records import Record
+from hiereval.store import Store
+from hiereval.types import (
+    Adapter,
+    DataOptions,
+    Dataset,
+    Embeddings,
+    LoadOptions,
+    ModelId,
+    Scores,
+    Space,
+    Task,
+)
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+log = logging.getLogger(__name__)
+Overwrite = Literal["never", "missing", "always"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunConfig:
+    """One model's run; the fields are the flags of `hiereval run`."""
+
+    model: str
+    data: DataOptions
+    cache_dir: Path
+    options: LoadOptions = field(default_factory=LoadOptions)
+    model_args: Mapping[str, str] = field(default_factory=dict)
+    datasets: Sequence[str] = ()  # empty: each task's own
+    tasks: str = "all"
+    task_args: Mapping[str, str] = field(default_factory=dict)
+    probes: Sequence[str] = ("empty-root",)
+    probe_args: Mapping[str, str] = field(default_factory=dict)
+    train_data: str | None = None  # None: the training split that belongs to the dataset
+    seed: int = 0
+    resamples: int = 1000
+    limit: int | None = None
+    batch_size: int | None = None
+    output: Path | None = None  # folder of records; None keeps them in memory
+    log_samples: bool = False
+    overwrite: Overwrite = "missing"
+
+
+@dataclass
+class RunResult:
+    """What a run did: new records, those that were there already, and notes for people."""
+
+    new: list[Record] = field(default_factory=list)
+    found: list[Record] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    path: Path | None = None
+
+
+def run(config: RunConfig, progress: Progress = lambda stage, done, total: None) -> RunResult:
+    """Measure one model and return its records, appended to the output folder as they are made.
+
+    Raises HierevalError for whatever was given wrongly before anything is encoded. A task that
+    fails is recorded as failed with its error, and the others go on.
+    """
+    planned = plan_tasks(config.tasks, config.task_args, config.datasets)
+    probes = plan_probes(config.probes, config.probe_args, config.seed)
+    adapter = open_adapter(config.model, config.options, config.model_args)
+    job = _Job(config, adapter, progress)
+    for spec, tasks in planned.items():
+        try:
+            dataset = open_dataset(spec, config.data)
+        except HierevalError as error:
+            if config.datasets or config.tasks != "all":
+                raise
+            job.result.notes.append(f"{', '.join(t.name for t in tasks)}: not run. {error}")
+            continue
+        job.measure(dataset if config.limit is None else dataset.head(config.limit), tasks, probes)
+    if not job.result.new and not job.result.found:
+        raise HierevalError(" ".join(job.result.notes))
+    return job.result
+
+
+def records_file(output: Path, model: ModelId) -> Path:
+    """Return the file in the output folder for a model's records; nothing is read from its name."""
+    if output.suffix in (".json", ".jsonl", ".csv") and not output.is_dir():
+        raise HierevalError(
+            f"The output path {str(output)!r} must be a folder; the files in it are named there."
+        )
+    name = model.name if model.random_init is None else f"{model.name}-random-init"
+    safe = "".join(c if c.isalnum() or c in "-._" else "-" for c in name).strip("-.") or "model"
+    return output / f"{safe[:100]}.jsonl"
+
+
+class _Job:
+    """One run's model, store and output, shared by its datasets."""
+
+    def __init__(self, config: RunConfig, adapter: Adapter, progress: Progress) -> None:
+        self.config, self.adapter, self.progress = config, adapter, progress
+        self.store = Store(config.cache_dir)
+        self.recorder = Recorder(adapter.id, config)
+        self.result = RunResult()
+        self.there: dict[str, Record] = {}
+        if config.output is not None:
+            self.result.path = path = records_file(config.output, adapter.id)
+            records.check_writable(path)
+            if path.exists():
+                self.there = {record.record_id: record for record in records.read(path)}
+
+    def measure(self, dataset: Dataset, tasks: list[Task], probes: list[ProbeRun]) -> None:
+        """Skip what is there or does not fit, embed the rest once, score it under every probe."""
+        todo: dict[str, list[Task]] = {}
+        for probe in probes:
+            for task in tasks:
+                if self._is_there(self.recorder.record_id(dataset, task, probe)):
+                    continue
+                reason = unfit(task, dataset, self.adapter)
+                if reason is None:
+                    todo.setdefault(probe.key, []).append(task)
+                else:
+                    self._emit(dataset, task, probe, Outcome(status="skipped", reason=reason))
+        probes = [probe for probe in probes if probe.key in todo]
+        if not probes:
+            return
+        needed = [task for tasks in todo.values() for task in tasks]
+        embeddings, stats = self._embed(dataset, needed, probes)
+        trouble = not_finite(embeddings, dataset)
+        done = 0
+        for probe in probes:
+            space = self._space(probe, embeddings, dataset) if trouble is None else trouble
+            for task in todo[probe.key]:
+                self.progress("scoring", done, len(needed))
+                self._emit(dataset, task, probe, self._outcome(dataset, task, space, stats))
+                done += 1
+        self.progress("scoring", done, len(needed))
+
+    def _is_there(self, record_id: str) -> bool:
+        old = self.there.get(record_id)
+        if old is None or old.status == "failed" or self.config.overwrite == "always":
+            return False
+        if self.config.overwrite == "never":
+            raise HierevalError(
+                f"The results file {str(self.result.path)!r} already holds {old.task.name} on "
+                f"{old.dataset.name}; --overwrite missing skips it, always measures it again."
+            )
+        self.result.found.append(old)
+        return True
+
+    def _embed(
+        self, dataset: Dataset, tasks: list[Task], probes: list[ProbeRun]
+    ) -> tuple[Embeddings, EmbedStats]:
+        anchors = [text for probe in probes for text in probe.probe.anchors(self.adapter.id)]
+        return embed(
+            self.adapter,
+            dataset,
+            images=any("image" in task.modalities for task in tasks),
+            anchors=list(dict.fromkeys(anchors)),
+            store=self.store,
+            batch_size=self.config.batch_size,
+            device=self.config.options.device,
+            progress=self.progress,
+        )
+
+    def _space(self, probe: ProbeRun, embeddings: Embeddings, dataset: Dataset) -> Space:
+        return probe.probe.space(embeddings)
+
+    def _outcome(
+        self, dataset: Dataset, task: Task, space: Space | str, stats: EmbedStats
+    ) -> Outcome:
+        """Score one task; whatever goes wrong inside it is its own failure, said in its record."""
+        import torch
+
+        started = time.perf_counter()
+        common = {"stats": stats}
+        if isinstance(space, str):  # why there is no space
+            return Outcome(metrics=undefined_metrics(task.metrics, space), **common)
+        try:
+            generator = torch.Generator().manual_seed(self.config.seed)
+            scores = task.score(space, dataset, generator)
+            estimates = statistics.bootstrap(
+                task.metrics, scores, seed=self.config.seed, resamples=self.config.resamples
+            )
+        except Exception as error:
+            log.debug("%s failed", task.name, exc_info=True)
+            reason = f"{type(error).__name__}: {error}"
+            return Outcome(status="failed", reason=reason, **common)
+        return Outcome(
+            metrics=metric_values(task.metrics, estimates),
+            summary=dict(scores.summary),
+            scores=scores,
+            score_s=time.perf_counter() - started,
+            **common,
+        )
+
+    def _emit(self, dataset: Dataset, task: Task, probe: ProbeRun, outcome: Outcome) -> None:
+        record = self.recorder.record(dataset, task, probe, outcome)
+        self.result.new.append(record)
+        if self.result.path is not None:
+            records.append(self.result.path, record)
+
+
+def unfit(task: Task, dataset: Dataset, adapter: Adapter) -> str | None:
+    """Return why this task cannot run on this dataset with this model, or None."""
+    if not isinstance(dataset, task.dataset_type):
+        return (
+            f"{task.name} needs {task.dataset_type.__name__} data, "
+            f"{dataset.name} is {type(dataset).__name__}"
+        )
+    lacking = task.modalities - adapter.modalities
+    if lacking:
+        return f"{adapter.id.name} has no {' and no '.join(sorted(lacking))} encoder"
+    if "image" in task.modalities and not dataset.images:
+        return f"{dataset.name} has no images"
+    return task.unfit(dataset)
+
+
+def not_finite(embeddings: Embeddings, dataset: Dataset) -> str | None:
+    """Return which embeddings hold NaN or infinity (the first is named), or None."""
+    parts: list[tuple[str, Tensor | None, Callable[[int], str]]] = [
+        ("text", embeddings.text, lambda i: dataset.texts[i]),
+        ("image", embeddings.image, lambda i: dataset.images[i].name),
+    ]
+    for anchor, vector in embeddings.anchors.items():
+        parts.append(("anchor text", vector[None], lambda _, anchor=anchor: anchor))  # type: ignore[misc]
+    for what, vectors, name in parts:
+        if vectors is None:
+            continue
+        bad = (~vectors.isfinite().all(dim=1)).nonzero()[:, 0].tolist()
+        if bad:
+            return (
+                f"the embedding of {what} {name(bad[0])!r} is not finite "
+                f"({len(bad):,} of {len(vectors):,} are not)"
+            )
+    return None
