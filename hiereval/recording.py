@@ -21,13 +21,14 @@ from hiereval.records import (
     TaskInfo,
     Timings,
 )
-from hiereval.statistics import LEVEL, Estimate
+from hiereval.statistics import Estimate
 from hiereval.types import Dataset, Metric, ModelId, Scores, Task
 
 if TYPE_CHECKING:
     from hiereval.embed import EmbedStats
     from hiereval.run import RunConfig
 
+LEVEL = 0.95  # of every interval
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:

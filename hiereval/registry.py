@@ -99,7 +99,9 @@ def describe(kind: Kind, name: str) -> tuple[str, str]:
     origin = point.dist.name if point.dist else point.module
     try:
         spec = importlib.util.find_spec(point.module)
-        tree = ast.parse(Path(spec.origin).read_text("utf-8"))  # type: ignore[union-attr,arg-type]
+        if spec is None or spec.origin is None:
+            raise ModuleNotFoundError(f"No module named {point.module!r}")
+        tree = ast.parse(Path(spec.origin).read_text("utf-8"))
     except Exception as error:
         return origin, f"cannot be read: {type(error).__name__}: {error}"
     attribute = point.attr.split(".")[0]

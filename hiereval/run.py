@@ -15,7 +15,7 @@ from hiereval.embed import EmbedStats, Progress, embed
 from hiereval.errors import HierevalError
 from hiereval.models import open_adapter
 from hiereval.plan import ProbeRun, plan_probes, plan_tasks
-from hiereval.recording import Outcome, Recorder, metric_values, undefined_metrics
+from hiereval.recording import LEVEL, Outcome, Recorder, metric_values, undefined_metrics
 from hiereval.records import Record
 from hiereval.store import Store
 from hiereval.types import (
@@ -192,14 +192,18 @@ class _Job:
             generator = torch.Generator().manual_seed(self.config.seed)
             scores = task.score(space, dataset, generator)
             estimates = statistics.bootstrap(
-                task.metrics, scores, seed=self.config.seed, resamples=self.config.resamples
+                task.metrics,
+                scores,
+                seed=self.config.seed,
+                resamples=self.config.resamples,
+                level=LEVEL,
             )
         except Exception as error:
             log.debug("%s failed", task.name, exc_info=True)
             reason = f"{type(error).__name__}: {error}"
             return Outcome(status="failed", reason=reason, **common)
         return Outcome(
-            metrics=metric_values(task.metrics, estimates),
+            metrics=metric_values(scores.metrics or task.metrics, estimates),
             summary=dict(scores.summary),
             scores=scores,
             score_s=time.perf_counter() - started,
