@@ -1,0 +1,143 @@
+"""CLIP (Radford et al., 2021) and the dual encoders of transformers that share its interface."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from hiereval.adapters.images import to_rgb
+from hiereval.adapters.precision import inference
+from hiereval.adapters.transformers_loading import (
+    Checkpoint,
+    collate,
+    open_checkpoint,
+    preprocess,
+)
+from hiereval.errors import HierevalError
+from hiereval.types import LoadOptions, Modality
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+    from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Family:
+    """What differs between these architectures, and what their configurations leave out."""
+
+    model: str  # class in transformers
+    embed_dim: int  # projection_dim where the configuration has none
+    context: int  # tokens with specials, where neither configuration nor tokenizer says
+    pools_end: bool  # the text vector stands at the end token, seen causally; else at the first
+    fixed: bool = False  # `context` is the family's own, whatever the encoder could hold
+    first_position: int = 0  # position of the first token
+
+
+FAMILIES = {
+    "clip": Family("CLIPModel", 512, 77, pools_end=True),
+    "metaclip_2": Family("MetaClip2Model", 512, 77, pools_end=True),
+    "align": Family("AlignModel", 640, 64, pools_end=False, fixed=True),
+    "altclip": Family("AltCLIPModel", 768, 514, pools_end=False, first_position=2),
+    "chinese_clip": Family("ChineseCLIPModel", 512, 512, pools_end=False),
+}
+
+
+class HFClip:
+    """CLIP, MetaCLIP 2, ALIGN, AltCLIP and ChineseCLIP in transformers' format."""
+
+    modalities: frozenset[Modality] = frozenset({"text", "image"})
+
+    def __init__(self, checkpoint: str, options: LoadOptions, processor: str | None = None) -> None:
+        self.files = open_checkpoint("hf-clip", checkpoint, options, processor)
+        self.family = FAMILIES[self.files.model_type]
+        self.context_length = _context_length(self.files, self.family)
+        self.id = self.files.identify(
+            context_length=self.context_length,
+            embed_dim=self.files.config.get("projection_dim", self.family.embed_dim),
+            text={"padding": "longest", "mask": not self.family.pools_end},
+        )
+
+    @cached_property
+    def model(self) -> Any:
+        """Return the network; loads the weights."""
+        return self.files.load_model(self.family.model)
+
+    @cached_property
+    def tokenizer(self) -> Any:
+        """Return the tokenizer, checked to end texts with the token that the model pools on."""
+        tokenizer = self.files.load_tokenizer()
+        if self.family.pools_end:
+            _check_end(self.files, tokenizer)
+        return tokenizer
+
+    @cached_property
+    def image_processor(self) -> Any:
+        """Return the image processor, with Pillow's resize."""
+        return self.files.load_image_processor()
+
+    def text_lengths(self, texts: Sequence[str]) -> list[int]:
+        """Return each text's number of tokens before truncation, specials included."""
+        encoded = self.tokenizer(list(texts), truncation=False, verbose=False)
+        return [len(ids) for ids in encoded["input_ids"]]
+
+    def encode_texts(self, texts: Sequence[str]) -> Tensor:
+        """Return [n, d] float32 text vectors of the joint space, not normalised."""
+        options = self.files.options
+        encoded = self.tokenizer(
+            list(texts),
+            padding="longest",
+            truncation=True,
+            max_length=self.context_length,
+            return_tensors="pt",
+            verbose=False,
+        )
+        ids = encoded["input_ids"].to(options.device)
+        inputs = {"input_ids": ids}
+        if self.family.pools_end:  # causal: what follows the end token is never seen
+            ends = (ids == self.tokenizer.eos_token_id).any(dim=1)
+            if not bool(ends.all()):
+                text = texts[int((~ends).nonzero()[0])]
+                raise HierevalError(f"The text {text[:60]!r} lost its end token in tokenisation.")
+        else:
+            inputs["attention_mask"] = encoded["attention_mask"].to(options.device)
+        with inference(options.precision, options.device):
+            return self.model.get_text_features(**inputs).pooler_output.float()
+
+    def preprocess(self, image: Image) -> dict[str, Tensor]:
+        """Return one picture's pixels as the model takes them."""
+        return preprocess(self.image_processor, to_rgb(image))
+
+    def encode_images(self, inputs: Sequence[dict[str, Tensor]]) -> Tensor:
+        """Return [n, d] float32 image vectors of the joint space, not normalised."""
+        options = self.files.options
+        with inference(options.precision, options.device):
+            batch = collate(inputs, options.device)
+            return self.model.get_image_features(**batch).pooler_output.float()
+
+
+def _context_length(files: Checkpoint, family: Family) -> int:
+    """Return how many tokens a text may have: what the tokenizer allows and the encoder holds."""
+    if family.fixed:
+        return family.context
+    text = files.config.get("text_config") or {}
+    positions = text.get("max_position_embeddings", family.context) - family.first_position
+    allowed = files.tokenizer_config.get("model_max_length", positions)
+    return int(min(positions, allowed))
+
+
+def _check_end(files: Checkpoint, tokenizer: Any) -> None:
+    """Refuse a tokenizer whose end token is not where the model looks for it.
+
+    A CLIP configuration with eos_token_id 2 (all of OpenAI's) means the largest id of a text.
+    """
+    text = files.config.get("text_config") or {}
+    wanted = text.get("eos_token_id", 49407)
+    given = tokenizer.eos_token_id
+    legacy = wanted == 2 and files.model_type == "clip"
+    if given != (len(tokenizer) - 1 if legacy else wanted):
+        raise HierevalError(
+            f"The tokenizer of {files.name!r} must end texts with the token that the model pools "
+            f"on ({len(tokenizer) - 1 if legacy else wanted}); it ends them with {given}."
+        )

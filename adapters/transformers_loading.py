@@ -1,0 +1,331 @@
+"""Checkpoints in transformers' format: found, identified, and loaded whole or refused."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hiereval import fingerprint, hub
+from hiereval.adapters.precision import DTYPES
+from hiereval.errors import HierevalError
+from hiereval.types import LoadOptions, ModelId
+
+if TYPE_CHECKING:
+    import torch
+
+# which adapter loads a config.json's model_type
+ADAPTERS = {
+    "clip": "hf-clip",
+    "align": "hf-clip",
+    "altclip": "hf-clip",
+    "chinese_clip": "hf-clip",
+    "metaclip_2": "hf-clip",
+    "siglip": "siglip",
+    "siglip2": "siglip",
+    "blip": "blip",
+    "bert": "text",
+    "mpnet": "text",
+    "roberta": "text",
+    "xlm-roberta": "text",
+}
+# a tokenizer is one of these groups of files; anything else would load as an empty vocabulary
+VOCABULARIES = (
+    ("tokenizer.json",),
+    ("vocab.json", "merges.txt"),
+    ("vocab.txt",),
+    ("spiece.model",),
+    ("sentencepiece.bpe.model",),
+    ("tokenizer.model",),
+)
+TOKENIZER_FILES = (
+    *sorted({name for group in VOCABULARIES for name in group}),
+    "added_tokens.json",
+    "special_tokens_map.json",
+    "tokenizer_config.json",
+)
+# buffers that older versions stored and newer ones compute
+HARMLESS = ("position_ids", "num_batches_tracked")
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """The files of one model; what is expensive loads when it is first used, in any thread."""
+
+    adapter: str
+    name: str
+    options: LoadOptions
+    folder: Path
+    revision: str | None
+    processor: Path  # where the tokenizer and the image processor's settings are
+    config: Mapping[str, Any]  # config.json
+    weights: tuple[Path, ...]  # () for a random initialisation
+    lock: threading.RLock
+
+    @property
+    def model_type(self) -> str:
+        """Return the architecture's name in transformers."""
+        return str(self.config["model_type"])
+
+    @cached_property
+    def tokenizer_config(self) -> dict[str, Any]:
+        """Return tokenizer_config.json, {} where there is none."""
+        path = self.processor / "tokenizer_config.json"
+        return fingerprint.read_json(path) if path.is_file() else {}
+
+    @cached_property
+    def image_config(self) -> dict[str, Any]:
+        """Return the image processor's settings."""
+        path = self.processor / "preprocessor_config.json"
+        if path.is_file():
+            return fingerprint.read_json(path)
+        path = self.processor / "processor_config.json"
+        nested = fingerprint.read_json(path).get("image_processor") if path.is_file() else None
+        if not isinstance(nested, dict):
+            raise HierevalError(
+                f"The checkpoint {self.name!r} must hold preprocessor_config.json."
+                f"{self._processor_hint()}"
+            )
+        return nested
+
+    def identify(
+        self,
+        *,
+        context_length: int,
+        embed_dim: int,
+        text: Mapping[str, Any],
+        adapter_version: int = 1,
+    ) -> ModelId:
+        """Return the model's identity; `text` says what was done to texts beyond the files."""
+        if not any(all((self.processor / n).is_file() for n in group) for group in VOCABULARIES):
+            raise HierevalError(
+                f"The checkpoint {self.name!r} must hold a tokenizer "
+                f"({', '.join(' + '.join(group) for group in VOCABULARIES)})."
+                f"{self._processor_hint()}"
+            )
+        pickled = any(path.suffix == ".bin" for path in self.weights)
+        return ModelId(
+            adapter=self.adapter,
+            name=Path(self.name).name,
+            checkpoint=self.name,
+            revision=self.revision,
+            adapter_version=adapter_version,
+            weights_sha256=fingerprint.weights_sha256(self.weights) if self.weights else None,
+            config_sha256=fingerprint.json_sha256(self.config),
+            preprocess_fingerprint=fingerprint.json_sha256(
+                {"convert": "RGB", "backend": "pil", "processor": self.image_config}
+            ),
+            tokenizer_fingerprint=fingerprint.files_sha256(
+                self.processor, TOKENIZER_FILES, {**text, "max_length": context_length}
+            ),
+            dtype=DTYPES[self.options.precision],
+            random_init=self.options.random_init,
+            embed_dim=embed_dim,
+            n_params=None
+            if pickled or not self.weights
+            else sum(map(fingerprint.safetensors_parameters, self.weights)),
+            context_length=context_length,
+            trust_remote_code=self.options.trust_remote_code,
+        )
+
+    def load_model(self, class_name: str) -> Any:
+        """Return the model in float32, in evaluation mode, on the run's device.
+
+        Raises HierevalError if the weights lack a key of the architecture, hold one that it does
+        not know, or cannot be read.
+        """
+        import torch
+        import transformers
+
+        cls = getattr(transformers, class_name)
+        with self.lock, _quiet():
+            if self.options.random_init is not None:
+                config = cls.config_class.from_pretrained(self.folder)
+                with torch.random.fork_rng(devices=[]):
+                    torch.manual_seed(self.options.random_init)
+                    model = cls(config)
+            else:
+                model = self._read(cls)
+            return model.float().eval().requires_grad_(False).to(self.options.device)
+
+    def _read(self, cls: Any) -> Any:
+        import torch
+
+        try:
+            model, info = cls.from_pretrained(
+                self.folder,
+                dtype=torch.float32,
+                use_safetensors=self.weights[0].suffix == ".safetensors",
+                weights_only=True,
+                local_files_only=True,
+                output_loading_info=True,
+            )
+        except Exception as error:  # each file format fails in its own way
+            reason = str(error).strip().partition("\n")[0]
+            raise HierevalError(
+                f"The weights of {self.name!r} must load as {cls.__name__}: "
+                f"{type(error).__name__}: {reason}"
+            ) from error
+        problems = [
+            f"{len(keys)} {what} ({', '.join(keys[:3])}{', ...' if len(keys) > 3 else ''})"
+            for what, keys in (
+                ("missing", _keys(info["missing_keys"])),
+                ("unexpected", _keys(info["unexpected_keys"])),
+                ("of another shape", _keys(key for key, *_ in info["mismatched_keys"])),
+            )
+            if keys
+        ]
+        if problems:
+            raise HierevalError(
+                f"The weights of {self.name!r} must be exactly those of {cls.__name__}; "
+                f"keys: {'; '.join(problems)}."
+            )
+        return model
+
+    def load_tokenizer(self, class_name: str = "AutoTokenizer") -> Any:
+        """Return the tokenizer, padding on the right."""
+        import transformers
+
+        with self.lock, _quiet():
+            try:
+                config = transformers.AutoConfig.from_pretrained(self.folder)
+                tokenizer = getattr(transformers, class_name).from_pretrained(
+                    self.processor,
+                    local_files_only=True,
+                    padding_side="right",
+                    truncation_side="right",
+                    **({"config": config} if class_name == "AutoTokenizer" else {}),
+                )
+            except ImportError as error:
+                raise HierevalError(
+                    f"The tokenizer of {self.name!r} needs sentencepiece and protobuf: "
+                    "pip install 'hiereval[siglip]'"
+                ) from error
+            except Exception as error:
+                reason = str(error).strip().partition("\n")[0]
+                raise HierevalError(
+                    f"The tokenizer of {self.name!r} must be readable: "
+                    f"{type(error).__name__}: {reason}"
+                ) from error
+        vocabulary = self.config.get("text_config", {}).get("vocab_size")
+        if vocabulary is not None and len(tokenizer) > vocabulary:
+            raise HierevalError(
+                f"The tokenizer of {self.name!r} must have at most the model's "
+                f"{vocabulary:,} tokens; it has {len(tokenizer):,}."
+            )
+        return tokenizer
+
+    def load_image_processor(self) -> Any:
+        """Return the image processor that resizes with Pillow."""
+        with self.lock, _quiet():
+            from transformers import AutoImageProcessor
+
+            processor = AutoImageProcessor.from_pretrained(
+                self.processor, backend="pil", local_files_only=True
+            )
+        if processor.backend != "pil":
+            raise HierevalError(
+                f"The image processor {type(processor).__name__} of {self.name!r} must have a "
+                "variant that uses Pillow."
+            )
+        return processor
+
+    def _processor_hint(self) -> str:
+        return (
+            " '--model-args processor=CHECKPOINT' takes the tokenizer and the image processor "
+            "from another checkpoint."
+        )
+
+
+def open_checkpoint(
+    adapter: str, name: str, options: LoadOptions, processor: str | None = None
+) -> Checkpoint:
+    """Return the files of a folder or hub repository that this adapter can load.
+
+    `processor` names another checkpoint for the tokenizer and the image processor. Raises
+    HierevalError, naming the right adapter, for a checkpoint of another kind.
+    """
+    found = hub.snapshot(adapter, name, options)
+    config_file = found.folder / "config.json"
+    if not config_file.is_file():
+        openclip = (found.folder / "open_clip_config.json").is_file()
+        hint = f" It is OpenCLIP's: 'openclip:local-dir:{name}'." if openclip else ""
+        raise HierevalError(f"The checkpoint {name!r} must hold config.json.{hint}")
+    config = fingerprint.read_json(config_file)
+    _check_type(adapter, name, config)
+    weights: list[Path] = []
+    if options.random_init is None:
+        groups = (
+            sorted(path for pattern in group for path in found.folder.glob(pattern))
+            for group in (hub.SAFETENSORS, hub.PICKLES)
+        )
+        weights = next(filter(None, groups), [])
+        if not weights:
+            raise HierevalError(
+                f"The checkpoint {name!r} must hold model.safetensors (or pytorch_model.bin). "
+                "'--random-init SEED' measures the architecture without weights."
+            )
+    other = (
+        hub.snapshot(adapter, processor, replace(options, revision=None, random_init=0))
+        if processor
+        else found
+    )
+    return Checkpoint(
+        adapter=adapter,
+        name=name,
+        options=options,
+        folder=found.folder,
+        revision=found.revision,
+        processor=other.folder,
+        config=config,
+        weights=tuple(weights),
+        lock=threading.RLock(),
+    )
+
+
+def preprocess(processor: Any, image: Any) -> dict[str, torch.Tensor]:
+    """Return what an image processor makes of one RGB picture, without the batch axis."""
+    return {key: value[0] for key, value in processor(images=image, return_tensors="pt").items()}
+
+
+def collate(inputs: Sequence[Mapping[str, torch.Tensor]], device: str) -> dict[str, torch.Tensor]:
+    """Stack preprocessed pictures and put them on the device."""
+    import torch
+
+    return {key: torch.stack([x[key] for x in inputs]).to(device) for key in inputs[0]}
+
+
+def _check_type(adapter: str, name: str, config: Mapping[str, Any]) -> None:
+    given = config.get("model_type")
+    right = ADAPTERS.get(str(given))
+    if right == adapter:
+        return
+    known = ", ".join(kind for kind, where in ADAPTERS.items() if where == adapter)
+    hint = f" The adapter for it is {right!r}: '{right}:{name}'." if right else ""
+    raise HierevalError(
+        f"The model type {given!r} of {name!r} must be one that {adapter!r} loads ({known}).{hint}"
+    )
+
+
+def _keys(keys: Any) -> list[str]:
+    return sorted(key for key in keys if key.rpartition(".")[2] not in HARMLESS)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Silence transformers' progress bars and reports: what matters is checked and raised."""
+    from transformers.utils import logging
+
+    verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
+        if bars:
+            logging.enable_progress_bar()

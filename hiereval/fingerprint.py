@@ -1,0 +1,93 @@
+"""Hashes that identify a model before it is loaded: weights, configuration, preprocessing."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from hiereval.datasets import cache_dir
+from hiereval.errors import HierevalError
+
+
+def weights_sha256(files: Sequence[Path]) -> str:
+    """Return the SHA-256 of weight files; of several (shards), that of their names and hashes."""
+    if len(files) == 1:
+        return file_sha256(files[0])
+    return json_sha256({file.name: file_sha256(file) for file in files})
+
+
+def file_sha256(file: Path) -> str:
+    """Return the SHA-256 of a file, read once per (path, size, modification time).
+
+    The result is kept in the cache folder; where that cannot be written, it is only slower.
+    """
+    path = file.resolve()
+    state = path.stat()
+    key = hashlib.sha256(f"{path}|{state.st_size}|{state.st_mtime_ns}".encode()).hexdigest()
+    kept = cache_dir() / "sha256" / key
+    try:
+        known = kept.read_text("ascii")
+        if len(known) == 64:
+            return known
+    except (OSError, UnicodeDecodeError):
+        pass
+    with path.open("rb") as stream:
+        digest = hashlib.file_digest(stream, "sha256").hexdigest()
+    try:
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        part = kept.with_suffix(f".{os.getpid()}")
+        part.write_text(digest, "ascii")
+        part.replace(kept)
+    except OSError:
+        pass
+    return digest
+
+
+def json_sha256(value: Any) -> str:
+    """Return the SHA-256 of a JSON value, whatever the order of its keys."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
+
+
+def files_sha256(folder: Path, names: Sequence[str], settings: Mapping[str, Any]) -> str:
+    """Return the SHA-256 of those files that the folder holds, and of settings beside them."""
+    found = {name: file_sha256(folder / name) for name in names if (folder / name).is_file()}
+    return json_sha256({"files": found, **settings})
+
+
+def read_json(file: Path) -> dict[str, Any]:
+    """Return the object in a JSON file; raise HierevalError, naming the file, for anything else."""
+    try:
+        value = json.loads(file.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise HierevalError(f"The file '{file}' must be readable JSON: {error}.") from error
+    if not isinstance(value, dict):
+        raise HierevalError(f"The file '{file}' must hold a JSON object.")
+    return value
+
+
+def safetensors_parameters(file: Path) -> int:
+    """Return the number of floating-point values in a safetensors file, from its header alone.
+
+    Raises HierevalError for a file that is not one, or that is cut short.
+    """
+    size = file.stat().st_size
+    try:
+        with file.open("rb") as stream:
+            length = int.from_bytes(stream.read(8), "little")
+            header = json.loads(stream.read(length) if length < size else b"")
+        header.pop("__metadata__", None)
+        end = 8 + length + max((entry["data_offsets"][1] for entry in header.values()), default=0)
+        floats = [entry["shape"] for entry in header.values() if "F" in entry["dtype"]]
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise HierevalError(f"The weights '{file}' must be a safetensors file.") from error
+    if end != size:
+        raise HierevalError(
+            f"The weights '{file}' must have {end:,} bytes, as their header says; "
+            f"there are {size:,}. Fetch the file again."
+        )
+    return sum(math.prod(shape) for shape in floats)

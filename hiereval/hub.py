@@ -1,0 +1,179 @@
+"""Checkpoints as local folders: a folder as it is, a hub repository at one pinned commit.
+
+The hub is asked once for the commit and the files; everything after reads the folder. With no
+network the answer comes in under three seconds: the cached copy, or one line.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import TypeVar
+
+from hiereval.errors import HierevalError
+from hiereval.types import LoadOptions
+
+CONFIGURATION = ("*.json", "*.txt", "*.model")  # with the tokenizer's and the processor's files
+SAFETENSORS = ("model.safetensors", "model-*-of-*.safetensors")
+PICKLES = ("pytorch_model.bin", "pytorch_model-*-of-*.bin")
+ANSWER_SECONDS = 2.2  # after which the network counts as absent; HF_HUB_ETAG_TIMEOUT overrides
+COMMIT = re.compile(r"[0-9a-f]{40}")
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """The files of a checkpoint at one state."""
+
+    folder: Path
+    revision: str | None  # commit; None for a folder of the user's
+
+
+def snapshot(
+    adapter: str,
+    checkpoint: str,
+    options: LoadOptions,
+    *,
+    files: Sequence[str] = CONFIGURATION,
+    weights: Sequence[Sequence[str]] = (SAFETENSORS, PICKLES),
+) -> Snapshot:
+    """Return the local files of a folder or of a hub repository, fetching what is missing.
+
+    `files` are name patterns; of `weights`, the first group of patterns with a match is taken
+    (none for a random initialisation). A commit that is in the cache needs no network.
+    Raises HierevalError if the folder, repository or revision does not exist or cannot be had.
+    """
+    folder = Path(checkpoint).expanduser()
+    if folder.is_dir():
+        if options.revision is not None:
+            raise HierevalError(
+                f"The revision {options.revision!r} must be left out: {checkpoint!r} is a folder."
+            )
+        return Snapshot(folder, None)
+    if checkpoint.startswith((".", "/", "~")) or not re.fullmatch(
+        r"[\w.-]+(/[\w.-]+)?", checkpoint
+    ):
+        raise HierevalError(
+            f"The checkpoint {checkpoint!r} must be an existing folder or a hub repository "
+            "such as 'openai/clip-vit-base-patch32'."
+        )
+    from huggingface_hub import constants
+
+    weights = [()] if options.random_init is not None else weights
+    source = _Repository(adapter, checkpoint, options.revision, files, weights)
+    if options.offline or constants.HF_HUB_OFFLINE:
+        return source.in_cache("this run is offline")
+    pinned = COMMIT.fullmatch(options.revision or "") is not None
+    return (pinned and source.cached()) or source.fetched()
+
+
+@dataclass(frozen=True)
+class _Repository:
+    adapter: str
+    name: str
+    revision: str | None
+    files: Sequence[str]
+    weights: Sequence[Sequence[str]]
+
+    def cached(self) -> Snapshot | None:
+        """Return the copy in the cache if it holds the configuration and the weights."""
+        from huggingface_hub import snapshot_download
+
+        for group in self.weights:
+            try:
+                folder = snapshot_download(
+                    self.name,
+                    revision=self.revision,
+                    allow_patterns=[*self.files, *group],
+                    local_files_only=True,
+                )
+            except OSError:  # not there, or known to be incomplete
+                continue
+            names = [path.name for path in Path(folder).iterdir()]
+            if _matching(names, self.files) and (not group or _matching(names, group)):
+                return Snapshot(Path(folder), Path(folder).name)
+        return None
+
+    def in_cache(self, reason: str) -> Snapshot:
+        """Return the copy in the cache, or raise with the command that puts it there."""
+        found = self.cached()
+        if found is None:
+            at = f" --revision {self.revision}" if self.revision else ""
+            raise HierevalError(
+                f"The checkpoint {self.name!r} must be in the cache, because {reason}. "
+                f"'hiereval download {self.adapter}:{self.name}{at}' fetches it where there is a "
+                "network."
+            )
+        return found
+
+    def fetched(self) -> Snapshot:
+        """Return the newest state of the revision, fetched; without network, the cached one."""
+        from huggingface_hub import HfApi, errors, snapshot_download
+
+        limit = float(os.environ.get("HF_HUB_ETAG_TIMEOUT", ANSWER_SECONDS))
+        try:
+            info = _within(limit, lambda: HfApi().model_info(self.name, revision=self.revision))
+            names = [file.rfilename for file in info.siblings or ()]
+            group = next((g for g in self.weights if not g or _matching(names, g)), None)
+            if group is None or not _matching(names, self.files):
+                patterns = ", ".join(pattern for g in self.weights for pattern in g)
+                raise HierevalError(
+                    f"The repository {self.name!r} must hold weights ({patterns}) and their "
+                    f"configuration; it holds {', '.join(names) or 'nothing'}."
+                )
+            folder = snapshot_download(
+                self.name, revision=self.revision, allow_patterns=[*self.files, *group]
+            )
+        except errors.GatedRepoError as error:
+            raise HierevalError(
+                f"The repository {self.name!r} must be opened to you: accept its terms at "
+                f"https://huggingface.co/{self.name} and set HF_TOKEN."
+            ) from error
+        except errors.RepositoryNotFoundError as error:
+            raise HierevalError(
+                f"The repository {self.name!r} must exist on the hub and be readable "
+                "(HF_TOKEN opens private ones). 'hiereval ls models' lists known models."
+            ) from error
+        except errors.RevisionNotFoundError as error:
+            raise HierevalError(
+                f"The revision {self.revision!r} must be a branch, tag or commit of {self.name!r}."
+            ) from error
+        except HierevalError:
+            raise
+        except Exception as error:  # no network, in each library's own way
+            return self.in_cache(f"it could not be fetched ({_first_line(error)})")
+        return Snapshot(Path(folder), Path(folder).name)
+
+
+def _matching(names: Sequence[str], patterns: Sequence[str]) -> bool:
+    return any(fnmatch(name, pattern) for name in names for pattern in patterns)
+
+
+def _first_line(error: BaseException) -> str:
+    return f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}".rstrip(": ")
+
+
+def _within(seconds: float, work: Callable[[], T]) -> T:
+    """Return work(), or raise TimeoutError; a name server that never answers blocks no exit."""
+    results: list[T] = []
+    failures: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            results.append(work())
+        except BaseException as error:
+            failures.append(error)
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    thread.join(seconds)
+    if failures:
+        raise failures[0]
+    if not results:
+        raise TimeoutError(f"no answer within {seconds:g} s")
+    return results[0]
