@@ -1,0 +1,210 @@
+"""Vectors made elsewhere: how closed models get on the board and how exactness is proved.
+
+A folder with `embeddings.safetensors` (`text` [t, d] and, for a model that sees, `image` [i, d])
+and `index.json`: {"texts": [t captions, "" among them], "images": [i file names]}, optionally
+with "name", "geometry" (sphere, euclidean or lorentz), "curvature" and "root_text".
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, get_args
+
+from hiereval import fingerprint
+from hiereval.errors import HierevalError, nearest
+from hiereval.types import Geometry, LoadOptions, Modality, ModelId
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+    from torch import Tensor
+
+VECTORS, INDEX = "embeddings.safetensors", "index.json"
+FLOATS = {"F16": "float16", "BF16": "bfloat16", "F32": "float32", "F64": "float64"}
+FIELDS = ("texts", "images", "name", "geometry", "curvature", "root_text")
+
+
+class Precomputed:
+    """A folder of stored vectors, looked up by caption and by image file name."""
+
+    modalities: frozenset[Modality]
+
+    def __init__(self, checkpoint: str, options: LoadOptions) -> None:
+        self.folder = Path(checkpoint).expanduser()
+        _check_options(options, self.folder)
+        index = _read_index(self.folder)
+        self.texts = _rows(self.folder, index, "texts")
+        self.images = _rows(self.folder, index, "images")
+        shapes, dtype = _read_header(self.folder)
+        _check_shapes(self.folder, shapes, {"text": len(self.texts), "image": len(self.images)})
+        root_text = index.get("root_text", "")
+        if root_text not in self.texts:
+            raise HierevalError(
+                f"The index {str(self.folder / INDEX)!r} must have the root text {root_text!r} "
+                "among its texts: radii are distances from its vector."
+            )
+        self.modalities = frozenset({"text", "image"} if self.images else {"text"})
+        self.id = ModelId(
+            adapter="precomputed",
+            name=str(index.get("name") or self.folder.resolve().name),
+            checkpoint=checkpoint,
+            weights_sha256=fingerprint.weights_sha256([self.folder / VECTORS, self.folder / INDEX]),
+            dtype=dtype,
+            root_text=root_text,
+            embed_dim=shapes["text"][1],
+            **_geometry(self.folder, index),
+        )
+
+    @cached_property
+    def vectors(self) -> dict[str, Tensor]:
+        """Return the stored vectors as float32; refuse a folder that holds NaN or infinity."""
+        from safetensors.torch import load_file
+
+        tensors = load_file(self.folder / VECTORS)
+        for key, names in (("text", list(self.texts)), ("image", list(self.images))):
+            if key not in tensors:
+                continue
+            bad = (~tensors[key].isfinite().all(dim=1)).nonzero()[:, 0].tolist()
+            if bad:
+                raise HierevalError(
+                    f"The {key} vectors in {str(self.folder / VECTORS)!r} must be finite; "
+                    f"{len(bad):,} of {len(names):,} are not: {_some([names[i] for i in bad])}."
+                )
+        return {key: tensor.float() for key, tensor in tensors.items()}
+
+    def text_lengths(self, texts: Sequence[str]) -> list[int]:
+        """Return -1 for each: no tokenizer is known. Raises HierevalError for absent texts."""
+        self._find("texts", self.texts, texts)
+        return [-1] * len(texts)
+
+    def encode_texts(self, texts: Sequence[str]) -> Tensor:
+        """Return the stored [n, d] vectors of these captions, compared character by character."""
+        return self.vectors["text"][self._find("texts", self.texts, texts)]
+
+    def encode_image_names(self, names: Sequence[str]) -> Tensor:
+        """Return the stored [n, d] vectors of these file names; no image is opened."""
+        return self.vectors["image"][self._find("images", self.images, names)]
+
+    def preprocess(self, image: Image) -> Any:
+        """Refuse: stored vectors are found by file name, never by content."""
+        raise HierevalError("The adapter 'precomputed' must be asked for images by name.")
+
+    def encode_images(self, inputs: Sequence[Any]) -> Tensor:
+        """Refuse: stored vectors are found by file name, never by content."""
+        raise HierevalError("The adapter 'precomputed' must be asked for images by name.")
+
+    def _find(self, what: str, rows: dict[str, int], wanted: Sequence[str]) -> list[int]:
+        lacking = list(dict.fromkeys(name for name in wanted if name not in rows))
+        if lacking:
+            raise HierevalError(
+                f"The folder {str(self.folder)!r} must hold every one of the "
+                f"{len(set(wanted)):,} {what} needed; it lacks {len(lacking):,}: {_some(lacking)}."
+            )
+        return [rows[name] for name in wanted]
+
+
+def _check_options(options: LoadOptions, folder: Path) -> None:
+    if options.random_init is not None:
+        raise HierevalError(
+            "The random initialisation must be left out for 'precomputed': it has no network."
+        )
+    if options.revision is not None:
+        raise HierevalError(
+            f"The revision {options.revision!r} must be left out: {str(folder)!r} is a folder."
+        )
+    for name in (VECTORS, INDEX):
+        if not (folder / name).is_file():
+            raise HierevalError(
+                f"The checkpoint {str(folder)!r} must be a folder with {VECTORS} and {INDEX}; "
+                f"{name} is not there."
+            )
+
+
+def _read_index(folder: Path) -> dict[str, Any]:
+    index = fingerprint.read_json(folder / INDEX)
+    for key in index:
+        if key not in FIELDS:
+            raise HierevalError(
+                f"The field {key!r} of {str(folder / INDEX)!r} must be one of "
+                f"{', '.join(FIELDS)}.{nearest(key, FIELDS)}"
+            )
+    return index
+
+
+def _rows(folder: Path, index: dict[str, Any], key: str) -> dict[str, int]:
+    """Return the row of each text or image name; a repeated one would be ambiguous."""
+    names = index.get(key, [])
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise HierevalError(f"The {key} of {str(folder / INDEX)!r} must be a list of strings.")
+    repeated = [name for name, count in Counter(names).items() if count > 1]
+    if repeated:
+        raise HierevalError(
+            f"The {key} of {str(folder / INDEX)!r} must be unique; {len(repeated):,} stand there "
+            f"more than once: {_some(repeated)}."
+        )
+    return {name: row for row, name in enumerate(names)}
+
+
+def _read_header(folder: Path) -> tuple[dict[str, list[int]], str]:
+    """Return the shapes and the dtype of the stored tensors, from the file's header alone."""
+    from safetensors import SafetensorError, safe_open
+
+    file = folder / VECTORS
+    try:
+        with safe_open(file, "pt") as tensors:
+            slices = {key: tensors.get_slice(key) for key in tensors.keys()}  # noqa: SIM118
+            shapes = {key: list(part.get_shape()) for key, part in slices.items()}
+            dtypes = {part.get_dtype() for part in slices.values()}
+    except (SafetensorError, OSError) as error:
+        raise HierevalError(f"The file {str(file)!r} must be safetensors: {error}.") from error
+    if not {"text"} <= shapes.keys() <= {"text", "image"}:
+        raise HierevalError(
+            f"The tensors of {str(file)!r} must be 'text' and, where the model sees, 'image'; "
+            f"there are {', '.join(sorted(shapes)) or 'none'}."
+        )
+    if len(dtypes) != 1 or not dtypes <= FLOATS.keys():
+        raise HierevalError(
+            f"The tensors of {str(file)!r} must share one floating-point type; "
+            f"they have {', '.join(sorted(dtypes))}."
+        )
+    return shapes, FLOATS[dtypes.pop()]
+
+
+def _check_shapes(folder: Path, shapes: dict[str, list[int]], rows: dict[str, int]) -> None:
+    for key, count in rows.items():
+        shape = shapes.get(key, [0, shapes["text"][-1]])
+        if len(shape) != 2 or shape[0] != count or shape[1:] != shapes["text"][1:]:
+            raise HierevalError(
+                f"The tensor {key!r} of {str(folder / VECTORS)!r} must be [{count}, d], a row for "
+                f"each of the {key}s in {INDEX} and one d for both; its shape is {shape}."
+            )
+    if 0 in shapes["text"]:
+        raise HierevalError(f"The tensor 'text' of {str(folder / VECTORS)!r} must not be empty.")
+
+
+def _geometry(folder: Path, index: dict[str, Any]) -> dict[str, Any]:
+    geometry, curvature = index.get("geometry", "sphere"), index.get("curvature")
+    if geometry not in get_args(Geometry):
+        raise HierevalError(
+            f"The geometry {geometry!r} of {str(folder / INDEX)!r} must be one of "
+            f"{', '.join(get_args(Geometry))}.{nearest(str(geometry), get_args(Geometry))}"
+        )
+    number = isinstance(curvature, int | float) and 0 < curvature < float("inf")
+    if number != (geometry == "lorentz") or (curvature is not None and not number):
+        raise HierevalError(
+            f"The curvature {curvature!r} of {str(folder / INDEX)!r} must be a positive number for "
+            "the geometry lorentz and absent for the others."
+        )
+    return {"geometry": geometry, "curvature": None if curvature is None else float(curvature)}
+
+
+def _some(names: Sequence[str], shown: int = 5) -> str:
+    """Name the first few, shortened, and count the rest."""
+    listed = ", ".join(
+        json.dumps(name if len(name) <= 60 else f"{name[:57]}...", ensure_ascii=False)
+        for name in names[:shown]
+    )
+    return f"{listed} and {len(names) - shown:,} more" if len(names) > shown else listed
