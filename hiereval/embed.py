@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 Progress = Callable[[str, int, int], None]  # (what is encoded, done, of how many)
-T, R = TypeVar("T"), TypeVar("R")
+T = TypeVar("T")
+R = TypeVar("R")
 
 BATCH_CPU, BATCH_GPU = 64, 256  # images; texts are short, so four times as many go together
 SHARD_ROWS = 4096  # vectors encoded before they are written

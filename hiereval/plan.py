@@ -6,13 +6,17 @@ import dataclasses
 import fnmatch
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from hiereval import registry
 from hiereval.errors import HierevalError, nearest
 from hiereval.records import TrainingInfo
 from hiereval.types import Probe, Task
+
+FITTED = "path:"  # a probe fitted earlier, in a folder
+SEEDS = 3  # of every trained probe
+CONTROLS = ("none", "shuffled-tiers")
 
 
 @dataclass(frozen=True)
@@ -23,6 +27,12 @@ class ProbeRun:
     parameters: Mapping[str, Any]
     seed: int | None = None
     training: TrainingInfo | None = None
+    fitted: str | None = None  # folder that it was loaded from
+
+    @property
+    def to_fit(self) -> bool:
+        """Whether the run has to fit it before it gives a space."""
+        return self.probe.trained and self.fitted is None
 
     @property
     def key(self) -> str:
@@ -40,19 +50,32 @@ def plan_tasks(
     `selection` is "all", or comma-separated names and globs. An argument is `parameter=value` for
     every selected task that has the parameter, or `task.parameter=value` for one.
     """
-    tasks = [_configured(name, arguments) for name in select("tasks", selection)]
-    used = {key for task in tasks for key in _arguments_of(task.name, type(task), arguments)}
-    for key in arguments:
-        if key not in used:
-            known = sorted({f.name for task in tasks for f in dataclasses.fields(task)})  # type: ignore[arg-type]
-            raise HierevalError(
-                f"The task argument {key!r} must be a parameter of a selected task "
-                f"({', '.join(known) or 'they have none'}).{nearest(key, known)}"
-            )
+    tasks: list[Task] = _configured("tasks", select("tasks", selection), arguments)
     planned: dict[str, list[Task]] = {}
     for task in tasks:
         for dataset in datasets or task.datasets:
             planned.setdefault(dataset, []).append(task)
+    return planned
+
+
+def plan_probes(names: Sequence[str], arguments: Mapping[str, str], seed: int) -> list[ProbeRun]:
+    """Return the configured probes of a run.
+
+    A trained one appears for three seeds from `seed` on (or the one in `arguments`), each with
+    its shuffled-tiers control: what the probe's capacity alone buys.
+    """
+    planned: list[ProbeRun] = []
+    fresh = [name for name in names if not name.startswith(FITTED)]
+    for probe in _configured(
+        "probes", select("probes", ",".join(fresh)) if fresh else [], arguments
+    ):
+        if not probe.trained:
+            planned.append(ProbeRun(probe, parameters(probe)))
+            continue
+        seeds = [probe.seed] if "seed" in arguments else range(seed, seed + SEEDS)
+        controls = [probe.control] if "control" in arguments else CONTROLS
+        trained = [replace(probe, seed=s, control=c) for c in controls for s in seeds]
+        planned += [ProbeRun(one, parameters(one), seed=one.seed) for one in trained]
     return planned
 
 
@@ -61,8 +84,7 @@ def select(kind: registry.Kind, selection: str) -> list[str]:
     known = registry.names(kind)
     chosen: list[str] = []
     for part in filter(None, (part.strip() for part in selection.split(","))):
-        matches = known if part == "all" else fnmatch.filter(known, part) or [part]
-        chosen += matches
+        chosen += known if part == "all" else fnmatch.filter(known, part) or [part]
     if not chosen:
         raise HierevalError(
             f"The {kind} {selection!r} must name at least one of {', '.join(known)}."
@@ -70,35 +92,36 @@ def select(kind: registry.Kind, selection: str) -> list[str]:
     return list(dict.fromkeys(chosen))
 
 
-def _configured(name: str, arguments: Mapping[str, str]) -> Task:
-    cls = registry.load("tasks", name)
-    own = _arguments_of(name, cls, arguments)
-    task: Task = registry.configure(
-        cls, {key.rpartition(".")[2]: arguments[key] for key in own}, f"the task {name!r}"
-    )
-    return task
-
-
-def _arguments_of(name: str, cls: type, arguments: Mapping[str, str]) -> list[str]:
-    """Return the arguments that are this task's, the general ones before its own."""
-    fields = {f.name for f in dataclasses.fields(cls)}
-    general = [key for key in arguments if key in fields]
-    return general + [key for key in arguments if key.startswith(f"{name}.")]
-
-
 def parameters(configured: Any) -> dict[str, Any]:
     """Return a configured task's or probe's parameters as JSON values."""
-    fields: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(configured), default=str))
-    return fields
+    fields = {
+        field.name: getattr(configured, field.name)
+        for field in dataclasses.fields(configured)
+        if field.init
+    }
+    values: dict[str, Any] = json.loads(json.dumps(fields, default=str))
+    return values
 
 
-def plan_probes(
-    names: Sequence[str], arguments: Mapping[str, str], seed: int
-) -> list[ProbeRun]:
-    """Return the configured probes of a run, trained ones once for each seed and control."""
-    planned = []
+def _configured(
+    kind: registry.Kind, names: Sequence[str], arguments: Mapping[str, str]
+) -> list[Any]:
+    """Build the plugins, each from the arguments that are its; an argument of none is an error."""
+    what = kind[:-1]
+    built, used, known = [], set(), set()
     for name in names:
-        cls = registry.load("probes", name)
-        probe = registry.configure(cls, arguments, f"the probe {name!r}")
-        planned.append(ProbeRun(probe, parameters(probe)))
-    return planned
+        cls = registry.load(kind, name)
+        fields = [field.name for field in dataclasses.fields(cls) if field.init]
+        own = [key for key in arguments if key in fields]  # general ones give way to its own
+        own += [key for key in arguments if key.startswith(f"{name}.")]
+        given = {key.removeprefix(f"{name}."): arguments[key] for key in own}
+        built.append(registry.configure(cls, given, f"the {what} {name!r}"))
+        used.update(own)
+        known.update(fields)
+    for key in arguments:
+        if key not in used:
+            raise HierevalError(
+                f"The {what} argument {key!r} must be a parameter of a selected {what} "
+                f"({', '.join(sorted(known)) or 'they have none'}).{nearest(key, known)}"
+            )
+    return built

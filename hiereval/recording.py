@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 LEVEL = 0.95  # of every interval
 
+
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
     """What became of one task."""

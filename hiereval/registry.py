@@ -85,8 +85,7 @@ def load(kind: Kind, name: str) -> Any:
     except Exception as error:  # a plugin can fail in any way; the run that names it says how
         origin = f" (from {point.dist.name} {point.dist.version})" if point.dist else ""
         raise HierevalError(
-            f"The {kind[:-1]} {name!r}{origin} could not be loaded: "
-            f"{type(error).__name__}: {error}"
+            f"The {kind[:-1]} {name!r}{origin} could not be loaded: {type(error).__name__}: {error}"
         ) from error
 
 
@@ -117,7 +116,7 @@ def _first_line(docstring: str | None) -> str:
 
 def configure(cls: type, arguments: Mapping[str, str], what: str) -> Any:
     """Build a dataclass from `field=value` strings, each checked against the field's type."""
-    from pydantic import ConfigDict, TypeAdapter, ValidationError
+    from pydantic import TypeAdapter, ValidationError
 
     hints = get_type_hints(cls)
     fields = [f.name for f in dataclasses.fields(cls) if f.init]

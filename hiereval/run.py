@@ -5,27 +5,27 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from hiereval import records, statistics
+from hiereval import records, statistics, training
 from hiereval.datasets import open_dataset
 from hiereval.embed import EmbedStats, Progress, embed
 from hiereval.errors import HierevalError
 from hiereval.models import open_adapter
 from hiereval.plan import ProbeRun, plan_probes, plan_tasks
 from hiereval.recording import LEVEL, Outcome, Recorder, metric_values, undefined_metrics
-from hiereval.records import Record
+from hiereval.records import Record, TrainingInfo
 from hiereval.store import Store
 from hiereval.types import (
     Adapter,
+    Chains,
     DataOptions,
     Dataset,
     Embeddings,
     LoadOptions,
     ModelId,
-    Scores,
     Space,
     Task,
 )
@@ -123,6 +123,8 @@ class _Job:
 
     def measure(self, dataset: Dataset, tasks: list[Task], probes: list[ProbeRun]) -> None:
         """Skip what is there or does not fit, embed the rest once, score it under every probe."""
+        data = self._training_data(dataset, probes)
+        probes = [with_training(probe, data) for probe in probes]
         todo: dict[str, list[Task]] = {}
         for probe in probes:
             for task in tasks:
@@ -141,10 +143,17 @@ class _Job:
         trouble = not_finite(embeddings, dataset)
         done = 0
         for probe in probes:
-            space = self._space(probe, embeddings, dataset) if trouble is None else trouble
+            fit = Outcome(stats=stats)
+            space: Space | None = None
+            if trouble is None:
+                space, fit = self._space(probe, embeddings, data, stats)
             for task in todo[probe.key]:
                 self.progress("scoring", done, len(needed))
-                self._emit(dataset, task, probe, self._outcome(dataset, task, space, stats))
+                if trouble is not None:
+                    outcome = replace(fit, metrics=undefined_metrics(task.metrics, trouble))
+                else:
+                    outcome = self._outcome(dataset, task, space, fit)
+                self._emit(dataset, task, probe, outcome)
                 done += 1
         self.progress("scoring", done, len(needed))
 
@@ -175,19 +184,53 @@ class _Job:
             progress=self.progress,
         )
 
-    def _space(self, probe: ProbeRun, embeddings: Embeddings, dataset: Dataset) -> Space:
-        return probe.probe.space(embeddings)
+    def _training_data(self, dataset: Dataset, probes: list[ProbeRun]) -> Chains | None:
+        """Return what trained probes are fitted on, None where there are none to fit."""
+        if not any(probe.to_fit for probe in probes):
+            return None
+        spec = self.config.train_data or training.training_spec(dataset)
+        if spec is None:
+            raise HierevalError(
+                f"The dataset {dataset.name!r} must have training data for a trained probe: "
+                "give it with --train-data."
+            )
+        data = training.checked(open_dataset(spec, self.config.data))
+        training.refuse_shared_images(data.name, training.image_names(data), dataset)
+        return data
 
-    def _outcome(
-        self, dataset: Dataset, task: Task, space: Space | str, stats: EmbedStats
-    ) -> Outcome:
-        """Score one task; whatever goes wrong inside it is its own failure, said in its record."""
+    def _space(
+        self, probe: ProbeRun, embeddings: Embeddings, data: Chains | None, stats: EmbedStats
+    ) -> tuple[Space | None, Outcome]:
+        """Return the probe's space, or none and why; a trained probe is fitted first."""
         import torch
 
         started = time.perf_counter()
-        common = {"stats": stats}
-        if isinstance(space, str):  # why there is no space
-            return Outcome(metrics=undefined_metrics(task.metrics, space), **common)
+        try:
+            if probe.to_fit and data is not None:
+                vectors, _ = embed(
+                    self.adapter,
+                    data,
+                    images=False,
+                    anchors=tuple(probe.probe.anchors(self.adapter.id)),
+                    store=self.store,
+                    batch_size=self.config.batch_size,
+                    device=self.config.options.device,
+                    progress=self.progress,
+                )
+                generator = torch.Generator().manual_seed(probe.seed or 0)
+                probe.probe.fit(vectors, data, generator)
+            space = probe.probe.space(embeddings)
+        except HierevalError as error:
+            return None, Outcome(status="skipped", reason=str(error), stats=stats)
+        return space, Outcome(stats=stats, fit_s=time.perf_counter() - started)
+
+    def _outcome(self, dataset: Dataset, task: Task, space: Space | None, fit: Outcome) -> Outcome:
+        """Score one task; whatever goes wrong inside it is its own failure, said in its record."""
+        import torch
+
+        if space is None:
+            return fit
+        started = time.perf_counter()
         try:
             generator = torch.Generator().manual_seed(self.config.seed)
             scores = task.score(space, dataset, generator)
@@ -200,14 +243,13 @@ class _Job:
             )
         except Exception as error:
             log.debug("%s failed", task.name, exc_info=True)
-            reason = f"{type(error).__name__}: {error}"
-            return Outcome(status="failed", reason=reason, **common)
-        return Outcome(
+            return replace(fit, status="failed", reason=f"{type(error).__name__}: {error}")
+        return replace(
+            fit,
             metrics=metric_values(scores.metrics or task.metrics, estimates),
             summary=dict(scores.summary),
             scores=scores,
             score_s=time.perf_counter() - started,
-            **common,
         )
 
     def _emit(self, dataset: Dataset, task: Task, probe: ProbeRun, outcome: Outcome) -> None:
@@ -215,6 +257,20 @@ class _Job:
         self.result.new.append(record)
         if self.result.path is not None:
             records.append(self.result.path, record)
+
+
+def with_training(probe: ProbeRun, data: Chains | None) -> ProbeRun:
+    """Return the probe with a note of what it is going to be fitted on."""
+    if not probe.to_fit or data is None:
+        return probe
+    info = TrainingInfo(
+        dataset=data.name,
+        split=data.split,
+        sha256=data.sha256,
+        n=len(data.chains),
+        control=probe.parameters["control"],
+    )
+    return replace(probe, training=info)
 
 
 def unfit(task: Task, dataset: Dataset, adapter: Adapter) -> str | None:

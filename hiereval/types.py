@@ -32,9 +32,14 @@ Precision = Literal["fp32", "tf32", "bf16", "fp16"]
 class ImageSource(Protocol):
     """One image: a name that is unique in its dataset, and its encoded bytes (JPEG, PNG, ...)."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """Return the name, a file name without its folder."""
+        ...
 
-    def read(self) -> bytes: ...
+    def read(self) -> bytes:
+        """Return the encoded bytes."""
+        ...
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -67,7 +72,7 @@ class Chains(Dataset):
         """Return the first n chains with their captions as the pool."""
         from hiereval.datasets.chains import head
 
-        return head(self, n)
+        return head(self, n)  # type: ignore[return-value]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -194,9 +199,13 @@ class Probe(Protocol):
         """Return texts beyond the dataset's whose embeddings the probe needs."""
         ...
 
-    def fit(self, train: Embeddings, data: Chains, generator: Generator) -> Self: ...
+    def fit(self, train: Embeddings, data: Chains, generator: Generator) -> Self:
+        """Learn from the training split's vectors; learned names end in an underscore."""
+        ...
 
-    def space(self, embeddings: Embeddings) -> Space: ...
+    def space(self, embeddings: Embeddings) -> Space:
+        """Return the points around the probe's root."""
+        ...
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""`hiereval doctor`: what is installed, where things are kept, what is missing and how to get it."""
+"""`hiereval doctor`: what is installed, where things are kept, what is missing."""
 
 from __future__ import annotations
 

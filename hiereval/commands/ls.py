@@ -38,7 +38,9 @@ def command(kind: str, as_json: bool) -> None:
         shown = ["name", "adapter", "checkpoint", "parameters", "licence", "description"]
     table = Table(box=None, padding=(0, 1), header_style="bold")
     for column in shown:
-        table.add_column(column, overflow="fold", justify="right" if column == "parameters" else "left")
+        table.add_column(
+            column, overflow="fold", justify="right" if column == "parameters" else "left"
+        )
     for row in rows:
         table.add_row(*[Text(_cell(column, row[column])) for column in shown])
     Console().print(table)

@@ -14,7 +14,7 @@ from hiereval.errors import HierevalError
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-class Pairs(click.ParamType):
+class Pairs(click.ParamType):  # type: ignore[type-arg]
     """`k=v,k=v`, given once or several times, as a dict of strings."""
 
     name = "k=v,…"

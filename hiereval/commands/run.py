@@ -65,7 +65,9 @@ Examples:
     help=f"Rows that tell a finding from an artefact: all, none, or of {', '.join(CONTROLS)}.",
 )
 @click.option("--batch-size", default="auto", show_default=True, callback=options.batch_size)
-@click.option("--limit", type=int, callback=options.positive, help="First N items; stays off boards.")
+@click.option(
+    "--limit", type=int, callback=options.positive, help="First N items; stays off boards."
+)
 @click.option("--seed", default=0, show_default=True, help="Of intervals, negatives and probes.")
 @click.option("--resamples", default=1000, show_default=True, callback=options.positive)
 @click.option("--output-path", default="results", show_default=True, help="Folder of records.")
