@@ -7,13 +7,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from hiereval.adapters.images import to_rgb
-from hiereval.adapters.precision import inference
+from hiereval.adapters.images import collate, process
 from hiereval.adapters.transformers_loading import (
     Checkpoint,
-    collate,
     open_checkpoint,
-    preprocess,
+    token_counts,
+    tokenize,
 )
 from hiereval.errors import HierevalError
 from hiereval.types import LoadOptions, Modality
@@ -72,48 +71,35 @@ class HFClip:
             _check_end(self.files, tokenizer)
         return tokenizer
 
-    @cached_property
-    def image_processor(self) -> Any:
-        """Return the image processor, with Pillow's resize."""
-        return self.files.load_image_processor()
-
     def text_lengths(self, texts: Sequence[str]) -> list[int]:
         """Return each text's number of tokens before truncation, specials included."""
-        encoded = self.tokenizer(list(texts), truncation=False, verbose=False)
-        return [len(ids) for ids in encoded["input_ids"]]
+        return token_counts(self.tokenizer, texts)
 
     def encode_texts(self, texts: Sequence[str]) -> Tensor:
         """Return [n, d] float32 text vectors of the joint space, not normalised."""
-        options = self.files.options
-        encoded = self.tokenizer(
-            list(texts),
-            padding="longest",
-            truncation=True,
-            max_length=self.context_length,
-            return_tensors="pt",
-            verbose=False,
-        )
-        ids = encoded["input_ids"].to(options.device)
-        inputs = {"input_ids": ids}
+        device = self.files.options.device
+        encoded = tokenize(self.tokenizer, texts, "longest", self.context_length)
+        inputs = {"input_ids": encoded["input_ids"].to(device)}
         if self.family.pools_end:  # causal: what follows the end token is never seen
-            ends = (ids == self.tokenizer.eos_token_id).any(dim=1)
-            if not bool(ends.all()):
-                text = texts[int((~ends).nonzero()[0])]
-                raise HierevalError(f"The text {text[:60]!r} lost its end token in tokenisation.")
+            ends = encoded["input_ids"] == self.tokenizer.eos_token_id
+            if not bool(ends.any(dim=1).all()):
+                text = texts[int(ends.any(dim=1).logical_not().nonzero()[0])]
+                raise HierevalError(
+                    f"The text {text[:60]!r} must keep its end token in {self.id.name}."
+                )
         else:
-            inputs["attention_mask"] = encoded["attention_mask"].to(options.device)
-        with inference(options.precision, options.device):
+            inputs["attention_mask"] = encoded["attention_mask"].to(device)
+        with self.files.compute():
             return self.model.get_text_features(**inputs).pooler_output.float()
 
     def preprocess(self, image: Image) -> dict[str, Tensor]:
         """Return one picture's pixels as the model takes them."""
-        return preprocess(self.image_processor, to_rgb(image))
+        return process(self.files.image_processor, image)
 
     def encode_images(self, inputs: Sequence[dict[str, Tensor]]) -> Tensor:
         """Return [n, d] float32 image vectors of the joint space, not normalised."""
-        options = self.files.options
-        with inference(options.precision, options.device):
-            batch = collate(inputs, options.device)
+        with self.files.compute():
+            batch = collate(inputs, self.files.options.device)
             return self.model.get_image_features(**batch).pooler_output.float()
 
 

@@ -1,11 +1,15 @@
-"""Pictures of every mode as what image processors expect."""
+"""Pictures of every mode and shape as what transformers' image processors expect."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from PIL.Image import Image
+    from torch import Tensor
+
+LONGEST = 16  # sides longer than so many times the other are cut before a resize and centre crop
 
 
 def to_rgb(image: Image) -> Image:
@@ -23,3 +27,33 @@ def to_rgb(image: Image) -> Image:
             values = np.rint(values / 257)
         image = Pillow.fromarray(values.clip(0, 255).astype(np.uint8))
     return image.convert("RGB")
+
+
+def process(processor: Any, image: Image) -> dict[str, Tensor]:
+    """Return what an image processor makes of one picture, without the batch axis."""
+    image = to_rgb(image)
+    if getattr(processor, "do_center_crop", None) and processor.size.shortest_edge:
+        image = middle(image)
+    inputs = processor(images=image, return_tensors="pt")
+    return {key: value[0] for key, value in inputs.items()}
+
+
+def middle(image: Image) -> Image:
+    """Return the middle of a picture that is over LONGEST times as long as it is wide.
+
+    A centre crop would drop the rest after the resize, which takes gigabytes for a strip of
+    1 x 4000. The middle stays where it was.
+    """
+    longest = LONGEST * min(image.size)
+    cuts = [max(0, side - longest) // 2 for side in image.size]
+    if not any(cuts):
+        return image
+    (width, height), (x, y) = image.size, cuts
+    return image.crop((x, y, width - x, height - y))
+
+
+def collate(inputs: Sequence[Mapping[str, Tensor]], device: str) -> dict[str, Tensor]:
+    """Stack processed pictures and put them on the device."""
+    import torch
+
+    return {key: torch.stack([x[key] for x in inputs]).to(device) for key in inputs[0]}

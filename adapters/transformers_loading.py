@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from hiereval import fingerprint, hub
-from hiereval.adapters.precision import DTYPES
+from hiereval.adapters.precision import DTYPES, inference
 from hiereval.errors import HierevalError
 from hiereval.types import LoadOptions, ModelId
-
-if TYPE_CHECKING:
-    import torch
 
 # which adapter loads a config.json's model_type
 ADAPTERS = {
@@ -219,7 +216,8 @@ class Checkpoint:
             )
         return tokenizer
 
-    def load_image_processor(self) -> Any:
+    @cached_property
+    def image_processor(self) -> Any:
         """Return the image processor that resizes with Pillow."""
         with self.lock, _quiet():
             from transformers import AutoImageProcessor
@@ -233,6 +231,10 @@ class Checkpoint:
                 "variant that uses Pillow."
             )
         return processor
+
+    def compute(self) -> AbstractContextManager[None]:
+        """Return the context in which the model runs: no gradients, the run's precision."""
+        return inference(self.options.precision, self.options.device)
 
     def _processor_hint(self) -> str:
         return (
@@ -287,16 +289,21 @@ def open_checkpoint(
     )
 
 
-def preprocess(processor: Any, image: Any) -> dict[str, torch.Tensor]:
-    """Return what an image processor makes of one RGB picture, without the batch axis."""
-    return {key: value[0] for key, value in processor(images=image, return_tensors="pt").items()}
+def tokenize(tokenizer: Any, texts: Sequence[str], padding: str, length: int) -> Any:
+    """Return input_ids and attention_mask as [n, tokens] tensors, cut at `length` tokens."""
+    return tokenizer(
+        list(texts),
+        padding=padding,
+        truncation=True,
+        max_length=length,
+        return_tensors="pt",
+        verbose=False,
+    )
 
 
-def collate(inputs: Sequence[Mapping[str, torch.Tensor]], device: str) -> dict[str, torch.Tensor]:
-    """Stack preprocessed pictures and put them on the device."""
-    import torch
-
-    return {key: torch.stack([x[key] for x in inputs]).to(device) for key in inputs[0]}
+def token_counts(tokenizer: Any, texts: Sequence[str]) -> list[int]:
+    """Return each text's number of tokens before truncation, specials included."""
+    return [len(ids) for ids in tokenizer(list(texts), verbose=False)["input_ids"]]
 
 
 def _check_type(adapter: str, name: str, config: Mapping[str, Any]) -> None:

@@ -1,0 +1,74 @@
+"""BLIP retrieval checkpoints (Li et al., 2022) in the space of the image-text contrastive loss."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from hiereval.adapters.images import collate, process
+from hiereval.adapters.transformers_loading import open_checkpoint, token_counts, tokenize
+from hiereval.types import LoadOptions, Modality
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+    from torch import Tensor
+
+
+class Blip:
+    """BLIP image-text matching checkpoints (`Salesforce/blip-itm-...`), contrastive space.
+
+    The vectors are the projected first tokens of both encoders, as in
+    `BlipForImageTextRetrieval(..., use_itm_head=False)`. Captioning and question answering
+    checkpoints lack the projections and are refused.
+    """
+
+    modalities: frozenset[Modality] = frozenset({"text", "image"})
+
+    def __init__(self, checkpoint: str, options: LoadOptions, processor: str | None = None) -> None:
+        self.files = open_checkpoint("blip", checkpoint, options, processor)
+        text = self.files.config.get("text_config") or {}
+        positions = text.get("max_position_embeddings", 512)
+        allowed = self.files.tokenizer_config.get("model_max_length", positions)
+        self.context_length = int(min(positions, allowed))
+        self.id = self.files.identify(
+            context_length=self.context_length,
+            embed_dim=self.files.config.get("image_text_hidden_size", 256),
+            text={"padding": "longest", "mask": True},
+        )
+
+    @cached_property
+    def model(self) -> Any:
+        """Return the network; loads the weights."""
+        return self.files.load_model("BlipForImageTextRetrieval")
+
+    @cached_property
+    def tokenizer(self) -> Any:
+        """Return the tokenizer."""
+        return self.files.load_tokenizer()
+
+    def text_lengths(self, texts: Sequence[str]) -> list[int]:
+        """Return each text's number of tokens before truncation, specials included."""
+        return token_counts(self.tokenizer, texts)
+
+    def encode_texts(self, texts: Sequence[str]) -> Tensor:
+        """Return [n, d] float32 text vectors of the joint space, not normalised."""
+        encoded = tokenize(self.tokenizer, texts, "longest", self.context_length)
+        device = self.files.options.device
+        with self.files.compute():
+            hidden = self.model.text_encoder(
+                input_ids=encoded["input_ids"].to(device),
+                attention_mask=encoded["attention_mask"].to(device),
+            ).last_hidden_state  # [n, tokens, width]
+            return self.model.text_proj(hidden[:, 0]).float()
+
+    def preprocess(self, image: Image) -> dict[str, Tensor]:
+        """Return one picture's pixels as the model takes them."""
+        return process(self.files.image_processor, image)
+
+    def encode_images(self, inputs: Sequence[dict[str, Tensor]]) -> Tensor:
+        """Return [n, d] float32 image vectors of the joint space, not normalised."""
+        with self.files.compute():
+            batch = collate(inputs, self.files.options.device)
+            hidden = self.model.vision_model(**batch).last_hidden_state  # [n, patches + 1, width]
+            return self.model.vision_proj(hidden[:, 0]).float()
