@@ -48,9 +48,30 @@ def exterior_angle(
     """
     general, specific, root = (_full(x) for x in (general, specific, root))
     out, on = general - root, specific - general
-    product = out.norm(dim=-1) * on.norm(dim=-1)
-    defined = ~(product <= SMALLEST)  # NaN stays NaN
-    cosine = torch.where(defined, (out * on).sum(-1) / torch.where(defined, product, 1.0), 0.0)
+    return _arccos((out * on).sum(-1), out.norm(dim=-1) * on.norm(dim=-1), SMALLEST)
+
+
+def exterior_angle_of_cosines(
+    general_specific: Float[Tensor, "*n"],
+    general_root: Float[Tensor, "*n"],
+    specific_root: Float[Tensor, "*n"],
+) -> Float[Tensor, "*n"]:
+    """Return the same angle of unit vectors a, b, r from a.b, a.r and b.r alone, in [0, pi].
+
+    (a - r).(b - a) = a.b - 1 - b.r + a.r and |x - y|^2 = 2 - 2 x.y. Differences below what
+    float32 resolves in a cosine near 1 count as none.
+    """
+    dot = general_specific - 1 - specific_root + general_root
+    squares = 4 * (1 - general_root).clamp(min=0) * (1 - general_specific).clamp(min=0)
+    product = torch.where(squares > 0, squares, 1.0).sqrt() * (squares > 0)
+    least = 1e-6 if product.dtype == torch.float32 else 1e-14
+    return _arccos(dot, product, least)
+
+
+def _arccos(dot: Tensor, product: Tensor, least: float) -> Tensor:
+    """Return arccos(dot / product), clamped; a right angle where product is `least` or below."""
+    defined = ~(product <= least)  # NaN stays NaN
+    cosine = torch.where(defined, dot / torch.where(defined, product, 1.0), 0.0)
     inside = cosine.abs() < 1
     slanted = torch.where(inside, cosine, 0.0).arccos()
     return torch.where(inside, slanted, cosine.detach().clamp(-1.0, 1.0).arccos())
@@ -82,23 +103,37 @@ def objective(
     `released` contrasts Xi(P[k], P[k+1]) with Xi(P[k], N[k]); `documented` with Xi(P[k], N[k+1]),
     the wrong child of P[k]. An empty batch gives NaN.
     """
-    angle = exterior_angle(positive[:, :-1], positive[:, 1:], root).T  # (k-1, b)
-    against = torch.zeros_like(angle)
-    texts = [positive]
+    angle = exterior_angle(positive[:, :-1], positive[:, 1:], root)
+    against, texts = None, [positive]
     if negative is not None:
         wrong = negative[:, :-1] if pairing == "released" else negative[:, 1:]
-        against = -exterior_angle(positive[:, :-1], wrong, root).T  # (k-1, b)
+        against = exterior_angle(positive[:, :-1], wrong, root)
         texts.append(negative)
+    cosine = None if frozen is None else (_full(torch.stack(texts)) * _full(frozen)).sum(-1)
+    return combine(angle, against, cosine, weights)
+
+
+def combine(
+    entailed: Float[Tensor, "b j"],
+    contradicted: Float[Tensor, "b j"] | None,
+    cosine: Float[Tensor, "m b k"] | None,
+    weights: Weights,
+) -> Losses:
+    """Return the objective from exterior angles and from the cosines to the frozen vectors.
+
+    The hard term adds the contrasts of the pair with the largest entailed and of the pair with
+    the smallest contradicted angle of the batch; ties: the lowest step, then the first chain.
+    """
+    angle = entailed.T  # (j, b), the released order: it decides between ties
+    against = torch.zeros_like(angle) if contradicted is None else -contradicted.T
     contrast = angle + against
     entail = angle.mean() + against.mean()
-    flat = contrast.flatten()
-    hard = flat[angle.flatten().argmax()]
-    if negative is not None:
-        hard = hard + flat[against.flatten().argmax()]
+    hard = contrast.flatten()[angle.flatten().argmax()]
+    if contradicted is not None:
+        hard = hard + contrast.flatten()[against.flatten().argmax()]
     finite = contrast.isfinite().all(dim=0)
     pullback = torch.zeros_like(entail)
-    if frozen is not None:
-        cosine = (_full(torch.stack(texts)) * _full(frozen)).sum(-1)  # (m, b, k)
+    if cosine is not None:
         pullback = (1 - cosine.mean()) / 2
         finite = finite & cosine.isfinite().all(dim=2).all(dim=0)
     total = weights.pullback * pullback + weights.entail * entail + weights.hard * hard

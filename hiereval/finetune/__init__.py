@@ -1,0 +1,1 @@
+"""Fine-tuning of text towers with the RE objective."""
