@@ -1,0 +1,168 @@
+from __future__ import annotations
+
+import io
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from fakes import HashAdapter, vector
+from PIL import Image
+
+from hiereval.datasets.images import FileImage
+from hiereval.embed import ahead, embed, halving
+from hiereval.errors import HierevalError
+from hiereval.store import Store
+from hiereval.types import Chains, LoadOptions
+
+
+@dataclass(frozen=True)
+class Picture:
+    name: str
+    colour: tuple[int, int, int]
+
+    def read(self) -> bytes:
+        file = io.BytesIO()
+        Image.new("RGB", (4, 4), self.colour).save(file, "PNG")
+        return file.getvalue()
+
+
+def dataset(texts: int = 40, images: int = 30) -> Chains:
+    return Chains(
+        name="d",
+        split="test",
+        revision=None,
+        sha256="s",
+        image_source="painted",
+        texts=tuple(f"text {'very ' * (i % 7)}{i}" for i in range(texts)),
+        images=tuple(Picture(f"{i}.png", (i, 2 * i, 3 * i)) for i in range(images)),
+        chains=np.arange(texts).reshape(-1, 4),
+        chain_image=np.arange(texts // 4),
+        pool=np.arange(texts),
+    )
+
+
+@pytest.fixture
+def fake() -> Iterator[HashAdapter]:
+    HashAdapter.calls.clear()
+    yield HashAdapter("c", LoadOptions())
+
+
+def test_rows_are_in_the_datasets_order(tmp_path: Path, fake: HashAdapter) -> None:
+    data = dataset()
+    got, stats = embed(
+        fake, data, images=True, anchors=["", data.texts[3]], store=Store(tmp_path), batch_size=7
+    )
+    assert torch.equal(got.text, torch.stack([vector(t.encode()) for t in data.texts]))
+    assert got.image is not None
+    colours = [bytes(picture.colour) for picture in data.images]
+    assert torch.equal(got.image, torch.stack([vector(c) for c in colours]))
+    assert torch.equal(got.anchors[""], vector(b""))
+    assert torch.equal(got.anchors[data.texts[3]], got.text[3])
+    assert (stats.n_texts, stats.n_images, stats.batch_size) == (41, 30, 7)
+    too_long = sum(len(t.split()) + 2 > 6 for t in data.texts)
+    assert stats.n_truncated == too_long > 0
+
+
+def test_a_second_call_encodes_nothing(tmp_path: Path, fake: HashAdapter) -> None:
+    data, store = dataset(), Store(tmp_path)
+    first, _ = embed(fake, data, images=True, anchors=[""], store=store)
+    HashAdapter.calls.clear()
+    second, stats = embed(fake, data, images=True, anchors=[""], store=store)
+    assert HashAdapter.calls == []
+    assert torch.equal(first.text, second.text)
+    assert (stats.n_texts, stats.n_images, stats.texts_per_s) == (0, 0, None)
+    assert stats.n_truncated is not None  # known without a tokenizer
+
+
+def test_only_what_is_missing_is_encoded(tmp_path: Path, fake: HashAdapter) -> None:
+    store = Store(tmp_path)
+    embed(fake, dataset(20, 10), images=False, store=store)
+    HashAdapter.calls.clear()
+    embed(fake, dataset(40, 10), images=True, store=store)
+    assert sum(n for what, n in HashAdapter.calls if what == "texts") == 20
+    assert sum(n for what, n in HashAdapter.calls if what == "images") == 10
+
+
+def test_equal_images_are_encoded_once(tmp_path: Path, fake: HashAdapter) -> None:
+    import dataclasses
+
+    same = tuple(Picture(f"{i}.png", (9, 9, 9)) for i in range(5))
+    data = dataclasses.replace(dataset(), images=same)
+    got, stats = embed(fake, data, images=True, store=Store(tmp_path))
+    assert stats.n_images == 1
+    assert got.image is not None
+    assert torch.equal(got.image, vector(bytes([9, 9, 9])).expand(5, -1))
+
+
+def test_an_interrupted_run_keeps_what_it_encoded(
+    tmp_path: Path, fake: HashAdapter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    encode, batches = fake.encode_texts, []
+
+    def interrupted(texts: list[str]) -> torch.Tensor:
+        if len(batches) == 2:
+            raise KeyboardInterrupt
+        batches.append(texts)
+        return encode(texts)
+
+    monkeypatch.setattr(fake, "encode_texts", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        embed(fake, dataset(), images=False, store=Store(tmp_path), batch_size=2)
+    monkeypatch.undo()
+    _, stats = embed(fake, dataset(), images=False, store=Store(tmp_path), batch_size=2)
+    assert stats.n_texts == 40 - 16  # two batches of 4 x 2 texts were kept
+
+
+def test_every_bad_image_is_named_before_any_is_encoded(tmp_path: Path, fake: HashAdapter) -> None:
+    import dataclasses
+
+    (tmp_path / "empty.jpg").write_bytes(b"")
+    (tmp_path / "words.jpg").write_text("this is a text")
+    bad = tuple(FileImage(name, tmp_path / name) for name in ("empty.jpg", "words.jpg"))
+    data = dataclasses.replace(dataset(), images=(*dataset().images, *bad))
+    with pytest.raises(HierevalError) as caught:
+        embed(fake, data, images=True, store=Store(tmp_path))
+    assert str(caught.value) == (
+        "2 images cannot be used:\n"
+        "The image 'empty.jpg' is empty or not an image in a format that Pillow reads.\n"
+        "The image 'words.jpg' is empty or not an image in a format that Pillow reads."
+    )
+    assert [what for what, _ in HashAdapter.calls if what == "images"] == []
+
+
+def test_memory_holds_a_few_images_whatever_their_number() -> None:
+    alive, most, lock = 0, 0, threading.Lock()
+
+    def work(item: int) -> int:
+        nonlocal alive, most
+        with lock:
+            alive += 1
+            most = max(most, alive)
+        return item
+
+    with ThreadPoolExecutor(4) as pool:
+        for expected, item in enumerate(ahead(pool, work, range(500), 10)):
+            assert item == expected
+            with lock:
+                alive -= 1
+    assert most <= 11
+
+
+def test_out_of_memory_halves_the_batch() -> None:
+    sizes = []
+
+    def encode(rows: list[int]) -> torch.Tensor:
+        sizes.append(len(rows))
+        if len(rows) > 3:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return torch.tensor(rows)
+
+    assert halving(encode, list(range(10))).tolist() == list(range(10))
+    assert sizes == [10, 5, 2, 3, 5, 2, 3]
+    with pytest.raises(torch.OutOfMemoryError):
+        halving(lambda rows: encode(rows * 4), [1])
