@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 from hiereval.leaderboard.text import clean
 
 if TYPE_CHECKING:
-    from hiereval.leaderboard.board import Column, Row
     from hiereval.leaderboard.cells import Cell
+    from hiereval.leaderboard.columns import Column
+    from hiereval.leaderboard.rows import Row
     from hiereval.records import Record
 
 WORDS = "word count"
@@ -26,7 +27,7 @@ def compared(measured: list[Row], controls: list[Row], columns: list[Column]) ->
     The control of random weights is the model's own twin: same adapter, same checkpoint. With
     several, the best counts.
     """
-    words = [row for row in controls if _is_words(row)]
+    words = [row for row in controls if is_words(row)]
     rows = []
     for row in measured:
         against = {WORDS: words, RANDOM: [c for c in controls if _is_twin(c, row)]}
@@ -38,7 +39,8 @@ def compared(measured: list[Row], controls: list[Row], columns: list[Column]) ->
     return rows
 
 
-def _is_words(row: Row) -> bool:
+def is_words(row: Row) -> bool:
+    """Whether this is the control that counts words."""
     return row.model.adapter == "control" and row.model.checkpoint == "words"
 
 
@@ -104,12 +106,17 @@ def _empty(records: Sequence[Record]) -> Iterator[str]:
     found: dict[tuple[str, str, str], list[str]] = defaultdict(list)
     for record in records:
         if record.status != "ok":
-            reason = clean(record.reason or "no reason was recorded", 200).rstrip(".")
+            reason = _about_any(record.reason or "no reason was recorded", record.model.name)
             found[clean(record.task.name), record.status, reason].append(
                 clean(record.model.name, 60)
             )
     for (task, status, reason), labels in sorted(found.items()):
         yield f"{task} {status}: {_some(labels)} ({reason})."
+
+
+def _about_any(reason: str, model: str) -> str:
+    """Say a reason without the model's name, so that models with the same reason share a line."""
+    return clean(reason.removeprefix(f"{model} "), 200).rstrip(".")
 
 
 def _undefined(rows: list[Row], columns: list[Column]) -> Iterator[str]:

@@ -11,7 +11,9 @@ from hiereval.errors import HierevalError, nearest
 from hiereval.leaderboard.text import clean
 
 if TYPE_CHECKING:
-    from hiereval.leaderboard.board import Column, Row, Section
+    from hiereval.leaderboard.board import Section
+    from hiereval.leaderboard.columns import Column
+    from hiereval.leaderboard.rows import Row
     from hiereval.records import Record
 
 

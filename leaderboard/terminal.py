@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator, Sequence
 
 from rich.box import Box
@@ -10,10 +11,10 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from hiereval.leaderboard.board import Board, Reported, Row, Section
+from hiereval.leaderboard.board import Board, Reported, Section
 from hiereval.leaderboard.cells import Cell
 from hiereval.leaderboard.notes import MARKS
-from hiereval.leaderboard.text import arrow, clean, number, plural
+from hiereval.leaderboard.text import arrow, clean, number, plural, signed
 
 _RULED = Box("    \n    \n ── \n    \n ·· \n ── \n    \n    \n")  # lines under head and sections
 _EMPTY = {"undefined": "n/a", "skipped": "skipped", "failed": "failed"}
@@ -26,6 +27,14 @@ Part = tuple[str, list[int]]  # a task's heading and some of its columns
 def show(board: Board, console: Console) -> None:
     """Print the board."""
     console.print(Group(*render(board, console.width)))
+
+
+def written(board: Board, width: int = 100) -> str:
+    """Return the board as plain text of at most `width` columns."""
+    console = Console(width=width, color_system=None, record=True, file=io.StringIO())
+    show(board, console)
+    lines = console.export_text(styles=False).splitlines()
+    return "\n".join(line.rstrip() for line in lines) + "\n"
 
 
 def render(board: Board, width: int) -> Iterator[ConsoleRenderable]:
@@ -75,7 +84,7 @@ def blocks(section: Section, width: int) -> list[list[Part]]:
         widths = {i: _GAP + max(len(line) for line in _column_lines(section, i)) for i in indices}
         total = sum(widths.values())
         whole = total <= room  # a task is split only where it fits no block at all
-        if used + total > room and whole or not packed:
+        if (used + total > room and whole) or not packed:
             packed.append([])
             used = 0
         for index in indices:
@@ -157,7 +166,7 @@ def cell_text(cell: Cell | None, dim: bool = False) -> Text:
     elif cell.low is not None and cell.high is not None:
         text.append(f" {number(cell.low)}–{number(cell.high)}", style=small)
     if cell.selectivity is not None:
-        text.append(f" ({cell.selectivity:+.3f})".replace("0.", "."), style=small)
+        text.append(f" ({signed(cell.selectivity)})", style=small)
     return text
 
 

@@ -48,6 +48,11 @@ def number(value: float) -> str:
     return shown.replace("0.", ".", 1) if abs(float(shown)) < 1 else shown
 
 
+def signed(value: float) -> str:
+    """Return a difference with its sign: +.120."""
+    return ("+" if value >= 0 else "") + number(value)
+
+
 def arrow(higher_is_better: bool | None) -> str:
     """Return the direction of a metric as an arrow, "" for a descriptive one."""
     return {True: "↑", False: "↓", None: ""}[higher_is_better]

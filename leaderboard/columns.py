@@ -1,0 +1,108 @@
+"""A board's columns: what was measured differently never shares one."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections import defaultdict
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+from hiereval.leaderboard.text import clean
+from hiereval.records import Record
+
+
+@dataclass(frozen=True)
+class Column:
+    """One metric of one task; `group` tells versions and parameters of a task apart."""
+
+    task: str
+    version: int
+    parameters: str  # canonical JSON
+    metric: str
+    group: str  # the task as headed, with what tells it from its namesakes
+    help: str
+    higher_is_better: bool | None
+    range: tuple[float, float] | None
+    chance: float | None
+    unranked: str = ""  # why no best is shown
+
+    @property
+    def key(self) -> tuple[str, int, str]:
+        """The task as it was run."""
+        return self.task, self.version, self.parameters
+
+
+@cache
+def headline() -> dict[str, dict[str, str]]:
+    """Return task -> metric -> explanation, in the order of a board."""
+    return tomllib.loads((files(__package__) / "headline.toml").read_text("utf-8"))
+
+
+def columns_of(records: list[Record]) -> list[Column]:
+    """Return the headline metrics of every task, version and set of parameters that was run."""
+    order = list(headline())
+    tasks: dict[tuple[str, int, str], list[Record]] = defaultdict(list)
+    for record in records:
+        if record.status == "ok":
+            tasks[task_key(record)].append(record)
+    keys = sorted(
+        tasks, key=lambda key: (order.index(key[0]) if key[0] in order else len(order), key)
+    )
+    return [
+        _column(tasks[key], metric, _heading(key, keys))
+        for key in keys
+        for metric in _shown(key[0], tasks[key])
+    ]
+
+
+def task_key(record: Record) -> tuple[str, int, str]:
+    """Return what must agree for two records to share a column."""
+    task = record.task
+    return task.name, task.version, json.dumps(task.parameters, sort_keys=True)
+
+
+def _shown(task: str, records: list[Record]) -> list[str]:
+    there = list(dict.fromkeys(metric for record in records for metric in record.metrics))
+    wanted = [metric for metric in headline().get(task, {}) if metric in there]
+    return wanted or there[:3]
+
+
+def _column(records: list[Record], metric: str, group: str) -> Column:
+    holders = [record for record in records if metric in record.metrics]
+    newest = max(holders, key=lambda record: record.timestamp.timestamp())
+    task, value = newest.task.name, newest.metrics[metric]
+    return Column(
+        *task_key(newest),
+        metric=metric,
+        group=group,
+        help=headline().get(task, {}).get(metric, ""),
+        higher_is_better=value.higher_is_better,
+        range=value.range,
+        chance=value.chance,
+    )
+
+
+def _heading(key: tuple[str, int, str], keys: list[tuple[str, int, str]]) -> str:
+    """Head a task with its name, and with whatever tells it from its namesakes."""
+    name, version, parameters = key
+    namesakes = [other for other in keys if other[0] == name]
+    parts = [f"v{version}"] if len({other[1] for other in namesakes}) > 1 else []
+    if len({other[2] for other in namesakes}) > 1:
+        parts += _differing(json.loads(parameters), [json.loads(o[2]) for o in namesakes])
+    return clean(name) + (f" ({', '.join(parts)})" if parts else "")
+
+
+def _differing(own: dict[str, Any], others: list[dict[str, Any]]) -> list[str]:
+    return [
+        clean(f"{name}={plain(own.get(name))}", 40)
+        for name in sorted({name for other in others for name in other})
+        if len({json.dumps(other.get(name)) for other in others}) > 1
+    ]
+
+
+def plain(value: Any) -> str:
+    """Return a parameter's value as people write it."""
+    return value if isinstance(value, str) else json.dumps(value)

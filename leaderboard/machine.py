@@ -1,0 +1,45 @@
+"""The board as JSON: what the other formats draw, and every record it is made from."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import Any
+
+from hiereval.leaderboard.board import Board, Section
+from hiereval.leaderboard.rows import Row
+
+
+def written(board: Board) -> str:
+    """Return the board as one JSON object; numbers are exact, strings as the records hold them."""
+    document = {
+        "limited": board.limited,
+        "levels": board.levels,
+        "sections": [_section(section) for section in board.sections],
+    }
+    return json.dumps(document, indent=1, ensure_ascii=True, allow_nan=False) + "\n"
+
+
+def _section(section: Section) -> dict[str, Any]:
+    return {
+        "dataset": section.name,
+        "split": section.split,
+        "revision": section.revision,
+        "sha256": section.sha256,
+        "image_source": section.image_source,
+        "columns": [asdict(column) for column in section.columns],
+        "measured": [_row(row) for row in section.measured],
+        "controls": [_row(row) for row in section.controls],
+        "reported": [asdict(figure) for figure in section.reported],
+        "notes": section.notes,
+    }
+
+
+def _row(row: Row) -> dict[str, Any]:
+    return {
+        "label": row.label,
+        "probe": row.probe,
+        "cells": [cell and asdict(cell) for cell in row.cells],
+        "radius_by_tier": [asdict(tier) for tier in row.curve],
+        "records": [record.model_dump(mode="json") for record in row.records],
+    }

@@ -1,0 +1,156 @@
+"""A board's rows: one model under one probe, told apart from its namesakes."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections import defaultdict
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from hiereval.leaderboard import cells
+from hiereval.leaderboard.cells import Cell
+from hiereval.leaderboard.columns import Column, plain, task_key
+from hiereval.leaderboard.text import clean
+from hiereval.records import ModelInfo, ProbeInfo, Record
+
+Kind = Literal["measured", "control"]
+USUAL_PROBE = "empty-root"  # the paper's; rows that use it are named by their model alone
+
+
+@dataclass(frozen=True)
+class Tier:
+    """Radii of one tier's captions."""
+
+    tier: int
+    mean: float
+    low: float  # lower quartile
+    high: float
+
+
+@dataclass(frozen=True)
+class Row:
+    """One model under one probe: a cell for each column, None where it was not run."""
+
+    id: str
+    label: str
+    kind: Kind
+    model: ModelInfo
+    probe: str
+    cells: tuple[Cell | None, ...]
+    curve: tuple[Tier, ...]
+    records: tuple[Record, ...]
+
+    @property
+    def name(self) -> str:
+        """The label, with the probe where it is not the usual one."""
+        return self.label if self.probe == USUAL_PROBE else f"{self.label} / {self.probe}"
+
+    @property
+    def newest(self) -> Record:
+        """The record that was made last."""
+        return max(self.records, key=lambda record: record.timestamp.timestamp())
+
+    @property
+    def date(self) -> str:
+        """Day of the newest record, ISO 8601."""
+        return self.newest.timestamp.date().isoformat()
+
+    @property
+    def revision(self) -> str:
+        """Commit of the checkpoint, else the weights' hash, shortened; "" for what has neither."""
+        revision, weights = self.model.revision, self.model.weights_sha256
+        return (
+            clean(revision)[:8] if revision else f"sha256:{clean(weights)[:8]}" if weights else ""
+        )
+
+
+def is_control(record: Record) -> bool:
+    """Whether a row is there to compare with: a control encoder or random weights."""
+    return record.model.adapter == "control" or record.model.random_init is not None
+
+
+def _row_key(record: Record) -> tuple[str, ...]:
+    """Model and probe; seeds and shuffled controls of a trained probe share a row."""
+    probe, training = record.probe, record.probe.training
+    fitted_on = (training.dataset, training.split, training.sha256) if training else ()
+    parameters = json.dumps(probe.parameters, sort_keys=True)
+    return record.model.name, record.model.fingerprint, probe.name, parameters, *fitted_on
+
+
+def rows_of(records: list[Record], columns: list[Column]) -> list[Row]:
+    """Return a row for each model and probe, controls among them, labels all different."""
+    grouped: dict[tuple[str, ...], list[Record]] = defaultdict(list)
+    for record in records:
+        grouped[_row_key(record)].append(record)
+    rows = [_row(f"r{i}", grouped[key], columns) for i, key in enumerate(sorted(grouped))]
+    return _distinguished(rows)
+
+
+def _row(id: str, records: list[Record], columns: list[Column]) -> Row:
+    first = records[0]
+    by_task: dict[tuple[str, int, str], list[Record]] = defaultdict(list)
+    for record in records:
+        by_task[task_key(record)].append(record)
+    name = clean(first.model.name, 60)
+    if first.model.random_init is not None and "random" not in name:
+        name += " (random init)"
+    return Row(
+        id=id,
+        label=name,
+        kind="control" if is_control(first) else "measured",
+        model=first.model,
+        probe=clean(first.probe.name, 40),
+        cells=tuple(cells.cell(by_task.get(c.key, []), c.metric) for c in columns),
+        curve=_curve(records),
+        records=tuple(records),
+    )
+
+
+def _distinguished(rows: list[Row]) -> list[Row]:
+    """Add to equal labels the first fact that tells the rows apart."""
+    same: dict[tuple[str, str, str], list[Row]] = defaultdict(list)
+    for row in rows:
+        same[row.label, row.probe, row.kind].append(row)
+    return [_told_apart(row, same[row.label, row.probe, row.kind]) for row in rows]
+
+
+def _told_apart(row: Row, namesakes: list[Row]) -> Row:
+    if len(namesakes) == 1:
+        return row
+    for fact in _FACTS:
+        if len({fact(other) for other in namesakes}) == len(namesakes):
+            return replace(row, label=f"{row.label} · {fact(row)}")
+    number = [other.id for other in namesakes].index(row.id) + 1
+    return replace(row, label=f"{row.label} · {clean(row.model.fingerprint)[:8]} {number}")
+
+
+_FACTS = (
+    lambda row: clean(row.model.dtype, 12),
+    lambda row: row.revision,
+    lambda row: clean(row.model.checkpoint, 30),
+    lambda row: clean(_probe_parameters(row.records[0].probe), 40),
+    lambda row: clean(row.model.fingerprint)[:8],
+)
+
+
+def _probe_parameters(probe: ProbeInfo) -> str:
+    return " ".join(f"{name}={plain(value)}" for name, value in sorted(probe.parameters.items()))
+
+
+def _curve(records: list[Record]) -> tuple[Tier, ...]:
+    """Radii by tier from the newest record that has them; a malformed summary gives none."""
+    for record in sorted(records, key=lambda record: -record.timestamp.timestamp()):
+        try:
+            tiers = [
+                Tier(
+                    int(t["tier"]),
+                    *(float(t[k]) for k in ("mean", "low_quartile", "high_quartile")),
+                )
+                for t in record.summary["radius_by_tier"]
+            ]
+        except (KeyError, TypeError, ValueError, OverflowError):
+            continue
+        if all(math.isfinite(v) for t in tiers for v in (t.mean, t.low, t.high)):
+            return tuple(tiers[:12])
+    return ()
