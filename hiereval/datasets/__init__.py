@@ -1,0 +1,69 @@
+"""Datasets by registered name, or from a user's own file."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+from hiereval import registry
+from hiereval.errors import HierevalError, nearest
+from hiereval.types import DataOptions, Dataset
+
+SUFFIXES = (".csv", ".csv.gz", ".jsonl")
+
+
+def cache_dir(flag: str | None = None) -> Path:
+    """Return the folder of all that can be made again: flag, HIEREVAL_CACHE, the platform's."""
+    import platformdirs
+
+    given = flag or os.environ.get("HIEREVAL_CACHE")
+    return Path(given or platformdirs.user_cache_dir("hiereval", appauthor=False)).expanduser()
+
+
+def data_root(flag: str | None = None, cache: str | None = None) -> Path:
+    """Return the folder that holds `hierarcaps/`: flag, HIEREVAL_DATA, the cache's `data`."""
+    given = flag or os.environ.get("HIEREVAL_DATA")
+    return Path(given).expanduser() if given else cache_dir(cache) / "data"
+
+
+def open_dataset(spec: str, options: DataOptions) -> Dataset:
+    """Return the dataset named `name` or `name:split`, or the chains in the file at a path.
+
+    A registered name wins over a file of the same name (`./name` is the file). Raises
+    HierevalError for unknown names with the nearest one, and for bad data with every problem.
+    """
+    name, _, split = spec.partition(":")
+    known = registry.names("datasets")
+    if name in known:
+        loaded: Dataset = registry.load("datasets", name)(
+            replace(options, split=split or options.split)
+        )
+        return loaded
+    path = Path(spec).expanduser()
+    if spec.lower().endswith(SUFFIXES) or path.exists() or os.sep in spec:
+        from hiereval.datasets.chains import read
+
+        return read(_checked(path, spec))
+    raise HierevalError(
+        f"The dataset {spec!r} must be one of {', '.join(known)}, or the path of a "
+        f".csv, .csv.gz or .jsonl file.{nearest(name, known)} "
+        "'hiereval ls datasets' describes them."
+    )
+
+
+def _checked(path: Path, spec: str) -> Path:
+    if path.is_dir():
+        raise HierevalError(
+            f"The dataset {spec!r} must be a file, and is a folder. HierarCaps under a folder is "
+            "'--dataset hierarcaps --data-dir FOLDER'."
+        )
+    if not path.exists():
+        siblings = sorted(p.name for p in path.parent.iterdir()) if path.parent.is_dir() else []
+        raise HierevalError(
+            f"The dataset file {spec!r} must exist.{nearest(path.name, siblings)} "
+            "'hiereval ls datasets' lists the datasets with a name."
+        )
+    if not path.name.lower().endswith(SUFFIXES):
+        raise HierevalError(f"The dataset file {spec!r} must end in {', '.join(SUFFIXES)}.")
+    return path

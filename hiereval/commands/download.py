@@ -1,0 +1,36 @@
+"""`hiereval download`: fetch a dataset or a model ahead of a run."""
+
+from __future__ import annotations
+
+import click
+
+from hiereval import registry
+
+
+@click.command
+@click.argument("what", metavar="DATASET|MODEL")
+@click.option("--data-dir", help="Data root [default: HIEREVAL_DATA, else the cache's data/].")
+@click.option("--base-url", envvar="HIEREVAL_MIRROR", hidden=True, help="Where HierarCaps lies.")
+def command(what: str, data_dir: str | None, base_url: str | None) -> None:
+    """Fetch and check HierarCaps, or a model, ahead of a run.
+
+    What is complete is kept, what was cut short is resumed; every file of HierarCaps is checked
+    by its hash.
+    """
+    name = what.partition(":")[0]
+    if name.startswith("hierarcaps"):
+        _hierarcaps(data_dir, base_url)
+    elif name in registry.names("datasets"):
+        click.echo(f"{name} is not downloaded: nothing to do.", err=True)
+    else:
+        from hiereval import models
+
+        models.download(what)
+
+
+def _hierarcaps(data_dir: str | None, base_url: str | None) -> None:
+    from hiereval.datasets import data_root, hierarcaps
+
+    root = data_root(data_dir)
+    fetched = hierarcaps.download(root, base_url)
+    click.echo(f"HierarCaps is complete under {root / 'hierarcaps'}: {fetched:,} files fetched.")
