@@ -1,0 +1,212 @@
+"""Values with intervals: a seeded bootstrap over items, for means and rank statistics alike.
+
+Every statistic here maps items and weights [b, n] to [b] float64: with weights of ones it is the
+value, with multinomial counts it is a bootstrap replicate (Efron & Tibshirani 1993, chapter 13).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float64
+from torch import Tensor
+
+from hiereval.ranks import Pairs, auroc, average_precision
+from hiereval.types import Metric, Scores
+
+Items = Mapping[str, Tensor]
+CHUNK = 1 << 24  # weights held at once
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A metric's value and interval over n items, or None with the reason."""
+
+    value: float | None
+    low: float | None
+    high: float | None
+    n: int  # items with a defined value
+    undefined_reason: str | None = None
+
+
+def ones(n: int) -> Float64[Tensor, "1 n"]:
+    """Return the weights of the sample itself."""
+    return torch.ones(1, n, dtype=torch.float64)
+
+
+def resample(n: int, resamples: int, seed: int) -> Iterator[Float64[Tensor, "b n"]]:
+    """Yield multinomial counts, `resamples` rows in all, the same for the same n and seed.
+
+    Chunks keep at most 2^24 weights in memory, so that n may be a million.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    rows = max(1, CHUNK // max(1, n))
+    for start in range(0, resamples, rows):
+        b = min(rows, resamples - start)
+        drawn = torch.randint(n, (b, n), generator=generator)
+        drawn += n * torch.arange(b)[:, None]
+        yield torch.bincount(drawn.view(-1), minlength=b * n).view(b, n).double()
+
+
+def bootstrap(
+    metrics: Sequence[Metric],
+    scores: Scores,
+    *,
+    seed: int,
+    resamples: int = 1000,
+    level: float = 0.95,
+) -> dict[str, Estimate]:
+    """Return each metric's value and percentile interval over resampled items.
+
+    `scores.metrics` replace `metrics` where the dataset decided them. All metrics share the
+    draws. A metric that is undefined on the sample is None with its reason, never 0 or 1; a
+    replicate in which it is undefined (say, no negative drawn) is left out of the interval.
+    """
+    metrics = scores.metrics or metrics
+    n = len(scores.ids)
+    values = {
+        metric.name: float("nan")
+        if n == 0 or metric.name in scores.undefined
+        else metric.statistic(scores.items, ones(n)).item()
+        for metric in metrics
+    }
+    open_metrics = [metric for metric in metrics if values[metric.name] == values[metric.name]]
+    replicates: dict[str, list[Tensor]] = {metric.name: [] for metric in open_metrics}
+    for weights in resample(n, resamples, seed) if open_metrics else ():
+        for metric in open_metrics:
+            replicates[metric.name].append(metric.statistic(scores.items, weights))
+    estimates = {}
+    for metric in metrics:
+        count = n_defined(metric, scores)
+        if metric.name in replicates:
+            low, high = interval(torch.cat(replicates[metric.name]), level)
+            estimates[metric.name] = Estimate(values[metric.name], low, high, count)
+        else:
+            reason = scores.undefined.get(metric.name, "it is undefined for every item")
+            reason = reason if n else "there are no items"
+            estimates[metric.name] = Estimate(None, None, None, count, reason)
+    return estimates
+
+
+def interval(
+    replicates: Float64[Tensor, " b"], level: float
+) -> tuple[float | None, float | None]:
+    """Return the central percentile interval of the defined replicates (None if there is none)."""
+    defined = replicates[replicates.isfinite()]
+    if not len(defined):
+        return None, None
+    tail = (1.0 - level) / 2.0
+    low, high = defined.quantile(torch.tensor([tail, 1.0 - tail], dtype=torch.float64)).tolist()
+    return low, high
+
+
+def n_defined(metric: Metric, scores: Scores) -> int:
+    """Return how many items have a defined value; all of them for a statistic that cannot say."""
+    defined = getattr(metric.statistic, "defined", None)
+    if metric.name in scores.undefined or not len(scores.ids):
+        return 0
+    return len(scores.ids) if defined is None else int(defined(scores.items).sum())
+
+
+# --- statistics ----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Mean:
+    """The mean of items[key] ([n] or [n, c]) over all finite entries; NaN means undefined."""
+
+    key: str
+    column: int | None = None
+
+    def _values(self, items: Items) -> Float64[Tensor, "n c"]:
+        values = items[self.key].double().reshape(len(items[self.key]), -1)
+        return values if self.column is None else values[:, self.column, None]
+
+    def defined(self, items: Items) -> Bool[Tensor, " n"]:
+        return self._values(items).isfinite().any(-1)
+
+    def __call__(self, items: Items, weights: Float64[Tensor, "b n"]) -> Float64[Tensor, " b"]:
+        values = self._values(items)
+        finite = values.isfinite()
+        total = weights @ values.where(finite, values.new_zeros(())).sum(-1)
+        return total / (weights @ finite.double().sum(-1))
+
+
+@dataclass(frozen=True)
+class F1:
+    """The harmonic mean of averaged precision and averaged recall; 0 where both are 0."""
+
+    precision: Mean
+    recall: Mean
+
+    def defined(self, items: Items) -> Bool[Tensor, " n"]:
+        return self.precision.defined(items) & self.recall.defined(items)
+
+    def __call__(self, items: Items, weights: Float64[Tensor, "b n"]) -> Float64[Tensor, " b"]:
+        p, r = self.precision(items, weights), self.recall(items, weights)
+        nothing = (p == 0) & (r == 0)
+        return (2 * p * r / (p + r)).masked_fill(nothing, 0.0)
+
+
+@dataclass(frozen=True)
+class Auroc:
+    """How often items[positive] exceeds items[negative] (ties count half), over all pairs, or
+    over pairs within equal items[strata[0]] (of positives) and items[strata[1]] (of negatives)."""
+
+    positive: str  # [n] or [n, c]; NaN entries are left out
+    negative: str
+    strata: tuple[str, str] | None = None
+    column: int | None = None  # of all of them
+
+    def defined(self, items: Items) -> Bool[Tensor, " n"]:
+        return _any_finite(items, self.column, self.positive, self.negative)
+
+    def pairs(self, items: Items) -> Pairs:
+        strata = (None, None) if self.strata is None else self.strata
+        return Pairs.of(
+            _column(items, self.positive, self.column),
+            _column(items, self.negative, self.column),
+            *(None if s is None else _column(items, s, self.column) for s in strata),
+        )
+
+    def __call__(self, items: Items, weights: Float64[Tensor, "b n"]) -> Float64[Tensor, " b"]:
+        return auroc(self.pairs(items), weights)
+
+
+@dataclass(frozen=True)
+class AveragePrecision:
+    """Average precision of items[positive] ranked among items[negative], ties grouped."""
+
+    positive: str
+    negative: str
+
+    def defined(self, items: Items) -> Bool[Tensor, " n"]:
+        return _any_finite(items, None, self.positive, self.negative)
+
+    def __call__(self, items: Items, weights: Float64[Tensor, "b n"]) -> Float64[Tensor, " b"]:
+        return average_precision(Pairs.of(items[self.positive], items[self.negative]), weights)
+
+
+@dataclass(frozen=True)
+class MeanOf:
+    """The mean of several statistics; NaN where any of them is."""
+
+    parts: tuple[Mean | Auroc, ...]
+
+    def defined(self, items: Items) -> Bool[Tensor, " n"]:
+        return torch.stack([part.defined(items) for part in self.parts]).any(0)
+
+    def __call__(self, items: Items, weights: Float64[Tensor, "b n"]) -> Float64[Tensor, " b"]:
+        return torch.stack([part(items, weights) for part in self.parts]).mean(0)
+
+
+def _column(items: Items, key: str, column: int | None) -> Tensor:
+    values = items[key]
+    return values if column is None else values[:, column]
+
+
+def _any_finite(items: Items, column: int | None, *keys: str) -> Bool[Tensor, " n"]:
+    parts = [_column(items, key, column) for key in keys]
+    return torch.cat([part.reshape(len(part), -1).isfinite() for part in parts], 1).any(1)
