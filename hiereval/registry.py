@@ -123,10 +123,9 @@ def configure(cls: type, arguments: Mapping[str, str], what: str) -> Any:
     values = {}
     for key, given in arguments.items():
         if key not in fields:
-            known = ", ".join(fields) or "none"
             raise HierevalError(
-                f"The parameter {key!r} must be one of {what}'s parameters ({known})."
-                f"{nearest(key, fields)}"
+                f"The parameter {key!r} of {what} must be one of "
+                f"{', '.join(fields) or 'none'}.{nearest(key, fields)}"
             )
         try:
             values[key] = TypeAdapter(hints[key]).validate_python(given)

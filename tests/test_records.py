@@ -1,0 +1,189 @@
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import resource
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hiereval import records
+from hiereval.errors import HierevalError
+from hiereval.records import Record
+
+
+def a_record(**changes: Any) -> Record:
+    value = {
+        "value": 0.5,
+        "ci_low": 0.4,
+        "ci_high": 0.6,
+        "ci_level": 0.95,
+        "n": 10,
+        "undefined_reason": None,
+        "higher_is_better": True,
+    }
+    fields: dict[str, Any] = {
+        "run_id": "r",
+        "record_id": "i",
+        "timestamp": datetime(2026, 1, 1, tzinfo=UTC),
+        "status": "ok",
+        "reason": None,
+        "model": {
+            **dict.fromkeys(records.ModelInfo.model_fields),
+            "name": "m",
+            "adapter": "a",
+            "adapter_version": 1,
+            "checkpoint": "c",
+            "fingerprint": "f",
+            "dtype": "float32",
+            "geometry": "sphere",
+            "root_text": "",
+            "trust_remote_code": False,
+        },
+        "task": {"name": "ordering", "version": 1, "parameters": {}},
+        "dataset": {
+            "name": "d",
+            "split": "test",
+            "revision": None,
+            "sha256": "s",
+            "image_source": "",
+            "n_texts": 4,
+            "n_images": 0,
+            "n_truncated": None,
+        },
+        "probe": {"name": "empty-root", "parameters": {}},
+        "metrics": {"tau_d": value},
+        "environment": {
+            "hiereval": "0",
+            "python": "3",
+            "packages": {},
+            "device": "cpu",
+            "driver": None,
+            "git_commit": None,
+            "git_dirty": None,
+            "plugins": [],
+        },
+        "timings": {
+            "encode_s": 0.0,
+            "fit_s": 0.0,
+            "score_s": 0.0,
+            "images_per_s": None,
+            "texts_per_s": None,
+        },
+        "batch_size": None,
+        "bootstrap_resamples": 1000,
+        "seed": 0,
+        "limit": None,
+    }
+    return Record.model_validate({**fields, **changes})
+
+
+def test_what_is_appended_is_read_back(tmp_path: Path) -> None:
+    path = tmp_path / "deep" / "r.jsonl"
+    written = [a_record(record_id=str(i)) for i in range(3)]
+    for record in written:
+        records.append(path, record)
+    assert list(records.read(path)) == written
+
+
+def test_the_newest_of_equal_records_counts(tmp_path: Path) -> None:
+    old = a_record(seed=1)
+    new = a_record(seed=2, timestamp=datetime(2026, 1, 2, tzinfo=UTC))
+    records.append(tmp_path / "a.jsonl", new)
+    records.append(tmp_path / "b.jsonl", old)
+    (tmp_path / "a.samples.jsonl").write_text("not a record\n")
+    assert records.read_all([tmp_path]) == [new]
+
+
+def broken(path: Path, line: str) -> str:
+    path.write_text(a_record().model_dump_json() + "\n" + line + "\n")
+    with pytest.raises(HierevalError) as caught:
+        list(records.read(path))
+    return str(caught.value)
+
+
+def test_a_broken_line_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "r.jsonl"
+    reason = "this line is not JSON; delete it, or move the file away"
+    assert broken(path, '{"run_id": "r", "rec') == f"{path}:2: {reason}"
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            {"seed": "x"},
+            "seed: Input should be a valid integer, unable to parse string as an integer",
+        ),
+        ({"colour": 1}, "colour: Extra inputs are not permitted"),
+        (
+            {"status": "skipped"},
+            "the record: Value error, reason is given exactly when status is skipped or failed",
+        ),
+    ],
+)
+def test_a_wrong_field_is_named(tmp_path: Path, change: dict[str, Any], message: str) -> None:
+    path = tmp_path / "r.jsonl"
+    line = json.loads(a_record().model_dump_json())
+    assert broken(path, json.dumps({**line, **change})) == f"{path}:2: {message}"
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity"])
+def test_nan_is_no_value(tmp_path: Path, number: str) -> None:
+    path = tmp_path / "r.jsonl"
+    line = a_record().model_dump_json().replace('"value":0.5', f'"value":{number}')
+    assert "metrics.tau_d.value: Input should be a finite number" in broken(path, line)
+
+
+def test_null_needs_a_reason() -> None:
+    metric = a_record().metrics["tau_d"].model_dump()
+    with pytest.raises(ValueError, match="null exactly when undefined_reason is given"):
+        a_record(metrics={"tau_d": {**metric, "value": None}})
+
+
+def test_missing_results_are_an_error(tmp_path: Path) -> None:
+    with pytest.raises(HierevalError) as caught:
+        records.read_all([tmp_path / "no"])
+    missing = str(tmp_path / "no")
+    assert str(caught.value) == f"The results {missing!r} must be a file or folder that exists."
+
+
+def _append_over_the_limit(path: Path) -> None:
+    resource.setrlimit(resource.RLIMIT_FSIZE, (path.stat().st_size + 100, -1))
+    import signal
+
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # then write() fails with EFBIG
+    try:
+        records.append(path, a_record())
+    except HierevalError as error:
+        (path.parent / "said").write_text(str(error))
+
+
+def test_a_full_disk_leaves_only_whole_lines(tmp_path: Path) -> None:
+    path = tmp_path / "r.jsonl"
+    records.append(path, a_record())
+    before = path.read_bytes()
+    child = multiprocessing.get_context("fork").Process(target=_append_over_the_limit, args=(path,))
+    child.start()
+    child.join(60)
+    assert child.exitcode == 0
+    said = (tmp_path / "said").read_text()
+    assert said.startswith(f"The results file {str(path)!r} cannot be written: ")
+    assert path.read_bytes() == before
+
+
+def test_an_unwritable_folder_is_found_before_anything_is_computed(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(HierevalError) as caught:
+        records.check_writable(tmp_path / "file" / "results" / "r.jsonl")
+    assert str(caught.value).startswith(
+        f"The output folder {str(tmp_path / 'file' / 'results')!r} must be writable: "
+    )
+
+
+def test_checking_leaves_no_file(tmp_path: Path) -> None:
+    records.check_writable(tmp_path / "new" / "r.jsonl")
+    assert os.listdir(tmp_path / "new") == []
