@@ -165,7 +165,8 @@ def _run_controls(
         if name == "random-init":
             own = replace(own, options=replace(config.options, random_init=config.seed))
         else:
-            own = replace(own, model=f"control:{name}", model_args={})
+            plain = replace(config.options, revision=None)
+            own = replace(own, model=f"control:{name}", model_args={}, options=plain)
         try:
             result = run(own, bars.of(name))
         except HierevalError as error:
