@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator
-from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import jsonlines
 from filelock import FileLock
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from hiereval.errors import HierevalError
 
@@ -26,7 +25,12 @@ Name = Annotated[str, Field(min_length=1, max_length=200)]
 class Strict(BaseModel):
     """Fields are fixed: an unknown one is an error that names it."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+        protected_namespaces=(),
+        ser_json_inf_nan="strings",  # an unbounded range is "Infinity": JSON has no other way
+    )
 
 
 class ModelInfo(Strict):
@@ -143,7 +147,7 @@ class Record(Strict):
     schema_version: Literal[1] = 1
     run_id: Name
     record_id: Name
-    timestamp: datetime
+    timestamp: AwareDatetime
     status: Literal["ok", "skipped", "failed"]
     reason: str | None
     model: ModelInfo
