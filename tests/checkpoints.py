@@ -1,17 +1,19 @@
 """Small random checkpoints in the formats that the hub has, written by the libraries themselves.
 
 Every function fills a folder and returns it. Weights come from a seed; the CLIP vocabulary is the
-real one (open_clip ships it), the others are trained on a few sentences in place.
+real one (open_clip ships it), the others are trained in place on a few sentences.
 """
 
 from __future__ import annotations
 
+import io
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 
-SENTENCES = [
+SENTENCES = (
     "animal",
     "a bird",
     "a blue bird on a branch",
@@ -20,45 +22,258 @@ SENTENCES = [
     "plate of food: rice, beans and fried eggs",
     "the quick brown fox jumps over the lazy dog",
     "A Blue Bird. On a branch!",
-]
+)
+SMALL = {
+    "hidden_size": 32,
+    "intermediate_size": 64,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+}
+PIXELS = {"image_size": 32, "patch_size": 8}
+PIECES = {"vocab_size": 500, "bos_token_id": 2, "eos_token_id": 1}
+SQUARE = {"height": 32, "width": 32}
+
+
+# --- tokenizers ----------------------------------------------------------------------------------
 
 
 def clip_tokenizer(folder: Path) -> Path:
-    """Write the tokenizer of OpenAI's CLIP, as its repositories hold it."""
+    """Write the tokenizer of OpenAI's CLIP."""
     from open_clip.tokenizer import SimpleTokenizer
     from transformers import CLIPTokenizer
 
     bpe = SimpleTokenizer()
-    vocabulary = dict(bpe.encoder)
     rename = {"<start_of_text>": "<|startoftext|>", "<end_of_text>": "<|endoftext|>"}
-    vocabulary = {rename.get(token, token): i for token, i in vocabulary.items()}
+    vocabulary = {rename.get(token, token): i for token, i in bpe.encoder.items()}
     merges = [pair for pair, _ in sorted(bpe.bpe_ranks.items(), key=lambda item: item[1])]
     CLIPTokenizer(vocab=vocabulary, merges=merges, model_max_length=77).save_pretrained(folder)
     return folder
 
 
-def clip(folder: Path, *, seed: int = 0, dtype: torch.dtype = torch.float32, **text: Any) -> Path:
-    """Write a CLIP of two layers; `text` overrides the text configuration."""
-    from transformers import CLIPConfig, CLIPImageProcessor, CLIPModel
+def bert_tokenizer(folder: Path, sentences: Sequence[str] = SENTENCES, **settings: Any) -> Path:
+    """Write a WordPiece tokenizer: the words and characters of the sentences, in lower case."""
+    from transformers import BertTokenizer
 
-    small = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2}
+    text = " ".join(sentences).lower()
+    characters = sorted({*text, *"0123456789.,:!"} - {" "})
+    words = sorted({word.strip(".,:!") for word in text.split()} - set(characters) - {""})
+    tokens = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+    tokens += [*characters, *(f"##{c}" for c in characters), *words]
+    vocabulary = {token: i for i, token in enumerate(tokens)}
+    BertTokenizer(vocab=vocabulary, **settings).save_pretrained(folder)
+    return folder
+
+
+def xlmr_tokenizer(folder: Path, sentences: Sequence[str] = SENTENCES, **settings: Any) -> Path:
+    """Write a Unigram tokenizer with XLM-RoBERTa's special tokens."""
+    from transformers import XLMRobertaTokenizer
+
+    words = sorted({word for text in sentences for word in text.split()})
+    characters = sorted(set("".join(words)))
+    specials = [(token, 0.0) for token in ("<s>", "<pad>", "</s>", "<unk>")]
+    pieces = [("▁", -6.0), *((c, -8.0) for c in characters), *((f"▁{w}", -4.0) for w in words)]
+    vocabulary = [*specials, *pieces, ("<mask>", 0.0)]
+    XLMRobertaTokenizer(vocab=vocabulary, **settings).save_pretrained(folder)
+    return folder
+
+
+def siglip_tokenizer(folder: Path, sentences: Sequence[str] = SENTENCES, size: int = 80) -> Path:
+    """Write a SentencePiece tokenizer with the special tokens of SigLIP 1."""
+    import sentencepiece
+    from transformers import SiglipTokenizer
+
+    model = io.BytesIO()
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter([text.lower() for text in sentences]),
+        model_writer=model,
+        vocab_size=size,
+        pad_id=0,
+        eos_id=1,
+        unk_id=2,
+        bos_id=-1,
+        hard_vocab_limit=False,
+        minloglevel=2,
+    )
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "trained.model").write_bytes(model.getvalue())
+    SiglipTokenizer(str(folder / "trained.model"), model_max_length=64).save_pretrained(folder)
+    (folder / "trained.model").unlink()
+    return folder
+
+
+def gemma_tokenizer(folder: Path, sentences: Sequence[str] = SENTENCES, size: int = 400) -> Path:
+    """Write a Gemma tokenizer as SigLIP 2 has it: an end token, no start, case kept."""
+    from tokenizers import Tokenizer, models, trainers
+    from transformers import GemmaTokenizer
+
+    specials = ["<pad>", "<eos>", "<bos>", "<unk>", "<mask>"]
+    specials += [f"<0x{byte:02X}>" for byte in range(256)]
+    trained = Tokenizer(models.BPE(unk_token="<unk>", byte_fallback=True, fuse_unk=True))
+    trainer = trainers.BpeTrainer(vocab_size=size, special_tokens=specials, show_progress=False)
+    trained.train_from_iterator([text.replace(" ", "▁") for text in sentences], trainer)
+    folder.mkdir(parents=True, exist_ok=True)
+    trained.model.save(str(folder))
+    merges = (folder / "merges.txt").read_text("utf-8").splitlines()[1:]
+    for name in ("vocab.json", "merges.txt"):
+        (folder / name).unlink()
+    GemmaTokenizer(
+        vocab=trained.get_vocab(),
+        merges=[tuple(line.split()) for line in merges],
+        add_bos_token=False,
+        add_eos_token=True,
+    ).save_pretrained(folder)
+    return folder
+
+
+# --- checkpoints ---------------------------------------------------------------------------------
+
+
+def clip(folder: Path, *, seed: int = 0, dtype: torch.dtype = torch.float32, **text: Any) -> Path:
+    """Write a CLIP; `text` overrides the text configuration."""
+    from transformers import CLIPConfig, CLIPModel
+
     config = CLIPConfig(
-        text_config={**small, "num_attention_heads": 2, **text},
-        vision_config={**small, "num_attention_heads": 2, "image_size": 32, "patch_size": 8},
-        projection_dim=24,
+        text_config={**SMALL, **text}, vision_config={**SMALL, **PIXELS}, projection_dim=24
     )
     _save(CLIPModel, config, folder, seed, dtype)
-    size = {"size": {"shortest_edge": 32}, "crop_size": {"height": 32, "width": 32}}
-    CLIPImageProcessor(**size).save_pretrained(folder)
+    clip_processor(folder)
     return clip_tokenizer(folder)
 
 
-def _save(cls: Any, config: Any, folder: Path, seed: int, dtype: torch.dtype) -> None:
-    """Write seeded weights whose text and image vectors differ between inputs."""
+def clip_processor(folder: Path, side: int = 32) -> Path:
+    """Write the image processor of CLIP: resize the shorter side, centre crop."""
+    from transformers import CLIPImageProcessor
+
+    crop = {"height": side, "width": side}
+    CLIPImageProcessor(size={"shortest_edge": side}, crop_size=crop).save_pretrained(folder)
+    return folder
+
+
+def metaclip2(folder: Path, *, seed: int = 0) -> Path:
+    """Write a MetaCLIP 2: CLIP with XLM-V's tokenizer, end token 2."""
+    from transformers import MetaClip2Config, MetaClip2Model
+
+    xlmr_tokenizer(folder, model_max_length=77)
+    text = {**SMALL, "vocab_size": 200, "eos_token_id": 2, "bos_token_id": 0, "pad_token_id": 1}
+    config = MetaClip2Config(text_config=text, vision_config={**SMALL, **PIXELS}, projection_dim=24)
+    _save(MetaClip2Model, config, folder, seed)
+    return clip_processor(folder)
+
+
+def altclip(folder: Path, *, seed: int = 0) -> Path:
+    """Write an AltCLIP: an XLM-RoBERTa text tower, pooled at its first token."""
+    from transformers import AltCLIPConfig, AltCLIPModel
+
+    xlmr_tokenizer(folder)
+    text = {**SMALL, "vocab_size": 200, "max_position_embeddings": 66, "project_dim": 24}
+    config = AltCLIPConfig(text_config=text, vision_config={**SMALL, **PIXELS}, projection_dim=24)
+    _save(AltCLIPModel, config, folder, seed)
+    return clip_processor(folder)
+
+
+def chinese_clip(folder: Path, *, seed: int = 0) -> Path:
+    """Write a ChineseCLIP: a BERT text tower, pooled at its first token."""
+    from transformers import ChineseCLIPConfig, ChineseCLIPImageProcessor, ChineseCLIPModel
+
+    bert_tokenizer(folder)
+    text = {**SMALL, "vocab_size": 200, "max_position_embeddings": 64}
+    config = ChineseCLIPConfig(
+        text_config=text, vision_config={**SMALL, **PIXELS}, projection_dim=24
+    )
+    _save(ChineseCLIPModel, config, folder, seed)
+    ChineseCLIPImageProcessor(size=SQUARE, do_center_crop=False).save_pretrained(folder)
+    return folder
+
+
+def align(folder: Path, *, seed: int = 0) -> Path:
+    """Write an ALIGN: an EfficientNet and a BERT."""
+    from transformers import AlignConfig, AlignModel, EfficientNetImageProcessor
+
+    bert_tokenizer(folder)
+    vision = {
+        "image_size": 32,
+        "width_coefficient": 1.0,
+        "depth_coefficient": 1.0,
+        "kernel_sizes": [3, 3],
+        "in_channels": [32, 8],
+        "out_channels": [8, 24],  # the last is the width of the joint space
+        "strides": [1, 2],
+        "num_block_repeats": [1, 1],
+        "expand_ratios": [1, 2],
+        "hidden_dim": 24,
+    }
+    config = AlignConfig(
+        text_config={**SMALL, "vocab_size": 200}, vision_config=vision, projection_dim=24
+    )
+    _save(AlignModel, config, folder, seed)
+    EfficientNetImageProcessor(
+        size={"height": 38, "width": 38}, crop_size=SQUARE, do_center_crop=True
+    ).save_pretrained(folder)
+    return folder
+
+
+def siglip(folder: Path, *, seed: int = 0, generation: int = 1) -> Path:
+    """Write a SigLIP, or a SigLIP 2 of fixed resolution: the same network, Gemma's tokenizer."""
+    from transformers import SiglipConfig, SiglipImageProcessor, SiglipModel
+
+    (siglip_tokenizer if generation == 1 else gemma_tokenizer)(folder)
+    config = SiglipConfig(
+        text_config={**SMALL, **PIECES, "max_position_embeddings": 16},
+        vision_config={**SMALL, **PIXELS},
+    )
+    _save(SiglipModel, config, folder, seed)
+    SiglipImageProcessor(size=SQUARE).save_pretrained(folder)
+    return folder
+
+
+def naflex(folder: Path, *, seed: int = 0) -> Path:
+    """Write a SigLIP 2 NaFlex: pictures in their own aspect ratio, up to 16 patches."""
+    from transformers import Siglip2Config, Siglip2ImageProcessor, Siglip2Model
+
+    gemma_tokenizer(folder)
+    config = Siglip2Config(
+        text_config={**SMALL, **PIECES, "max_position_embeddings": 16},
+        vision_config={**SMALL, "patch_size": 8, "num_patches": 16},
+    )
+    _save(Siglip2Model, config, folder, seed)
+    Siglip2ImageProcessor(patch_size=8, max_num_patches=16).save_pretrained(folder)
+    return folder
+
+
+def blip(folder: Path, *, seed: int = 0, captioning: bool = False) -> Path:
+    """Write a BLIP for retrieval, or a captioning one, which shares its configuration."""
+    from transformers import (
+        BlipConfig,
+        BlipForConditionalGeneration,
+        BlipForImageTextRetrieval,
+        BlipImageProcessor,
+    )
+
+    bert_tokenizer(folder)
+    text = {**SMALL, "vocab_size": 200, "encoder_hidden_size": 32, "max_position_embeddings": 64}
+    config = BlipConfig(
+        text_config={**text, "bos_token_id": 2, "eos_token_id": 3, "sep_token_id": 3},
+        vision_config={**SMALL, **PIXELS, "initializer_range": 0.02},
+        image_text_hidden_size=24,
+    )
+    cls = BlipForConditionalGeneration if captioning else BlipForImageTextRetrieval
+    _save(cls, config, folder, seed)
+    BlipImageProcessor(size=SQUARE).save_pretrained(folder)
+    return folder
+
+
+def _save(
+    cls: Any, config: Any, folder: Path, seed: int, dtype: torch.dtype = torch.float32
+) -> None:
+    """Write seeded weights, larger than at initialisation so that inputs differ clearly."""
+    from transformers.utils import logging
+
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = cls(config).eval()
-        for name, parameter in model.named_parameters():
-            if parameter.ndim > 1 and "embedding" not in name:  # livelier than std 0.02
-                torch.nn.init.normal_(parameter, std=parameter.shape[-1] ** -0.5)
+        for name, parameter in sorted(model.named_parameters()):
+            if parameter.ndim > 1 and "embedding" not in name:
+                torch.nn.init.normal_(parameter, std=parameter[0].numel() ** -0.5)
+    logging.disable_progress_bar()
     model.to(dtype).save_pretrained(folder)
+    logging.enable_progress_bar()
