@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from loopback import Loopback
 
 from hiereval import download
 from hiereval.commands.download import command
 from hiereval.download import Remote, digest, fetch
 from hiereval.errors import HierevalError
-from loopback import Loopback
 
 BODY = random.Random(0).randbytes(300_000)
 
