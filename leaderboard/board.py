@@ -92,12 +92,14 @@ def build(
     records: Iterable[Record],
     *,
     sort: str | None = None,
+    every_metric: bool = False,
     reported: Sequence[Reported] | None = None,
 ) -> Board:
     """Arrange records, the newest of each `record_id`; `--limit` runs are counted and left off.
 
     `sort` is "model", "date", a metric or "task.metric"; by default the first ranked column. An
-    unknown one raises HierevalError with the nearest.
+    unknown one raises HierevalError with the nearest. Columns are the headline metrics, or every
+    one.
     """
     given = list(records)
     full = [record for record in given if record.limit is None]
@@ -105,7 +107,7 @@ def build(
     for record in full:
         grouped[_dataset_key(record)].append(record)
     figures = reported_figures() if reported is None else reported
-    sections = [_section(grouped[key], figures) for key in sorted(grouped)]
+    sections = [_section(grouped[key], figures, every_metric) for key in sorted(grouped)]
     return Board(
         sections=tuple(ordered(_titled(sections), sort)),
         limited=len(given) - len(full),
@@ -118,9 +120,9 @@ def _dataset_key(record: Record) -> tuple[str, ...]:
     return data.name, data.split, data.sha256, data.image_source
 
 
-def _section(records: list[Record], figures: Sequence[Reported]) -> Section:
+def _section(records: list[Record], figures: Sequence[Reported], every_metric: bool) -> Section:
     data = records[0].dataset
-    columns = columns_of(records)
+    columns = columns_of(records, every_metric)
     rows = rows_of(records, columns)
     measured = [row for row in rows if row.kind == "measured"]
     controls = [row for row in rows if row.kind == "control"]

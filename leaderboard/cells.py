@@ -22,6 +22,7 @@ class Cell:
     value: float | None
     low: float | None = None
     high: float | None = None
+    level: float = 0.95  # of the interval
     n: int = 0
     state: str = "ok"  # ok | undefined | skipped | failed
     reason: str | None = None
@@ -58,8 +59,8 @@ def cell(records: Sequence[Record], metric: str) -> Cell | None:
         if value.value is None:
             return Cell(None, state="undefined", n=value.n, reason=_reason(value.undefined_reason))
     if own[0].probe.training is None:
-        newest_value = values[-1]
-        return Cell(newest_value.value, newest_value.ci_low, newest_value.ci_high, n=newest_value.n)
+        last = values[-1]
+        return Cell(last.value, last.ci_low, last.ci_high, level=last.ci_level, n=last.n)
     return _over_seeds(values, [r.metrics[metric] for r in shuffled if metric in r.metrics])
 
 
@@ -76,6 +77,7 @@ def _over_seeds(values: list[MetricValue], shuffled: list[MetricValue]) -> Cell:
         min(lows, default=None),
         max(highs, default=None),
         n=min(value.n for value in values),
+        level=values[0].ci_level,
         seeds=len(numbers),
         spread=statistics.stdev(numbers) if len(numbers) > 1 else None,
         control=control,

@@ -41,8 +41,8 @@ def headline() -> dict[str, dict[str, str]]:
     return tomllib.loads((files(__package__) / "headline.toml").read_text("utf-8"))
 
 
-def columns_of(records: list[Record]) -> list[Column]:
-    """Return the headline metrics of every task, version and set of parameters that was run."""
+def columns_of(records: list[Record], every_metric: bool = False) -> list[Column]:
+    """Return the headline metrics, or all, of every task, version and set of parameters."""
     order = list(headline())
     tasks: dict[tuple[str, int, str], list[Record]] = defaultdict(list)
     for record in records:
@@ -54,7 +54,7 @@ def columns_of(records: list[Record]) -> list[Column]:
     return [
         _column(tasks[key], metric, _heading(key, keys))
         for key in keys
-        for metric in _shown(key[0], tasks[key])
+        for metric in _shown(key[0], tasks[key], every_metric)
     ]
 
 
@@ -64,10 +64,11 @@ def task_key(record: Record) -> tuple[str, int, str]:
     return task.name, task.version, json.dumps(task.parameters, sort_keys=True)
 
 
-def _shown(task: str, records: list[Record]) -> list[str]:
+def _shown(task: str, records: list[Record], every_metric: bool) -> list[str]:
     there = list(dict.fromkeys(metric for record in records for metric in record.metrics))
     wanted = [metric for metric in headline().get(task, {}) if metric in there]
-    return wanted or there[:3]
+    rest = [metric for metric in there if metric not in wanted]
+    return wanted + rest if every_metric else wanted or rest[:3]
 
 
 def _column(records: list[Record], metric: str, group: str) -> Column:

@@ -46,7 +46,7 @@ def command(
             f"The results {str(results[0])!r} must hold at least one record. "
             "'hiereval run --model toy --dataset shapes' makes some."
         )
-    kept = chosen(there, _listed(datasets), _listed(tasks))
+    kept = chosen(there, listed(datasets), listed(tasks))
     if out is None and form == "table":
         from rich.console import Console
 
@@ -58,11 +58,12 @@ def command(
     if out is None:
         sys.stdout.write(text)
         return
-    _write(out, text)
+    write(out, text)
     click.echo(f"wrote {out}", err=True)
 
 
-def _listed(given: str | None) -> list[str]:
+def listed(given: str | None) -> list[str]:
+    """Split a comma-separated option."""
     return [name.strip() for name in (given or "").split(",") if name.strip()]
 
 
@@ -72,7 +73,8 @@ def _written(form: str, kept: list, sort: str | None) -> str:  # type: ignore[ty
     return formats.written(form, board.build(kept, sort=sort), kept)
 
 
-def _write(out: Path, text: str) -> None:
+def write(out: Path, text: str) -> None:
+    """Write a file in one step, making its folder; a failure is one line."""
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         partial = out.with_name(out.name + ".part")
