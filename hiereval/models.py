@@ -12,7 +12,7 @@ from pathlib import Path
 
 from hiereval import registry
 from hiereval.errors import HierevalError, nearest
-from hiereval.types import Adapter, LoadOptions
+from hiereval.types import Adapter, LoadOptions, ModelId
 
 BUILTIN = "builtin:"  # a checkpoint that is shipped in hiereval/<name>/checkpoint
 
@@ -97,6 +97,11 @@ def open_adapter(spec: str, options: LoadOptions, model_args: Mapping[str, str])
     if found.name is not None:
         adapter.id = dataclasses.replace(adapter.id, name=found.name)
     return adapter
+
+
+def download(spec: str, revision: str | None = None) -> ModelId:
+    """Fetch a model's files into the hub's cache, so that a run needs no network."""
+    return open_adapter(spec, LoadOptions(revision=revision), {}).id
 
 
 def _parameters(factory: object) -> list[str] | None:

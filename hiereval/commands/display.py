@@ -15,6 +15,14 @@ if TYPE_CHECKING:
     from hiereval.records import MetricValue, Record
 
 
+SHORT = {  # so that a table with every control fits 80 columns
+    "control:words": "words",
+    "control:characters": "chars",
+    "control:constant": "const",
+    "random-init": "random",
+}
+
+
 class Bars:
     """Progress bars on stderr, one a stage; silent where stderr is no terminal."""
 
@@ -82,11 +90,11 @@ def _table(title: str, mine: list[Record], theirs: list[Record]) -> Table:
         for r in theirs
     }
     table = Table(title=title, title_justify="left", title_style="bold", box=None, padding=(0, 1))
-    table.add_column("")
+    table.add_column("", no_wrap=True)
     table.add_column(Text(mine[0].model.name), justify="right", style="bold")
     table.add_column("95 % interval")
     for column in columns:
-        table.add_column(Text(column.removeprefix("control:")), justify="right", style="dim")
+        table.add_column(SHORT.get(column, column), justify="right", style="dim")
     for record in mine:
         if record.status != "ok":
             table.add_row(Text(record.task.name, "cyan"), record.status)

@@ -13,8 +13,15 @@ from hiereval import registry
 @click.option(
     "--cache-dir", type=click.Path(), help="Holds data/ by default. [env: HIEREVAL_CACHE]"
 )
+@click.option("--revision", help="Commit or tag of a model's repository.")
 @click.option("--base-url", envvar="HIEREVAL_MIRROR", hidden=True, help="Where HierarCaps lies.")
-def command(what: str, data_dir: str | None, cache_dir: str | None, base_url: str | None) -> None:
+def command(
+    what: str,
+    data_dir: str | None,
+    cache_dir: str | None,
+    revision: str | None,
+    base_url: str | None,
+) -> None:
     """Fetch and check 'hierarcaps', or a model, ahead of a run.
 
     What is complete is kept and what was cut short is resumed. Every file of HierarCaps is
@@ -28,7 +35,9 @@ def command(what: str, data_dir: str | None, cache_dir: str | None, base_url: st
     else:
         from hiereval import models
 
-        models.download(what)
+        model = models.download(what, revision)
+        at = f" at {model.revision}" if model.revision else ""
+        click.echo(f"{model.name} is complete{at}.")
 
 
 def _hierarcaps(data_dir: str | None, cache_dir: str | None, base_url: str | None) -> None:
