@@ -108,7 +108,9 @@ def test_agrees_with_the_oracle_on_a_random_sphere(tmp_path: Path) -> None:
 def test_constant_vectors_are_undefined(tmp_path: Path) -> None:
     scores = score(write(tmp_path, HEADER + MINIATURE), dict.fromkeys(VECTORS, (1.0, 0.0)))
     assert set(values(scores).values()) == {None}
-    assert scores.undefined["spearman_angle_all"] == "minus the exterior angle is defined for 0 pairs"
+    assert (
+        scores.undefined["spearman_angle_all"] == "minus the exterior angle is defined for 0 pairs"
+    )
     assert scores.undefined["spearman_radius_verbs"] == (
         "the difference of the radii is the same for all pairs"
     )
@@ -176,5 +178,5 @@ def test_bad_files_are_named_with_the_line(tmp_path: Path, text: str, problem: s
 
 
 def test_unknown_split(tmp_path: Path) -> None:
-    with pytest.raises(HierevalError, match="^The split 'dev' of hyperlex must be 'all'.$"):
+    with pytest.raises(HierevalError, match=r"^The split 'dev' of hyperlex must be 'all'\.$"):
         hyperlex(DataOptions(root=tmp_path, split="dev"))
