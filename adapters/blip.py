@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hiereval.adapters.images import collate, process
@@ -61,6 +62,14 @@ class Blip:
                 attention_mask=encoded["attention_mask"].to(device),
             ).last_hidden_state  # [n, tokens, width]
             return self.model.text_proj(hidden[:, 0]).float()
+
+    def text_tower(self) -> tuple[Any, tuple[str, ...]]:
+        """Return the network and the prefixes of its text side's parameters, for fine-tuning."""
+        return self.model, ("text_encoder.", "text_proj.")
+
+    def save(self, folder: Path) -> None:
+        """Write the network as it is now into an empty folder, in transformers' format."""
+        self.files.save(self.model, folder)
 
     def preprocess(self, image: Image) -> dict[str, Tensor]:
         """Return one picture's pixels as the model takes them."""

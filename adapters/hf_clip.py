@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hiereval.adapters.images import collate, process
@@ -91,6 +92,14 @@ class HFClip:
             inputs["attention_mask"] = encoded["attention_mask"].to(device)
         with self.files.compute():
             return self.model.get_text_features(**inputs).pooler_output.float()
+
+    def text_tower(self) -> tuple[Any, tuple[str, ...]]:
+        """Return the network and the prefixes of its text side's parameters, for fine-tuning."""
+        return self.model, ("text_model.", "text_projection.")
+
+    def save(self, folder: Path) -> None:
+        """Write the network as it is now into an empty folder, in transformers' format."""
+        self.files.save(self.model, folder)
 
     def preprocess(self, image: Image) -> dict[str, Tensor]:
         """Return one picture's pixels as the model takes them."""

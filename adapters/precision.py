@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
+from hiereval.finetune import gradients
 from hiereval.types import Precision
 
 DTYPES: dict[Precision, str] = {
@@ -17,7 +18,7 @@ DTYPES: dict[Precision, str] = {
 
 @contextmanager
 def inference(precision: Precision, device: str) -> Iterator[None]:
-    """Run a model without gradients in this precision; its weights stay float32.
+    """Run a model in this precision, without gradients but in fine-tuning; weights stay float32.
 
     fp32 means it: TF32, which CUDA convolutions use unasked, is on for `tf32` alone. bf16 and
     fp16 are autocast, so normalisation and softmax stay float32. Vectors must be made float32
@@ -26,7 +27,7 @@ def inference(precision: Precision, device: str) -> Iterator[None]:
     import torch
 
     with ExitStack() as stack:
-        stack.enter_context(torch.inference_mode())
+        stack.enter_context(torch.inference_mode(not gradients.wanted()))
         if precision in ("bf16", "fp16"):
             kind = torch.device(device).type
             stack.enter_context(torch.autocast(kind, getattr(torch, DTYPES[precision])))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import string
 from collections.abc import Sequence
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hiereval.adapters.images import collate, process
@@ -87,6 +88,14 @@ class Siglip:
         with self.files.compute():
             output = self.model.get_text_features(input_ids=ids.to(self.files.options.device))
             return output.pooler_output.float()
+
+    def text_tower(self) -> tuple[Any, tuple[str, ...]]:
+        """Return the network and the prefixes of its text side's parameters, for fine-tuning."""
+        return self.model, ("text_model.",)
+
+    def save(self, folder: Path) -> None:
+        """Write the network as it is now into an empty folder, in transformers' format."""
+        self.files.save(self.model, folder)
 
     def preprocess(self, image: Image) -> dict[str, Tensor]:
         """Return one picture's pixels; for NaFlex also its patch mask and grid."""

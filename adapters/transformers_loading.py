@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -231,6 +232,15 @@ class Checkpoint:
                 "variant that uses Pillow."
             )
         return processor
+
+    def save(self, model: Any, folder: Path) -> None:
+        """Write the model into an empty folder: its weights, and the files it was loaded with."""
+        with _quiet():
+            model.save_pretrained(folder)
+        for source in (self.folder, self.processor):
+            for path in sorted(path for kind in hub.CONFIGURATION for path in source.glob(kind)):
+                if not path.name.endswith(".index.json"):  # of sharded weights
+                    shutil.copyfile(path, folder / path.name)
 
     def compute(self) -> AbstractContextManager[None]:
         """Return the context in which the model runs: no gradients, the run's precision."""

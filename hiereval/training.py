@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
 from hiereval.errors import HierevalError
-from hiereval.types import Chains, Dataset
+from hiereval.types import Chains, DataOptions, Dataset
 
 if TYPE_CHECKING:
     import numpy as np
@@ -50,6 +50,20 @@ def refuse_shared_images(training: str, names: frozenset[str], test: Dataset) ->
             f"The training data {training!r} must share no image with the test data "
             f"{test.name!r}; they share {len(shared):,}, the first is {shared[0]!r}."
         )
+
+
+def refuse_test_images(data: Chains, options: DataOptions) -> None:
+    """Raise HierevalError if the chains describe an image of a test split that is at hand."""
+    from hiereval.datasets import open_dataset
+
+    if not data.images:
+        return
+    for family in TRAINING:
+        try:
+            test = open_dataset(family, replace(options, split=None, offline=True))
+        except HierevalError:  # not here, so nothing was taken from it here
+            continue
+        refuse_shared_images(data.name, image_names(data), test)
 
 
 def image_names(data: Chains) -> frozenset[str]:
