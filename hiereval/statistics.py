@@ -90,9 +90,7 @@ def bootstrap(
     return estimates
 
 
-def interval(
-    replicates: Float64[Tensor, " b"], level: float
-) -> tuple[float | None, float | None]:
+def interval(replicates: Float64[Tensor, " b"], level: float) -> tuple[float | None, float | None]:
     """Return the central percentile interval of the defined replicates (None if there is none)."""
     defined = replicates[replicates.isfinite()]
     if not len(defined):

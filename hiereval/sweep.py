@@ -1,0 +1,140 @@
+"""Sweeps over the radius: for each image the most similar caption within every radius.
+
+Candidates are sorted by radius, so the prediction at a level is a prefix maximum of similarity.
+Only the points where that maximum changes are kept: a few per image, from which the predictions
+at any levels follow. One pass over blocks of similarities that stay in the cache; memory does not
+grow with candidates x images.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor
+
+from hiereval.types import Space
+
+CANDIDATES, IMAGES = 1024, 1024  # a block of similarities
+
+
+@dataclass(frozen=True, eq=False)
+class Path:
+    """Where each image's best candidate changes as the radius grows.
+
+    Change e: image[e] prefers order[position[e]] over all candidates of smaller radius. Sorted
+    by image, then position. An image whose similarities are all NaN has no change.
+    """
+
+    order: Int64[Tensor, " p"]  # candidates by ascending radius, equal ones in their given order
+    radius: Float[Tensor, " p"]  # sorted
+    n_images: int
+    image: Int64[Tensor, " e"]
+    position: Int64[Tensor, " e"]
+
+    def at(self, counts: Int64[Tensor, " l"]) -> Int64[Tensor, "i l"]:
+        """Return the best among the first `counts` candidates of the order, -1 if there is none.
+
+        `counts` must not split candidates of equal radius (`count_within` never does).
+        """
+        image = torch.arange(self.n_images)[:, None]
+        if not len(self.image):
+            return torch.full((self.n_images, len(counts)), -1)
+        stride = len(self.order) + 1
+        before = torch.searchsorted(self.image * stride + self.position, image * stride + counts)
+        change = (before - 1).clamp(min=0)
+        own = (self.image[change] == image) & (self.position[change] < counts)
+        return self.order[self.position[change]].masked_fill(~own, -1)
+
+    def everywhere(self) -> tuple[Int64[Tensor, " m"], Int64[Tensor, " m"]]:
+        """Return (image, best candidate) where it changes if every distinct radius is a level."""
+        radius = self.radius[self.position]
+        last = torch.ones(len(radius), dtype=torch.bool)  # of its image and radius
+        last[:-1] = (self.image[1:] != self.image[:-1]) | (radius[1:] != radius[:-1])
+        return self.image[last], self.order[self.position[last]]
+
+    def count_within(self, levels: Float[Tensor, " l"]) -> Int64[Tensor, " l"]:
+        """Return how many candidates have a radius of at most each level."""
+        return torch.searchsorted(self.radius, levels, right=True)
+
+
+def radius_levels(radius: Float[Tensor, " p"], steps: int) -> Float[Tensor, " steps"]:
+    """Return levels from the least to the largest radius, equally spaced (the official protocol).
+
+    Spaced in float64, then rounded to the radii's own precision, as the released code compares.
+    """
+    low, high = radius.min().item(), radius.max().item()
+    spaced = torch.linspace(low, high, steps, dtype=torch.float64)
+    if steps > 1:  # NumPy's arithmetic, so that a level rounds as it does there
+        spaced = torch.arange(steps, dtype=torch.float64) * ((high - low) / (steps - 1)) + low
+        spaced[-1] = high
+    return spaced.to(radius.dtype)
+
+
+def rank_levels(radius: Float[Tensor, " p"], steps: int) -> Float[Tensor, " steps"]:
+    """Return the radii of rank ceil(p j / steps), j = 1..steps: each level adds equally many.
+
+    Any strictly increasing map of the radii maps these levels with them.
+    """
+    rank = (torch.arange(1, steps + 1) * len(radius) + steps - 1) // steps
+    return radius.sort().values[rank - 1]
+
+
+def sweep(
+    space: Space,
+    images: Float[Tensor, "i d"],
+    candidates: Float[Tensor, "p d"],
+    radius: Float[Tensor, " p"],
+    block: tuple[int, int] = (CANDIDATES, IMAGES),
+) -> Path:
+    """Return every image's path; at equal similarity the candidate given earlier is better."""
+    ordered, order = radius.sort(stable=True)
+    best = images.new_full((len(images),), -torch.inf)
+    given = torch.full((len(images),), len(order))  # index of the best candidate as it was given
+    nothing = torch.zeros(0, dtype=torch.int64)
+    found: list[tuple[Tensor, Tensor]] = [(nothing, nothing)]
+    width, height = block
+    for start in range(0, len(order), width):
+        chosen = order[start : start + width]
+        points = candidates[chosen]
+        for first in range(0, len(images), height):
+            part = slice(first, first + height)
+            similarity = space.similarity(images[part], points)
+            rows = (similarity.amax(1) >= best[part]).nonzero()[:, 0]
+            if not len(rows):
+                continue
+            similarity, image = similarity[rows], rows + first
+            row, column = _changes(similarity, chosen, best[image], given[image])
+            found.append((image[row], column + start))
+            last = torch.ones_like(row, dtype=torch.bool)
+            last[:-1] = row[1:] != row[:-1]
+            row, column = row[last], column[last]
+            best[image[row]] = similarity[row, column]
+            given[image[row]] = chosen[column]
+    image, position = (torch.cat(parts) for parts in zip(*found, strict=True))
+    by_image = image.sort(stable=True).indices
+    return Path(order, ordered, len(images), image[by_image], position[by_image])
+
+
+def _changes(
+    similarity: Float[Tensor, "r w"],
+    given: Int64[Tensor, " w"],
+    best: Float[Tensor, " r"],
+    best_given: Int64[Tensor, " r"],
+) -> tuple[Int64[Tensor, " e"], Int64[Tensor, " e"]]:
+    """Return (row, column), row by row, where the best of a row so far changes.
+
+    It changes to what is more similar, or equally similar and given earlier.
+    """
+    similarity = torch.cat([best[:, None], similarity], 1)
+    row, column = (similarity == similarity.cummax(1).values).nonzero(as_tuple=True)
+    value = similarity[row, column]
+    rank = torch.where(column == 0, best_given[row], given[column - 1])
+    new = torch.ones_like(row)  # a larger value, or another row
+    new[1:] = (row[1:] != row[:-1]) | (value[1:] != value[:-1])
+    key = rank - new.cumsum(0) * (rank.max() + 1)  # falls from group to group
+    change = torch.ones_like(row, dtype=torch.bool)
+    change[1:] = key[1:] < key.cummin(0).values[:-1]
+    change &= column > 0
+    return row[change], column[change] - 1

@@ -1,0 +1,91 @@
+"""What of an image's chains its predicted captions hit: precision, recall by tier, order.
+
+The rules are those of the released evaluation of HierarCaps (Alper & Averbuch-Elor, ECCV 2024):
+an image may have several chains; precision pools their captions, recall counts a tier once any
+chain's caption of that tier is predicted.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float64, Int64
+from torch import Tensor
+
+from hiereval.types import Chains
+
+
+@dataclass(frozen=True, eq=False)
+class Found:
+    """Per image, NaN where it has no prediction; k tiers."""
+
+    precision: Float64[Tensor, " n"]
+    recall: Float64[Tensor, " n"]
+    tiers: Float64[Tensor, "n k"]  # 1.0 where the tier is found
+    predictions: Float64[Tensor, " n"]  # how many distinct captions
+
+
+@dataclass(frozen=True, eq=False)
+class Truth:
+    """The n images that have a chain, and their chains of text indices below `n_texts`."""
+
+    images: Int64[Tensor, " n"]  # rows of the dataset's images
+    item: Int64[Tensor, " c"]  # each chain's image, as an index into `images`
+    chains: Int64[Tensor, "c k"]
+    n_texts: int
+
+    @staticmethod
+    def of(dataset: Chains) -> Truth:
+        """Take the images that have a chain; others cannot be scored."""
+        assert dataset.chain_image is not None
+        images, item = np.unique(dataset.chain_image, return_inverse=True)
+        return Truth(
+            torch.from_numpy(images),
+            torch.from_numpy(item.reshape(-1)),
+            torch.from_numpy(dataset.chains),
+            len(dataset.texts),
+        )
+
+    def found(self, image: Int64[Tensor, " m"], text: Int64[Tensor, " m"]) -> Found:
+        """Score the predicted texts of images (indices into `images`); repeats count once."""
+        n, k = len(self.images), self.chains.shape[1]
+        predicted = (image * self.n_texts + text).unique()
+        true = self.item[:, None] * self.n_texts + self.chains
+        size = torch.bincount(predicted // self.n_texts, minlength=n).double()
+        right = predicted[torch.isin(predicted, true)]
+        hits = torch.bincount(right // self.n_texts, minlength=n).double()
+        tiers = torch.zeros(n, k, dtype=torch.float64)
+        tiers.index_add_(0, self.item, torch.isin(true, predicted).double()).clamp_(max=1.0)
+        tiers = tiers.masked_fill(size[:, None] == 0, torch.nan)
+        return Found(hits / size, tiers.mean(1), tiers, size)
+
+    def tier(self, texts: Int64[Tensor, "n l"]) -> Int64[Tensor, "n l"]:
+        """Return each predicted text's tier (from 0) in its image's chains, -1 where it has none.
+
+        A text at several tiers counts as the first tier of the first chain that holds it.
+        """
+        true = (self.item[:, None] * self.n_texts + self.chains).reshape(-1)
+        keys, first = np.unique(true.numpy(), return_index=True)
+        wanted = (torch.arange(len(texts))[:, None] * self.n_texts + texts).numpy()
+        place = np.searchsorted(keys, wanted).clip(max=len(keys) - 1)
+        tier = torch.from_numpy(first[place] % self.chains.shape[1])
+        return tier.masked_fill(torch.from_numpy(keys[place] != wanted) | (texts < 0), -1)
+
+    def ordered_recall(self, texts: Int64[Tensor, "n l"]) -> Float64[Tensor, " n"]:
+        """Return the longest run of strictly increasing tiers in each path of texts, over k.
+
+        Texts that are not true are skipped, then equal tiers that follow each other are one.
+        0.0 where no text is true, NaN where there is no prediction (-1 throughout).
+        """
+        tiers = self.tier(texts)
+        last = torch.full((len(texts),), -1)
+        run, longest = torch.zeros_like(last), torch.zeros_like(last)
+        for tier in tiers.unbind(1):
+            moved: Bool[Tensor, " n"] = (tier >= 0) & (tier != last)
+            run = torch.where(moved, torch.where(tier > last, run + 1, 1), run)
+            longest = torch.maximum(longest, run)
+            last = torch.where(moved, tier, last)
+        recall = longest.double() / self.chains.shape[1]
+        return recall.masked_fill((texts < 0).all(1), torch.nan)

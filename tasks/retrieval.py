@@ -1,0 +1,149 @@
+"""Hierarchical retrieval: an image's captions from general to specific, by growing the radius.
+
+Alper, Averbuch-Elor: Emergent Visual-Semantic Hierarchies in Image-Text Representations.
+ECCV 2024, arXiv 2407.08521, section 5, and its released evaluation. Precision under equally
+spaced radii depends on how the radius is scaled; the rank sweep does not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from torch import Generator, Tensor
+
+from hiereval.degenerate import points_trouble, radii_trouble, undefined
+from hiereval.statistics import F1, Mean
+from hiereval.sweep import radius_levels, rank_levels, sweep
+from hiereval.truth import Found, Truth
+from hiereval.types import Chains, Dataset, Metric, Modality, Scores, Space
+
+SWEEPS = {
+    "": "over equally spaced radii",
+    "rank_": "over equally filled radii",
+    "rank_full_": "over every distinct radius",
+}
+
+
+def metrics(k: int) -> tuple[Metric, ...]:
+    """Return the metrics of chains of k captions."""
+    return (
+        *(metric for prefix, over in SWEEPS.items() for metric in _precision_recall(prefix, over)),
+        *(
+            Metric(
+                f"recall_tier_{j}",
+                f"share of images whose caption of tier {j} is found {SWEEPS['']}",
+                Mean("tiers", j - 1),
+            )
+            for j in range(1, k + 1)
+        ),
+        Metric(
+            "ordered_recall",
+            "longest run of increasing tiers on the path, over the number of tiers",
+            Mean("ordered_recall"),
+        ),
+        Metric(
+            "mean_predictions",
+            "distinct captions predicted for an image",
+            Mean("predictions"),
+            range=(0.0, float("inf")),
+            higher_is_better=None,
+        ),
+    )
+
+
+def _precision_recall(prefix: str, over: str) -> tuple[Metric, ...]:
+    precision, recall = Mean(f"{prefix}precision"), Mean(f"{prefix}recall")
+    return (
+        Metric(precision.key, f"share of predicted captions that are true, {over}", precision),
+        Metric(recall.key, f"share of tiers that are found, {over}", recall),
+        Metric(f"{prefix}f1", f"harmonic mean of the two averages, {over}", F1(precision, recall)),
+    )
+
+
+@dataclass(frozen=True)
+class Retrieval:
+    """Captions of an image within growing radii: precision, recall and order, two sweeps."""
+
+    steps: int = 50  # levels of the radius
+
+    name: ClassVar[str] = "retrieval"
+    version: ClassVar[int] = 1
+    dataset_type: ClassVar[type[Dataset]] = Chains
+    datasets: ClassVar[tuple[str, ...]] = ("hierarcaps",)
+    modalities: ClassVar[frozenset[Modality]] = frozenset({"text", "image"})
+    metrics: ClassVar[tuple[Metric, ...]] = metrics(4)
+
+    def __post_init__(self) -> None:
+        if self.steps < 1:
+            raise ValueError(f"The steps {self.steps} must be at least 1.")
+
+    def unfit(self, dataset: Chains) -> str | None:
+        """Return why this dataset cannot be scored, or None."""
+        return None if dataset.chain_image is not None else f"{dataset.name} has no images"
+
+    def score(self, space: Space, dataset: Chains, generator: Generator) -> Scores:
+        """Score each image that has a chain.
+
+        Captions are candidates once, however often they stand in the pool; of equally similar
+        ones the earlier is predicted. An image whose similarities are NaN is left out.
+        """
+        assert space.image is not None
+        truth = Truth.of(dataset)
+        pool = torch.tensor(list(dict.fromkeys(dataset.pool.tolist())))
+        radius = space.radius[pool]
+        all_metrics = metrics(truth.chains.shape[1])
+        ids = [dataset.images[i].name for i in truth.images.tolist()]
+        trouble = radii_trouble(radius) or points_trouble(space, images=True)
+        if trouble:
+            return Scores(ids, {}, undefined(all_metrics, trouble), all_metrics)
+        path = sweep(space, space.image[truth.images], space.text[pool], radius)
+        levels = radius_levels(radius, self.steps)
+        texts = _texts(pool, path.at(path.count_within(levels)))
+        by_rank = _texts(pool, path.at(path.count_within(rank_levels(radius, self.steps))))
+        image, best = path.everywhere()
+        found = _found(truth, texts)
+        return Scores(
+            ids=ids,
+            items={
+                "precision": found.precision,
+                "recall": found.recall,
+                "tiers": found.tiers,
+                "predictions": found.predictions,
+                "ordered_recall": truth.ordered_recall(texts),
+                **_named("rank_", _found(truth, by_rank)),
+                **_named("rank_full_", truth.found(image, pool[best])),
+            },
+            metrics=all_metrics,
+            details=lambda i: _path(dataset, truth, texts, levels, i),
+        )
+
+
+def _texts(pool: Tensor, best: Tensor) -> Tensor:
+    return pool[best.clamp(min=0)].masked_fill(best < 0, -1)
+
+
+def _found(truth: Truth, texts: Tensor) -> Found:
+    image, level = (texts >= 0).nonzero(as_tuple=True)
+    return truth.found(image, texts[image, level])
+
+
+def _named(prefix: str, found: Found) -> dict[str, Tensor]:
+    return {f"{prefix}precision": found.precision, f"{prefix}recall": found.recall}
+
+
+def _path(
+    dataset: Chains, truth: Truth, texts: Tensor, levels: Tensor, i: int
+) -> Mapping[str, Any]:
+    """Return the captions predicted for image i, each with the first level that gives it."""
+    tiers = truth.tier(texts)[i].tolist()
+    path: list[dict[str, Any]] = []
+    last = -1
+    for text, tier, level in zip(texts[i].tolist(), tiers, levels.tolist(), strict=True):
+        if text not in (-1, last):
+            tier = tier + 1 if tier >= 0 else None
+            path.append({"caption": dataset.texts[text], "level": level, "tier": tier})
+            last = text
+    return {"predictions": path}
