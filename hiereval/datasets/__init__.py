@@ -65,5 +65,5 @@ def _checked(path: Path, spec: str) -> Path:
             "'hiereval ls datasets' lists the datasets with a name."
         )
     if not path.name.lower().endswith(SUFFIXES):
-        raise HierevalError(f"The dataset file {spec!r} must end in {', '.join(SUFFIXES)}.")
+        raise HierevalError(f"The dataset file {spec!r} must end in .csv, .csv.gz or .jsonl.")
     return path

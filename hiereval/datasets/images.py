@@ -62,9 +62,9 @@ def verify(sources: Iterable[ImageSource]) -> None:
             with source.path.open("rb") as file:
                 _open(file)
         except Exception as error:
-            problems.append(f"The image {source.name!r} {_reason(error)}.")
+            problems.append(f"  The image {source.name!r} {_reason(error)}.")
     if len(problems) == 1:
-        raise HierevalError(problems[0])
+        raise HierevalError(problems[0].strip())
     if problems:
         raise HierevalError(f"{len(problems):,} images cannot be used:\n{shorten(problems)}")
 
@@ -75,7 +75,7 @@ def _open(file: BinaryIO) -> Image:
 
     image = PIL.Image.open(file)
     if image.width * image.height > MAX_PIXELS:
-        raise PIL.Image.DecompressionBombError(f"{image.width} x {image.height}")
+        raise PIL.Image.DecompressionBombError
     return image
 
 
@@ -83,7 +83,7 @@ def _reason(error: Exception) -> str:
     from PIL import Image, UnidentifiedImageError
 
     if isinstance(error, Image.DecompressionBombError | Image.DecompressionBombWarning):
-        return f"must have at most {MAX_PIXELS:,} pixels: {error}"
+        return f"has more than {MAX_PIXELS:,} pixels"
     if isinstance(error, UnidentifiedImageError):
         return "is empty or not an image in a format that Pillow reads"
     if isinstance(error, OSError) and error.strerror:

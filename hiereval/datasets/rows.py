@@ -105,7 +105,8 @@ def _csv_records(text: str, problems: Problems) -> Iterator[tuple[Place, dict[st
         except StopIteration:
             return
         except csv.Error as error:
-            reason = f"{error}" if "unexpected end" not in str(error) else "a quote is not closed"
+            long = any(sign in str(error) for sign in ("unexpected end", "field limit"))
+            reason = "a quote is not closed" if long else str(error)
             place = Place(number + 1, f"row {number + 1} (line {start})")
             problems.add(HEADER if header is None else place, f"{reason}; nothing more was read")
             return
