@@ -60,8 +60,8 @@ class Commands(click.Group):
 
 
 def dashes(token: str) -> str:
-    """Turn `--batch_size` into `--batch-size`; values stay as they are."""
-    return token.replace("_", "-") if token.startswith("--") else token
+    """Let flags be written with `_` for `-`; click hands them over without their dashes."""
+    return token.replace("_", "-")
 
 
 @click.group(

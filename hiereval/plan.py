@@ -43,14 +43,16 @@ class ProbeRun:
 
 
 def plan_tasks(
-    selection: str, arguments: Mapping[str, str], datasets: Sequence[str]
+    selection: str, arguments: Mapping[str, str], datasets: Sequence[str], notes: list[str]
 ) -> dict[str, list[Task]]:
     """Return the tasks to run over each dataset; without datasets, each task's own.
 
     `selection` is "all", or comma-separated names and globs. An argument is `parameter=value` for
-    every selected task that has the parameter, or `task.parameter=value` for one.
+    every selected task that has the parameter, or `task.parameter=value` for one. A plugin that
+    cannot be loaded is an error if it is named, and a line in `notes` if "all" or a glob meant it.
     """
-    tasks: list[Task] = _configured("tasks", select("tasks", selection), arguments)
+    names = [name for name in select("tasks", selection) if _loads("tasks", name, selection, notes)]
+    tasks: list[Task] = _configured("tasks", names, arguments)
     planned: dict[str, list[Task]] = {}
     for task in tasks:
         for dataset in datasets or task.datasets:
@@ -90,6 +92,19 @@ def select(kind: registry.Kind, selection: str) -> list[str]:
             f"The {kind} {selection!r} must name at least one of {', '.join(known)}."
         )
     return list(dict.fromkeys(chosen))
+
+
+def _loads(kind: registry.Kind, name: str, selection: str, notes: list[str]) -> bool:
+    try:
+        registry.load(kind, name)
+    except HierevalError as error:
+        if name in (part.strip() for part in selection.split(",")) or name not in registry.names(
+            kind
+        ):
+            raise
+        notes.append(str(error))
+        return False
+    return True
 
 
 def parameters(configured: Any) -> dict[str, Any]:

@@ -77,10 +77,12 @@ def run(config: RunConfig, progress: Progress = lambda stage, done, total: None)
     Raises HierevalError for whatever was given wrongly before anything is encoded. A task that
     fails is recorded as failed with its error, and the others go on.
     """
-    planned = plan_tasks(config.tasks, config.task_args, config.datasets)
+    notes: list[str] = []
+    planned = plan_tasks(config.tasks, config.task_args, config.datasets, notes)
     probes = plan_probes(config.probes, config.probe_args, config.seed)
     adapter = open_adapter(config.model, config.options, config.model_args)
     job = _Job(config, adapter, progress)
+    job.result.notes += notes
     for spec, tasks in planned.items():
         try:
             dataset = open_dataset(spec, config.data)

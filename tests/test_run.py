@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -36,10 +36,9 @@ def chains_csv(tmp_path: Path) -> Path:
 
 
 @pytest.fixture(autouse=True)
-def fake(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def fake(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(registry, "_registered", {("adapters", "fake"): HashAdapter})
     HashAdapter.calls.clear()
-    yield
 
 
 @pytest.fixture
@@ -70,8 +69,8 @@ def test_a_run_gives_a_complete_record_for_every_task(
     )
     assert record.dataset.n_truncated == sum(len(c[3].split()) + 2 > 6 for c in CHAINS)
     tau = record.metrics["tau_d"]
-    assert tau.value is not None and tau.ci_low is not None and tau.ci_high is not None
-    assert tau.ci_low <= tau.value <= tau.ci_high
+    assert None not in (tau.ci_low, tau.value, tau.ci_high)
+    assert tau.ci_low <= tau.value <= tau.ci_high  # type: ignore[operator]
     assert "adapters:fake" in record.environment.plugins
     assert list(records.read(tmp_path / "out" / "fake-a.jsonl")) == list(found.values())
 
@@ -191,3 +190,22 @@ def test_results_with_a_broken_line_stop_a_run_before_it_starts(
         f"{path}:2: this line is not JSON; delete it, or move the file away"
     )
     assert HashAdapter.calls == []
+
+
+def test_a_broken_plugin_breaks_only_the_run_that_names_it(
+    go: Callable[..., list[Record]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from hiereval import plan
+
+    load = registry.load
+
+    def broken(kind: registry.Kind, name: str) -> Any:
+        if name == "interpolation":
+            raise HierevalError("The task 'interpolation' could not be loaded: ImportError: no x")
+        return load(kind, name)
+
+    monkeypatch.setattr(plan.registry, "load", broken)
+    assert "ordering" in by_task(go(tasks="all"))
+    assert list(by_task(go(tasks="*order*"))) == ["ordering"]
+    with pytest.raises(HierevalError, match="could not be loaded: ImportError: no x"):
+        go(tasks="interpolation")

@@ -1,0 +1,303 @@
+"""The command line as people use it: help, lists, and every kind of wrong input."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from hiereval import registry
+from hiereval.cli import main
+
+Result = tuple[int, str, str]
+Cli = Callable[..., Result]
+CHAIN = "animal => bird => blue bird => a blue bird on a branch"
+
+
+@pytest.fixture
+def cli(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cli:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "100")
+
+    def call(*arguments: str) -> Result:
+        with pytest.raises(SystemExit) as caught:
+            main(list(arguments))
+        out, err = capsys.readouterr()
+        return int(caught.value.code or 0), out, err
+
+    return call
+
+
+def hiereval(*arguments: str, cwd: Path, **more: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-P", "-c", "from hiereval.cli import main; main()", *arguments]
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, **more)  # type: ignore[call-overload,no-any-return]
+
+
+def one_line(result: Result) -> str:
+    code, _, err = result
+    assert code == 2, err
+    assert err.startswith("error: ")
+    assert err.count("\n") == 1
+    return err.removeprefix("error: ").strip()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["--help"], ["--version"], ["ls", "models"], ["ls", "tasks"], ["ls", "adapters", "--json"]],
+)
+def test_help_and_lists_import_no_torch(arguments: list[str], tmp_path: Path) -> None:
+    code = (
+        "import sys\nfrom hiereval.cli import main\n"
+        f"try: main({arguments})\n"
+        "finally: assert not {'torch', 'transformers', 'open_clip', 'scipy'} & set(sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", code], capture_output=True, text=True, cwd=tmp_path
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout
+
+
+@pytest.mark.parametrize("kind", ["models", "tasks", "adapters", "datasets", "probes"])
+def test_ls_describes_everything(cli: Cli, kind: str) -> None:
+    code, out, _ = cli("ls", kind, "--json")
+    rows = json.loads(out)
+    assert code == 0
+    assert all(row["description"] for row in rows)
+    if kind != "models":
+        assert [row["name"] for row in rows] == registry.names(kind)  # type: ignore[arg-type]
+    assert cli("ls", kind)[1].count("\n") > len(rows)
+
+
+@pytest.mark.parametrize("command", ["run", "ls", "leaderboard", "download", "doctor"])
+def test_every_command_has_help(cli: Cli, command: str) -> None:
+    code, out, _ = cli(command, "--help")
+    assert code == 0
+    assert out.startswith(f"Usage: hiereval {command}")
+
+
+def test_flags_accept_underscores(cli: Cli) -> None:
+    assert cli("run", "--model", "toy", "--batch_size", "0")[0] == 2
+    assert "'0' must be 'auto' or a whole number" in cli("run", "--model=toy", "--batch_size=0")[2]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["runn"], "There is no command 'runn'. Did you mean 'run'?"),
+        (["run"], "Missing option '--model'."),
+        (["run", "--model", "toy", "--batch-size", "x"], "'x' must be 'auto' or a whole number"),
+        (["run", "--model", "toy", "--limit", "0"], "0 must be at least 1."),
+        (["run", "--model", "toy", "--seed", "x"], "'x' is not a valid integer."),
+        (["run", "--model", "toy", "--task-args", "steps"], "'steps' must be written key=value."),
+        (["run", "--model", "toy", "--precision", "int3"], "'int3' is not one of"),
+        (["ls", "modles"], "'modles' is not one of"),
+    ],
+)
+def test_usage_errors(cli: Cli, arguments: list[str], message: str) -> None:
+    code, _, err = cli(*arguments)
+    assert code == 2
+    assert message in err
+
+
+def test_an_unknown_model(cli: Cli) -> None:
+    assert one_line(cli("run", "--model", "siglipp", "--dataset", "shapes")) == (
+        "The model 'siglipp' must be a known alias or adapter:checkpoint. Did you mean 'siglip'? "
+        "'hiereval ls models' and 'hiereval ls adapters' list both."
+    )
+
+
+def test_a_folder_without_an_adapter(cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "checkpoint").mkdir()
+    assert "It is a folder: say which adapter loads it, for example 'hf-clip:checkpoint'." in (
+        one_line(cli("run", "--model", "checkpoint", "--dataset", "shapes"))
+    )
+
+
+def test_a_colon_and_nothing(cli: Cli) -> None:
+    line = one_line(cli("run", "--model", "hf-clip:", "--dataset", "shapes"))
+    assert "The checkpoint after the colon is missing." in line
+
+
+def test_an_unknown_task(cli: Cli) -> None:
+    assert one_line(cli("run", "--model", "toy", "--tasks", "ordering,retreival")) == (
+        f"The task 'retreival' must be one of {', '.join(registry.names('tasks'))}. "
+        "Did you mean 'retrieval'? 'hiereval ls tasks' describes them."
+    )
+
+
+def test_an_unknown_dataset(cli: Cli) -> None:
+    line = one_line(cli("run", "--model", "toy", "--dataset", "shaps"))
+    assert "'shaps'" in line
+    assert "Did you mean 'shapes'?" in line
+
+
+def test_an_unknown_task_argument(cli: Cli) -> None:
+    line = one_line(cli("run", "--model", "toy", "--tasks", "retrieval", "--task-args", "stepz=10"))
+    assert line.startswith("The task argument 'stepz' must be a parameter of a selected task (")
+    assert line.endswith("Did you mean 'steps'?")
+
+
+def test_a_wrong_task_argument(cli: Cli) -> None:
+    assert one_line(
+        cli("run", "--model", "toy", "--tasks", "retrieval", "--task-args", "steps=ten")
+    ) == (
+        "The 'steps' parameter of the task 'retrieval' got 'ten': Input should be a valid "
+        "integer, unable to parse string as an integer."
+    )
+
+
+def test_an_unknown_model_argument(cli: Cli) -> None:
+    line = one_line(cli("run", "--model", "control:words", "--model-args", "x=1"))
+    assert line == ("The model argument 'x' must be one that the adapter 'control' takes (none).")
+
+
+def test_an_unknown_control(cli: Cli) -> None:
+    assert one_line(cli("run", "--model", "toy", "--controls", "wrods")) == (
+        "The control 'wrods' must be all, none or of words, characters, constant, random-init. "
+        "Did you mean 'words'?"
+    )
+
+
+def test_a_device_that_is_not_there(cli: Cli) -> None:
+    line = one_line(cli("run", "--model", "toy", "--device", "quantum"))
+    assert line.startswith("The device 'quantum' must be one that torch can use here: ")
+
+
+def test_an_output_path_that_is_a_file_name(cli: Cli) -> None:
+    assert (
+        one_line(
+            cli("run", "--model", "control:words", "--dataset", "shapes", "--output-path", "r.json")
+        )
+        == "The output path 'r.json' must be a folder; the files in it are named there."
+    )
+
+
+def test_an_unwritable_output_folder(cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    line = one_line(
+        cli("run", "--model", "control:words", "--dataset", "shapes", "--output-path", "file/x")
+    )
+    assert line.startswith("The output folder 'file/x' must be writable: ")
+
+
+def test_missing_data_offline(cli: Cli, tmp_path: Path) -> None:
+    line = one_line(
+        cli("run", "--model", "control:words", "--dataset", "hierarcaps", "--offline",
+            "--data-dir", str(tmp_path))
+    )  # fmt: skip
+    assert "hiereval download hierarcaps" in line
+
+
+def run_words(cli: Cli, csv: str, *more: str) -> Result:
+    return cli("run", "--model", "control:words", "--dataset", csv, "--controls", "none", *more)
+
+
+def test_a_chain_with_three_tiers(cli: Cli, tmp_path: Path) -> None:
+    rows = [CHAIN, "animal => dog => brown dog", CHAIN.replace("bird", "cat")]
+    (tmp_path / "c.csv").write_text("captions\n" + "\n".join(rows) + "\n")
+    code, _, err = run_words(cli, "c.csv")
+    assert code == 2
+    assert "3" in err
+    assert "c.csv" in err
+    assert not list(tmp_path.glob("results/*.jsonl"))
+
+
+def test_a_truncated_csv(cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "c.csv").write_text(f'captions,image\n"{CHAIN}",a.png\n"{CHAIN[:20]}')
+    code, _, err = run_words(cli, "c.csv")
+    assert code == 2
+    assert "c.csv" in err
+
+
+@pytest.mark.parametrize("content", [b"this is text", b""])
+def test_an_image_that_is_none(cli: Cli, tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "a.png").write_bytes(content)
+    (tmp_path / "c.csv").write_text(f"captions,image\n{CHAIN},a.png\n")
+    line = one_line(
+        cli("run", "--model", "control:constant", "--dataset", "c.csv", "--tasks", "retrieval")
+    )
+    assert "The image 'a.png' is empty or not an image" in line
+
+
+def test_an_image_of_2_500_000_000_pixels(cli: Cli, tmp_path: Path) -> None:
+    Image.new("1", (50_000, 50_000)).save(tmp_path / "a.png")
+    (tmp_path / "c.csv").write_text(f"captions,image\n{CHAIN},a.png\n")
+    line = one_line(
+        cli("run", "--model", "control:constant", "--dataset", "c.csv", "--tasks", "retrieval")
+    )
+    assert line == "The image 'a.png' must have at most 89,478,485 pixels: 50000 x 50000."
+
+
+def test_a_records_file_with_a_broken_line(cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "results").mkdir()
+    (tmp_path / "results" / "m.jsonl").write_text('{"run_id": "x"\n')
+    assert one_line(cli("leaderboard", "results")) == (
+        "results/m.jsonl:1: this line is not JSON; delete it, or move the file away"
+    )
+
+
+def test_debug_shows_the_traceback() -> None:
+    with pytest.raises(Exception, match="The model 'nope' must be"):
+        main(["--debug", "run", "--model", "nope"])
+
+
+def test_a_control_runs_and_is_shown(cli: Cli, tmp_path: Path) -> None:
+    rows = [CHAIN, "food => fruit => red apple => a red apple on a plate"]
+    (tmp_path / "c.csv").write_text("captions\n" + "\n".join(rows) + "\n")
+    code, out, err = run_words(cli, "c.csv", "--tasks", "ordering")
+    assert (code, err) == (0, "")
+    assert "tau_d" in out
+    assert "Records: results/control-words.jsonl    Board: hiereval leaderboard results" in out
+    again = run_words(cli, "c.csv", "--tasks", "ordering")[1]
+    assert "1 of 1 records were there already (--overwrite always measures them again)." in again
+
+
+def test_ctrl_c_keeps_what_is_finished(tmp_path: Path) -> None:
+    """Interrupt a real process in the middle of encoding; the next run goes on from there."""
+    (tmp_path / "slow.py").write_text(
+        "import time\n"
+        "from fakes import HashAdapter\n"
+        "from hiereval.registry import register\n"
+        "class Slow(HashAdapter):\n"
+        "    def encode_texts(self, texts):\n"
+        "        open('encoding', 'a').write(f'{len(texts)}\\n')\n"
+        "        time.sleep(0.2)\n"
+        "        return super().encode_texts(texts)\n"
+        "register('adapters', 'slow', Slow)\n"
+    )
+    rows = [f"a{i} => b{i} => c{i} => d{i}" for i in range(200)]
+    (tmp_path / "c.csv").write_text("captions\n" + "\n".join(rows) + "\n")
+    shutil.copy(Path(__file__).with_name("fakes.py"), tmp_path)
+    arguments = ["run", "--plugins", "slow", "--model", "slow:a", "--dataset", "c.csv"]
+    arguments += ["--tasks", "ordering", "--controls", "none", "--batch-size", "4"]
+    command = [sys.executable, "-P", "-c", "from hiereval.cli import main; main()", *arguments]
+    process = subprocess.Popen(
+        command, cwd=tmp_path, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    log = tmp_path / "encoding"
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline and not (log.exists() and log.read_text().count("\n") > 3):
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert err.strip() == "interrupted; everything finished so far is kept"
+    before = sum(map(int, log.read_text().split()))
+    log.unlink()
+
+    done = hiereval(*arguments, cwd=tmp_path, timeout=300, env={**os.environ})
+    assert done.returncode == 0, done.stderr
+    encoded = sum(map(int, log.read_text().split()))
+    assert encoded < 801
+    assert encoded + before <= 801 + 32  # at most the interrupted batches are done again
