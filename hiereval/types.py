@@ -236,7 +236,11 @@ class Scores:
 
 
 class Task(Protocol):
-    """A frozen dataclass whose fields are its parameters (`--task-args field=value`)."""
+    """A frozen dataclass whose fields are its parameters (`--task-args field=value`).
+
+    A task that gives `Scores.metrics` also has a method `metrics_of(items)` that returns them, so
+    that samples can be scored again.
+    """
 
     name: ClassVar[str]
     version: ClassVar[int]  # raised when a number changes

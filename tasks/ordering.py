@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from math import factorial
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from jaxtyping import Bool, Float64, Int64
@@ -118,6 +119,10 @@ class Ordering:
         """Return why this dataset cannot be scored, or None."""
         return _short(dataset)
 
+    def metrics_of(self, items: Mapping[str, Tensor]) -> tuple[Metric, ...]:
+        """Return the metrics of items that were read back (`Scores.metrics` of the dataset)."""
+        return metrics(items["adjacent"].shape[1] + 1) if items else self.metrics
+
     def score(self, space: Space, dataset: Chains, generator: Generator) -> Scores:
         """Score each chain by its radii [k]; a chain with a radius that is not finite is left out.
 
@@ -170,8 +175,8 @@ def _items(
 def _at_both_tiers(chains: Int64[Tensor, "c k"]) -> tuple[Tensor, Tensor]:
     """Return which captions [c, k - 1] of each tier also stand at the next (or at the last) one."""
     tiers = chains.unbind(1)
-    lower = [torch.isin(low, high) for low, high in zip(tiers, tiers[1:], strict=False)]
-    upper = [torch.isin(high, low) for low, high in zip(tiers, tiers[1:], strict=False)]
+    lower = [torch.isin(low, high) for low, high in pairwise(tiers)]
+    upper = [torch.isin(high, low) for low, high in pairwise(tiers)]
     return torch.stack(lower, 1), torch.stack(upper, 1)
 
 

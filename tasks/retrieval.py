@@ -84,6 +84,10 @@ class Retrieval:
         """Return why this dataset cannot be scored, or None."""
         return None if dataset.chain_image is not None else f"{dataset.name} has no images"
 
+    def metrics_of(self, items: Mapping[str, Tensor]) -> tuple[Metric, ...]:
+        """Return the metrics of items that were read back (`Scores.metrics` of the dataset)."""
+        return metrics(items["tiers"].shape[1]) if items else self.metrics
+
     def score(self, space: Space, dataset: Chains, generator: Generator) -> Scores:
         """Score each image that has a chain.
 
