@@ -64,4 +64,6 @@ class Spearman:
         self, items: Mapping[str, Tensor], weights: Float64[Tensor, "b n"]
     ) -> Float64[Tensor, " b"]:
         keep = self.defined(items)
-        return spearman(items[self.x][keep].double(), items[self.y][keep].double(), weights[:, keep])
+        return spearman(
+            items[self.x][keep].double(), items[self.y][keep].double(), weights[:, keep]
+        )

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import inf
 from typing import Any, ClassVar
 
 import numpy as np
@@ -25,14 +26,13 @@ from hiereval.statistics import Mean
 from hiereval.types import Dataset, Metric, Modality, Scores, Space
 
 CHUNK = 2048  # images scored at once
-FAR = 100.0  # no class hierarchy in use is that deep
 
 
 def _metrics() -> tuple[Metric, ...]:
     def metric(name: str, key: str, description: str, **more: Any) -> Metric:
         return Metric(name, description, Mean(key), **more)
 
-    far: dict[str, Any] = {"range": (0.0, FAR), "higher_is_better": False}
+    far: dict[str, Any] = {"range": (0.0, inf), "higher_is_better": False}
     return (
         metric("accuracy", "correct", "share of images whose class is the most similar one"),
         metric(
@@ -42,7 +42,7 @@ def _metrics() -> tuple[Metric, ...]:
             "lca_height", "height", "height of their lowest common ancestor (0: correct)", **far
         ),
         metric("mistake_severity", "severity", "height of that ancestor over the mistakes", **far),
-        metric("lca_depth", "depth", "depth of that ancestor", range=(0.0, FAR)),
+        metric("lca_depth", "depth", "depth of that ancestor", range=(0.0, inf)),
         metric("jaccard", "jaccard", "overlap of both classes' ancestors"),
         metric("hierarchical_precision", "precision", "share of predicted ancestors that are true"),
         metric("hierarchical_recall", "recall", "share of true ancestors that are predicted"),
