@@ -22,7 +22,8 @@ def chunk(kind: bytes, data: bytes) -> bytes:
 def png_of(width: int, height: int) -> bytes:
     """A PNG whose header claims a size that its few bytes do not hold."""
     header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))
-    return b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", zlib.compress(b"\0")) + chunk(b"IEND", b"")
+    pixels = chunk(b"IDAT", zlib.compress(b"\0"))
+    return b"\x89PNG\r\n\x1a\n" + header + pixels + chunk(b"IEND", b"")
 
 
 def jpeg(mode: str = "RGB", exif: Image.Exif | None = None) -> bytes:

@@ -61,7 +61,7 @@ def test_a_file_that_is_not_there_gets_its_neighbour(options: DataOptions, tmp_p
         "The dataset file 'bird.csv' must exist. Did you mean 'birds.csv'? "
         "'hiereval ls datasets' lists the datasets with a name."
     )
-    with pytest.raises(HierevalError, match=r"^The dataset file 'no/where\.csv' must exist\. 'hier"):
+    with pytest.raises(HierevalError, match=r"^The dataset file 'no/where\.csv' must exist\. '"):
         open_dataset("no/where.csv", options)
 
 
