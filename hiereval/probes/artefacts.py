@@ -1,0 +1,120 @@
+"""Fitted probes on disk: safetensors, and a JSON card that says what they were fitted on.
+
+A folder holds one probe (`probe.safetensors`, `card.json`), or folders that do: seeds and
+controls. A probe is of one model, by fingerprint, and of no other.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from hiereval import __version__, registry
+from hiereval.errors import HierevalError
+from hiereval.probes.descent import Descent
+from hiereval.records import TrainingInfo
+from hiereval.training import image_names
+from hiereval.types import Chains, ModelId, Probe
+
+CARD, WEIGHTS = "card.json", "probe.safetensors"
+
+
+@dataclass(frozen=True)
+class Artefact:
+    """A fitted probe, what it was fitted on, and the images that it has seen."""
+
+    probe: Probe
+    parameters: Mapping[str, Any]
+    seed: int
+    training: TrainingInfo
+    images: frozenset[str]
+
+
+def save(probe: Any, folder: Path, model: ModelId, data: Chains) -> None:
+    """Write a fitted probe into a new folder; a full disk leaves no half of one."""
+    from safetensors.torch import save as packed
+
+    from hiereval.plan import parameters
+    from hiereval.store import write_whole
+
+    descent: Descent = probe.descent_
+    weights = packed({name: value.contiguous() for name, value in descent.parameters.items()})
+    card = {
+        "hiereval": __version__,
+        "probe": probe.name,
+        "parameters": parameters(probe),
+        "seed": probe.seed,
+        "control": probe.control,
+        "model": {**asdict(model), "fingerprint": model.fingerprint()},
+        "training": training_info(probe, data).model_dump(exclude={"probe_sha256"}),
+        "images": sorted(image_names(data)),
+        "best_step": descent.best_step,
+        "losses": descent.log,
+        "development": descent.development,
+    }
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        write_whole(folder / WEIGHTS, weights)
+        write_whole(folder / CARD, (json.dumps(card, indent=1) + "\n").encode())
+    except OSError as error:
+        raise HierevalError(
+            f"The probe cannot be written to {str(folder)!r}: {error.strerror or error}."
+        ) from error
+
+
+def training_info(probe: Any, data: Chains) -> TrainingInfo:
+    """Return what a record says of a trained probe's data."""
+    return TrainingInfo(
+        dataset=data.name,
+        split=data.split,
+        sha256=data.sha256,
+        n=len(data.chains),
+        control=probe.control,
+    )
+
+
+def load(folder: Path, model: ModelId) -> list[Artefact]:
+    """Return the probes in a folder, or in the folders directly below it, sorted by name.
+
+    Raises HierevalError if there is none, if one is damaged, or was fitted on another model.
+    """
+    cards = [folder / CARD] if (folder / CARD).is_file() else sorted(folder.glob(f"*/{CARD}"))
+    if not cards:
+        raise HierevalError(
+            f"The probe folder {str(folder)!r} must hold {CARD} and {WEIGHTS}, or folders that "
+            "do. 'hiereval fit' makes one."
+        )
+    return [_load(card.parent, model) for card in cards]
+
+
+def _load(folder: Path, model: ModelId) -> Artefact:
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    from hiereval.fingerprint import file_sha256, read_json
+
+    card = read_json(folder / CARD)
+    try:
+        fitted_on, name = card["model"], card["probe"]
+        if fitted_on["fingerprint"] != model.fingerprint():
+            raise HierevalError(
+                f"The probe {str(folder)!r} must be used with the model it was fitted on, "
+                f"{fitted_on['name']!r} ({_short(fitted_on['fingerprint'])}); {model.name!r} is "
+                f"another ({_short(model.fingerprint())}). 'hiereval fit' fits one on it."
+            )
+        weights = load_file(folder / WEIGHTS)
+        probe = registry.load("probes", name)(**card["parameters"])
+        probe.descent_ = Descent(weights, card["losses"], card["development"], card["best_step"])
+        info = TrainingInfo(**card["training"], probe_sha256=file_sha256(folder / WEIGHTS))
+        return Artefact(probe, card["parameters"], card["seed"], info, frozenset(card["images"]))
+    except (KeyError, TypeError, ValueError, OSError, SafetensorError) as error:
+        raise HierevalError(
+            f"The probe in {str(folder)!r} must be whole: {type(error).__name__}: {error}."
+        ) from error
+
+
+def _short(fingerprint: str) -> str:
+    return f"fingerprint {fingerprint[:12]}"

@@ -1,0 +1,102 @@
+"""Fit a trained probe for several seeds with its control, from a model's stored embeddings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from hiereval import registry, training
+from hiereval.datasets import open_dataset
+from hiereval.embed import Progress, embed
+from hiereval.errors import HierevalError
+from hiereval.models import open_adapter
+from hiereval.plan import ProbeRun, plan_probes
+from hiereval.probes import artefacts
+from hiereval.run import not_finite
+from hiereval.store import Store
+from hiereval.types import DataOptions, LoadOptions
+
+Report = Callable[[Path, Mapping[str, Any]], None]  # folder, facts of one fitted probe
+
+
+@dataclass(frozen=True, kw_only=True)
+class FitConfig:
+    """One fitting; the fields are the flags of `hiereval fit`."""
+
+    model: str
+    probe: str
+    train_data: str
+    out: Path
+    data: DataOptions
+    cache_dir: Path
+    options: LoadOptions = field(default_factory=LoadOptions)
+    model_args: Mapping[str, str] = field(default_factory=dict)
+    probe_args: Mapping[str, str] = field(default_factory=dict)
+    seed: int = 0
+    batch_size: int | None = None
+
+
+def fit(
+    config: FitConfig, report: Report, progress: Progress = lambda stage, done, total: None
+) -> list[Path]:
+    """Fit the probe's seeds and controls, each into its own folder below `out`.
+
+    Raises HierevalError for whatever was given wrongly before anything is encoded.
+    """
+    planned = _planned(config)
+    if config.out.exists() and not (config.out.is_dir() and not any(config.out.iterdir())):
+        raise HierevalError(f"The output folder {str(config.out)!r} must be new or empty.")
+    adapter = open_adapter(config.model, config.options, config.model_args)
+    data = training.checked(open_dataset(config.train_data, config.data))
+    training.refuse_test_images(data, config.data)
+    vectors, _ = embed(
+        adapter,
+        data,
+        images=False,
+        anchors=tuple(planned[0].probe.anchors(adapter.id)),
+        store=Store(config.cache_dir),
+        batch_size=config.batch_size,
+        device=config.options.device,
+        progress=progress,
+    )
+    reason = not_finite(vectors, data)
+    if reason is not None:
+        raise HierevalError(f"The model {adapter.id.name!r} must be finite: {reason}.")
+    folders = []
+    for number, one in enumerate(planned):
+        progress("fitting", number, len(planned))
+        probe: Any = one.probe
+        probe.fit(vectors, data, torch.Generator().manual_seed(one.seed or 0))
+        shuffled = "" if probe.control == "none" else f"-{probe.control}"
+        folder = config.out / f"seed-{one.seed}{shuffled}"
+        artefacts.save(probe, folder, adapter.id, data)
+        progress("fitting", number + 1, len(planned))
+        report(folder, _facts(probe))
+        folders.append(folder)
+    return folders
+
+
+def _planned(config: FitConfig) -> Sequence[ProbeRun]:
+    planned = plan_probes([config.probe], config.probe_args, config.seed)
+    if len({one.probe.name for one in planned}) != 1 or not planned[0].probe.trained:
+        trained = [n for n in registry.names("probes") if registry.load("probes", n).trained]
+        raise HierevalError(
+            f"The probe {config.probe!r} must be one that is trained: {', '.join(trained)}. "
+            "The others need no fitting: give them to 'hiereval run --probes'."
+        )
+    return planned
+
+
+def _facts(probe: Any) -> dict[str, Any]:
+    descent = probe.descent_
+    best = min(descent.development, key=lambda line: line["total"])
+    return {
+        "before": descent.development[0]["total"],
+        "after": best["total"],
+        "steps": len(descent.log),
+        "best_step": descent.best_step,
+    }
