@@ -94,7 +94,7 @@ def test_overwrite(go: Callable[..., list[Record]], tmp_path: Path) -> None:
         go(tasks="ordering", overwrite="never")
     path = str(tmp_path / "out" / "fake-a.jsonl")
     assert str(caught.value) == (
-        f"The results file {path!r} already holds ordering on chains; "
+        f"The results file {path!r} already holds ordering on chains.csv; "
         "--overwrite missing skips it, always measures it again."
     )
 
