@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import uuid
@@ -16,6 +17,7 @@ from hiereval.leaderboard.rows import Row
 from hiereval.leaderboard.text import clean
 
 SCHEMA = "0.3.0"
+HIERARCAPS = "https://github.com/TAU-VAILab/hierarcaps"
 
 
 def logs(
@@ -35,7 +37,7 @@ def logs(
             continue
         developer, model = _identity(row)
         identity = "/".join(sorted(record.record_id for record in row.records))
-        name = uuid.uuid5(uuid.NAMESPACE_URL, f"hiereval:{identity}")
+        name = uuid.UUID(bytes=hashlib.sha256(identity.encode()).digest()[:16], version=4)
         path = f"data/{slug(section.name)}/{slug(developer)}/{slug(model)}/{name}.json"
         if path not in files:
             files[path] = _log(section, row, organization, relationship)
@@ -71,7 +73,7 @@ def _log(section: Section, row: Row, organization: str, relationship: str) -> di
             "id": f"{developer}/{name}",
             "developer": developer,
             "additional_details": {
-                "deployment_type": "self_hosted",
+                "deployment_type": "self_deployed",
                 "model_availability": "unknown",
                 "adapter": clean(model.adapter),
                 "revision": clean(model.revision or ""),
@@ -91,9 +93,14 @@ def _result(
 ) -> dict[str, Any]:
     data: dict[str, Any] = {"dataset_name": clean(section.name), "source_type": "other"}
     if hub is not None:
-        data |= {"source_type": "hf_dataset", "hf_repo": hub.id}
-    data["samples_number"] = cell.n
-    data["additional_details"] = {"sha256": section.sha256, "split": section.split}
+        data |= {"source_type": "hf_dataset", "hf_repo": hub.id, "samples_number": cell.n}
+    elif section.name.startswith("hierarcaps"):
+        data |= {"source_type": "url", "url": [HIERARCAPS]}
+    data["additional_details"] = {
+        "sha256": clean(section.sha256),
+        "revision": clean(section.revision or ""),
+        "split": clean(section.split),
+    }
     low, high = column.range or (-math.inf, math.inf)
     details: dict[str, Any] = {"score": cell.value, "uncertainty": {"num_samples": cell.n}}
     if cell.low is not None and cell.high is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
@@ -25,10 +25,11 @@ def chosen(
     A name that matches no record raises HierevalError with the nearest one.
     """
     kept = list(records)
-    for what, patterns, name in (
+    filters: list[tuple[str, Sequence[str], Callable[[Record], str]]] = [
         ("dataset", datasets, lambda record: record.dataset.name),
         ("task", tasks, lambda record: record.task.name),
-    ):
+    ]
+    for what, patterns, name in filters:
         there = sorted({name(record) for record in kept})
         for pattern in patterns:
             if not any(fnmatchcase(known, pattern) for known in there):
@@ -76,8 +77,8 @@ def _sorted(rows: Sequence[Row], columns: Sequence[Column], sort: str | None) ->
 
     def place(row: Row) -> tuple[bool, float]:
         cell = row.cells[index]
-        missing = cell is None or cell.value is None
-        return missing, 0.0 if missing else sign * cell.value  # type: ignore[union-attr,operator]
+        value = None if cell is None else cell.value
+        return value is None, sign * (value or 0.0)
 
     return sorted(rows, key=place)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -125,7 +126,7 @@ def _told_apart(row: Row, namesakes: list[Row]) -> Row:
     return replace(row, label=f"{row.label} · {clean(row.model.fingerprint)[:8]} {number}")
 
 
-_FACTS = (
+_FACTS: tuple[Callable[[Row], str], ...] = (
     lambda row: clean(row.model.dtype, 12),
     lambda row: row.revision,
     lambda row: clean(row.model.checkpoint, 30),
@@ -140,7 +141,8 @@ def _probe_parameters(probe: ProbeInfo) -> str:
 
 def _curve(records: list[Record]) -> tuple[Tier, ...]:
     """Radii by tier from the newest record that has them; a malformed summary gives none."""
-    for record in sorted(records, key=lambda record: -record.timestamp.timestamp()):
+    own = [r for r in records if r.probe.training is None or r.probe.training.control == "none"]
+    for record in sorted(own, key=lambda record: -record.timestamp.timestamp()):
         try:
             tiers = [
                 Tier(

@@ -31,7 +31,7 @@ def metric(value: float | None, half: float = 0.01, **fields: Any) -> dict[str, 
 def make_record(
     model: str = "toy",
     task: str = "ordering",
-    metrics: Mapping[str, float | None | dict[str, Any]] | None = None,
+    metrics: Mapping[str, float | dict[str, Any] | None] | None = None,
     **changes: Any,
 ) -> Record:
     """A valid record; `changes` may name a part ("model__revision") or the record's own field."""
@@ -92,7 +92,8 @@ def make_record(
             "plugins": [],
         },
         "timings": {
-            "encode_s": 1.0, "fit_s": 0.0, "score_s": 0.1, "images_per_s": 100.0, "texts_per_s": 900.0,
+            "encode_s": 1.0, "fit_s": 0.0, "score_s": 0.1, "images_per_s": 90.0,
+            "texts_per_s": 900.0,
         },
         "batch_size": 32,
         "bootstrap_resamples": 1000,
@@ -196,3 +197,70 @@ def full() -> list[Record]:
     ]
     records += [make_trained(0.7, s, "shuffled-tiers", model__name="clip-b32") for s in range(3)]
     return records
+
+
+HOSTILE = (
+    "<script>alert(1)</script>",
+    "<img src=x onerror=alert(1)>",
+    '"><svg onload=alert(1)>',
+    "a | b | c",
+    '=HYPERLINK("http://evil.example","x")',
+    "+1+1",
+    "@SUM(A1)",
+    "-2+3",
+    "[click](javascript:alert(1))",
+    "javascript:alert(1)",
+    "https://evil.example/x",
+    "\u202egnp.exe\u202c",
+    "\x1b[31mred\x1b[0m\x07",
+    "line\nbreak\r\nand\ttab",
+    r"\input{/etc/passwd} $x^2$ 50% #1 ~ & _a_ `b`",
+    "z" + "\u0301" * 60,
+    "{{ 7 * 7 }}{% raw %}",
+    "</script></style></textarea><!--",
+    "=" * 200,
+)
+
+
+@pytest.fixture(params=HOSTILE, ids=range(len(HOSTILE)))
+def hostile(request: pytest.FixtureRequest) -> str:
+    """A string from a stranger who means harm."""
+    return request.param
+
+
+@pytest.fixture(scope="session")
+def hostile_everywhere() -> Callable[[str], Record]:
+    """A record whose every free string is the given one."""
+
+    def make(text: str) -> Record:
+        return make_record(
+            text[:200],
+            text[:200],
+            {text: 0.5, text + "2": None},
+            model__adapter=text[:200],
+            model__checkpoint=text,
+            model__revision=text,
+            model__fingerprint=text,
+            model__dtype=text,
+            dataset__name=text[:200],
+            dataset__split=text,
+            dataset__sha256=text,
+            dataset__revision=text,
+            dataset__image_source=text,
+            probe__name=text[:200],
+            probe__parameters={text: text},
+            task__parameters={text: text},
+            environment__hiereval=text,
+            environment__device=text,
+            summary={"radius_by_tier": tiers(0.1, 0.2)},
+        )
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def long_record() -> Record:
+    """A record, past validation, with names of 10,000 characters."""
+    record = make_record("x", metrics={"m" * 10_000: 0.5}, model__checkpoint="c" * 10_000)
+    model = record.model.model_copy(update={"name": "n" * 10_000})
+    return record.model_copy(update={"model": model})

@@ -1,0 +1,273 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+
+import pytest
+
+from hiereval.errors import HierevalError
+from hiereval.leaderboard.board import Board, build, reported_figures
+from hiereval.leaderboard.order import chosen
+from hiereval.leaderboard.rows import Row
+from hiereval.records import Record
+
+Make = Callable[..., Record]
+
+
+def only(board: Board) -> tuple[Row, ...]:
+    assert len(board.sections) == 1
+    return board.sections[0].measured
+
+
+def columns(board: Board) -> list[tuple[str, str]]:
+    return [(c.group, c.metric) for c in board.sections[0].columns]
+
+
+def test_columns_are_headline_metrics_in_their_order(full: list[Record]) -> None:
+    assert columns(build(full)) == [
+        ("ordering", "tau_d"),
+        ("ordering", "length_matched_auroc"),
+        ("ordering", "adversarial_accuracy"),
+        ("entailment", "triplet_accuracy_released"),
+        ("entailment", "triplet_accuracy_documented"),
+        ("entailment", "auroc"),
+        ("image-entailment", "image_auroc"),
+        ("image-entailment", "image_average_precision"),
+        ("retrieval", "precision"),
+        ("retrieval", "recall"),
+        ("retrieval", "rank_f1"),
+    ]
+
+
+def test_every_metric_can_be_asked_for(full: list[Record]) -> None:
+    every = [metric for _, metric in columns(build(full, every_metric=True))]
+    assert {"exact_order", "f1", "mean_predictions"} <= set(every)
+
+
+def test_an_unknown_task_shows_its_first_three_metrics(record: Make) -> None:
+    metrics = dict.fromkeys(("d", "a", "c", "b"), 0.5)
+    assert columns(build([record(task="mine", metrics=metrics)])) == [
+        ("mine", "d"), ("mine", "a"), ("mine", "c"),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"dataset__sha256": "0" * 64},
+        {"dataset__name": "other"},
+        {"dataset__split": "val"},
+        {"dataset__image_source": "originals"},
+    ],
+)
+def test_different_data_is_another_section(record: Make, change: dict[str, str]) -> None:
+    board = build([record("a"), record("b", **change)])
+    assert [len(section.measured) for section in board.sections] == [1, 1]
+    assert len({section.title for section in board.sections}) == 2
+
+
+@pytest.mark.parametrize(
+    ("change", "groups"),
+    [
+        ({"task__version": 2}, ["ordering (v1)", "ordering (v2)"]),
+        ({"task__parameters": {"steps": 10}}, ["ordering (steps=10)", "ordering (steps=null)"]),
+    ],
+)
+def test_versions_and_parameters_have_their_own_columns(
+    record: Make, change: dict[str, object], groups: list[str]
+) -> None:
+    board = build([record("a"), record("b", **change)])
+    assert sorted(group for group, _ in columns(board)) == groups
+    for row in only(board):
+        assert sum(cell is not None for cell in row.cells) == 1
+
+
+def test_controls_stand_apart_and_are_never_ranked(full: list[Record]) -> None:
+    section = build(full).sections[0]
+    assert [row.label for row in section.controls] == [
+        "words", "characters", "clip-b32 (random init)", "constant",
+    ]  # fmt: skip
+    assert all(cell is None or cell.rank is None for row in section.controls for cell in row.cells)
+    ranks = {row.name: row.cells[0].rank for row in section.measured if row.cells[0]}
+    assert ranks == {"clip-b32 / radial-linear": 1, "siglip-base": 2, "clip-b32": 3, "toy": 4}
+
+
+def test_ranks_share_ties_and_follow_the_direction(record: Make) -> None:
+    def ranks(higher: bool | None) -> list[int | None]:
+        values = {"a": 0.5, "b": 0.7, "c": 0.7, "d": 0.1}
+        records = [record(name, metrics={"m": _value(v, higher)}) for name, v in values.items()]
+        return [row.cells[0].rank for row in only(build(records, sort="model")) if row.cells[0]]
+
+    assert ranks(True) == [3, 1, 1, 4]
+    assert ranks(False) == [2, 3, 3, 1]
+    assert ranks(None) == [None] * 4
+
+
+def _value(value: float, higher: bool | None) -> dict[str, object]:
+    return {
+        "value": value, "ci_low": None, "ci_high": None, "ci_level": 0.95, "n": 5,
+        "undefined_reason": None, "higher_is_better": higher,
+    }  # fmt: skip
+
+
+def test_the_radius_sweep_does_not_rank_geometries(record: Make) -> None:
+    metrics = {"precision": 0.2, "recall": 0.3, "rank_f1": 0.4}
+    records = [
+        record("clip", "retrieval", metrics),
+        record("meru", "retrieval", metrics, model__geometry="lorentz"),
+    ]
+    board = build(records)
+    assert [[c.rank for c in row.cells if c] for row in only(board)] == [[None, None, 1]] * 2
+    assert (
+        "retrieval precision, retrieval recall: not ranked: the radius sweep depends on the "
+        "geometry's scale." in board.sections[0].notes
+    )
+
+
+def test_trained_probes_are_means_over_seeds(trained: Make) -> None:
+    records = [trained(value, seed) for seed, value in enumerate((0.8, 0.9, 1.0))]
+    records += [trained(value, seed, "shuffled-tiers") for seed, value in enumerate((0.4, 0.6))]
+    (row,) = only(build(records))
+    cell = row.cells[0]
+    assert cell is not None
+    assert cell.value == pytest.approx(0.9, abs=1e-12)
+    assert cell.spread == pytest.approx(0.1, abs=1e-12)
+    assert (cell.seeds, cell.control) == (3, 0.5)
+    assert cell.selectivity == pytest.approx(0.4, abs=1e-12)
+    assert (cell.low, cell.high) == (0.79, 1.01)
+
+
+def test_of_a_seed_measured_twice_the_newer_counts(trained: Make) -> None:
+    (row,) = only(build([trained(0.1, 0), trained(0.9, 0)]))
+    assert row.cells[0] is not None
+    assert (row.cells[0].value, row.cells[0].seeds, row.cells[0].spread) == (0.9, 1, None)
+
+
+def test_one_undefined_seed_makes_the_mean_undefined(trained: Make, record: Make) -> None:
+    bad = trained(0.5, 1)
+    undefined = record(metrics={"tau_d": None}).metrics
+    (row,) = only(build([trained(0.9, 0), bad.model_copy(update={"metrics": undefined})]))
+    assert row.cells[0] is not None
+    assert (row.cells[0].value, row.cells[0].state) == (None, "undefined")
+    assert row.cells[0].reason == "all radii are equal"
+
+
+def test_probes_of_a_model_are_rows_of_their_own(record: Make, trained: Make) -> None:
+    board = build([record(), trained(0.9, 0, model__name="toy")])
+    assert sorted(row.name for row in only(board)) == ["toy", "toy / radial-linear"]
+
+
+def test_equal_names_are_told_apart(record: Make) -> None:
+    records = [
+        record(model__fingerprint="1" * 64),
+        record(model__fingerprint="2" * 64, model__dtype="bfloat16"),
+    ]
+    assert [row.label for row in only(build(records))] == ["toy · bfloat16", "toy · float32"]
+
+
+def test_limited_runs_are_left_off_and_counted(record: Make) -> None:
+    board = build([record("a"), record("b", limit=10), record("c", limit=5)])
+    assert [row.label for row in only(board)] == ["a"]
+    assert board.limited == 2
+
+
+def test_undefined_skipped_and_failed_keep_their_reasons(record: Make, control: Make) -> None:
+    board = build(
+        [
+            record("ok"),
+            control("constant", metrics={"tau_d": None}),
+            record("skips", status="skipped", reason="skips has no text encoder", metrics={}),
+            record("fails", status="failed", reason="OSError: gone", metrics={}),
+        ]
+    )
+    section = board.sections[0]
+    states = {row.label: row.cells[0].state for row in section.rows if row.cells[0]}
+    assert states == {"ok": "ok", "constant": "undefined", "skips": "skipped", "fails": "failed"}
+    assert section.notes[-3:] == (
+        "ordering failed: fails (OSError: gone).",
+        "ordering skipped: skips (has no text encoder).",
+        "n/a: constant: ordering tau_d (all radii are equal).",
+    )
+
+
+def test_a_score_that_a_control_reaches_is_marked(record: Make, control: Make) -> None:
+    twin = {"model__random_init": 0, "model__fingerprint": "7" * 64}
+    records = [
+        control("words", metrics={"tau_d": 0.9}),
+        record("above", metrics={"tau_d": 0.92}),
+        record("reaches", metrics={"tau_d": 0.905}),
+        record("above", metrics={"tau_d": 0.95}, **twin),
+    ]
+    section = build(records).sections[0]
+    marks = {row.label: row.cells[0].unbeaten for row in section.measured if row.cells[0]}
+    assert marks == {"above": ("random init",), "reaches": ("word count",)}
+    assert section.notes == (
+        "† ordering tau_d: not beyond the word count control: reaches.",
+        "‡ ordering tau_d: not beyond the random init control: above.",
+        "Without a random-init control (--random-init): reaches.",
+    )
+
+
+def test_reported_figures_join_the_dataset_they_are_about(record: Make) -> None:
+    assert len(reported_figures()) == 6
+    assert len(build([record()]).sections[0].reported) == 6
+    assert build([record(dataset__name="shapes")]).sections[0].reported == ()
+    assert all(figure.url.startswith("https://") or not figure.url for figure in reported_figures())
+
+
+def test_radii_by_tier_come_from_the_newest_record(record: Make) -> None:
+    tier = {"tier": 1, "mean": 0.5, "low_quartile": 0.4, "high_quartile": 0.6}
+    old = record(summary={"radius_by_tier": [tier]})
+    new = record(summary={"radius_by_tier": [{**tier, "mean": 0.55}]})
+    (row,) = only(build([new, old]))
+    assert [t.mean for t in row.curve] == [0.55]
+
+
+@pytest.mark.parametrize("summary", [{}, {"radius_by_tier": 3}, {"radius_by_tier": [{"tier": 1}]}])
+def test_a_malformed_summary_gives_no_plot(record: Make, summary: dict[str, object]) -> None:
+    assert only(build([record(summary=summary)]))[0].curve == ()
+
+
+@pytest.mark.parametrize(
+    ("sort", "names"),
+    [
+        ("model", ["clip-b32", "clip-b32 / radial-linear", "siglip-base", "toy"]),
+        ("auroc", ["siglip-base", "clip-b32", "toy", "clip-b32 / radial-linear"]),
+        ("ordering.tau_d", ["clip-b32 / radial-linear", "siglip-base", "clip-b32", "toy"]),
+        (None, ["clip-b32 / radial-linear", "siglip-base", "clip-b32", "toy"]),
+    ],
+)
+def test_sorting(full: list[Record], sort: str | None, names: list[str]) -> None:
+    assert [row.name for row in only(build(full, sort=sort))] == names
+
+
+def test_an_unknown_sort_column_names_the_nearest(record: Make) -> None:
+    with pytest.raises(HierevalError) as caught:
+        build([record()], sort="tau")
+    assert str(caught.value) == (
+        "The sort column 'tau' must be model, date, or a metric on the board "
+        "(tau_d, ordering.tau_d). Did you mean 'tau_d'?"
+    )
+
+
+def test_choosing_datasets_and_tasks(full: list[Record]) -> None:
+    kept = chosen(full, ["hier*"], ["*entailment"])
+    assert {record.task.name for record in kept} == {"entailment", "image-entailment"}
+    with pytest.raises(HierevalError) as caught:
+        chosen(full, tasks=["orderng"])
+    assert str(caught.value) == (
+        "The task 'orderng' must be one that the results hold (entailment, image-entailment, "
+        "ordering, retrieval). Did you mean 'ordering'?"
+    )
+
+
+def test_no_records_make_an_empty_board() -> None:
+    assert build([]) == Board((), 0, ())
+
+
+def test_a_board_imports_no_torch() -> None:
+    modules = "board, page, terminal, markdown, latex, spreadsheet"
+    code = f"import sys; from hiereval.leaderboard import {modules}; print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"

@@ -1,0 +1,88 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from rich.cells import cell_len
+
+from hiereval.leaderboard import terminal
+from hiereval.leaderboard.board import build
+from hiereval.records import Record
+
+
+@pytest.mark.parametrize("width", [60, 80, 100, 160])
+def test_no_line_is_wider_than_the_terminal(full: list[Record], width: int) -> None:
+    lines = terminal.written(build(full), width).splitlines()
+    assert max(map(cell_len, lines)) <= width
+    assert "…" not in "".join(lines) or width < 80
+
+
+@pytest.mark.parametrize(("width", "blocks"), [(80, 4), (160, 2), (240, 1)])
+def test_tasks_are_packed_side_by_side(full: list[Record], width: int, blocks: int) -> None:
+    section = build(full).sections[0]
+    packed = terminal.blocks(section, width)
+    assert len(packed) == blocks
+    assert [i for block in packed for _, part in block for i in part] == list(range(11))
+
+
+def test_a_whole_table(record: Callable[..., Record], control: Callable[..., Record]) -> None:
+    board = build(
+        [
+            record("good", metrics={"tau_d": 0.95, "length_matched_auroc": 0.6}),
+            record("bad", metrics={"tau_d": 0.9, "length_matched_auroc": None}),
+            control(metrics={"tau_d": 0.913, "length_matched_auroc": 0.5}),
+            control("characters", status="skipped", reason="characters is unwell", metrics={}),
+            record(limit=5),
+        ],
+        reported=[],
+    )
+    assert terminal.written(board, 80).splitlines() == [
+        "hierarcaps test",
+        "data sha256 eeeeeeee · revision ba22b891 · images: bundled",
+        "",
+        "              ordering",
+        "              tau_d ↑          length_matched",
+        "                               auroc ↑",
+        "─────────────────────────────────────────────",
+        "good          .950 .940–.960   .600 .590–.610",
+        "bad           .900† .890–.910  n/a",
+        "·············································",
+        "words         .913 .903–.923   .500 .490–.510",
+        "",
+        "runs          revision         dtype    date        fingerprint",
+        "───────────────────────────────────────────────────────────────",
+        "good          01234567         float32  2026-11-23  676f6f64",
+        "bad           01234567         float32  2026-11-23  626164ff",
+        "words         sha256:aaaaaaaa  float32  2026-11-23  776f7264",
+        "characters    sha256:aaaaaaaa  float32  2026-11-23  63686172",
+        "",
+        "† ordering tau_d: not beyond the word count control: bad.",
+        "Without a random-init control (--random-init): bad, good.",
+        "ordering skipped: characters (is unwell).",
+        "n/a: bad: ordering length_matched_auroc (all radii are equal).",
+        "",
+        "95 % intervals. Bold: best measured. Controls stand below the dotted line. Left",
+        "off: 1 record of --limit runs.",
+    ]
+
+
+def test_bold_is_the_best_measured_alone(full: list[Record]) -> None:
+    section = build(full).sections[0]
+    styles = {row.name: terminal.cell_text(row.cells[0]).style for row in section.rows}
+    assert [name for name, style in styles.items() if style == "bold"] == [
+        "clip-b32 / radial-linear"
+    ]
+
+
+def test_hostile_strings_stay_text(
+    hostile: str, hostile_everywhere: Callable[[str], Record]
+) -> None:
+    shown = terminal.written(build([hostile_everywhere(hostile)]), 80)
+    assert all(character.isprintable() or character == "\n" for character in shown)
+    assert max(map(cell_len, shown.splitlines())) <= 80
+
+
+def test_long_names_are_cut(long_record: Record) -> None:
+    shown = terminal.written(build([long_record]), 80)
+    assert len(shown) < 8000
+    assert max(map(cell_len, shown.splitlines())) <= 80

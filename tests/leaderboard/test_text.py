@@ -1,0 +1,51 @@
+from __future__ import annotations
+
+import unicodedata
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hiereval.leaderboard.text import clean, number, plural, signed
+
+
+@given(st.text())
+@settings(derandomize=True, deadline=None)
+def test_cleaned_text_is_one_short_printable_line(text: str) -> None:
+    line = clean(text, 20)
+    assert len(line) <= 20
+    assert all(unicodedata.category(c) not in ("Cc", "Cf", "Cs", "Zl", "Zp") for c in line)
+    assert clean(line, 20) == line
+
+
+@pytest.mark.parametrize(
+    ("given", "shown"),
+    [
+        ("a\nb\tc", "a b c"),
+        ("\x1b[31mred", "[31mred"),
+        ("\u202eabc\u200b", "abc"),
+        ("e" + "\u0301" * 9, "e\u0301\u0301"),
+        ("x" * 200, "x" * 119 + "…"),
+        ("x" * 120, "x" * 120),
+        (None, "None"),
+    ],
+)
+def test_clean(given: object, shown: str) -> None:
+    assert clean(given) == shown
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (0.9129, ".913"), (-0.5, "-.500"), (0.0, ".000"), (-0.0001, ".000"), (1.0, "1.000"),
+        (0.99999, "1.000"), (6.25, "6.250"), (12.34, "12.3"), (4096.4, "4,096"), (2e9, "2.00e+09"),
+        (float("inf"), "n/a"),
+    ],
+)  # fmt: skip
+def test_number(value: float, shown: str) -> None:
+    assert number(value) == shown
+
+
+def test_signs_and_plurals() -> None:
+    assert [signed(0.12), signed(-0.12)] == ["+.120", "-.120"]
+    assert [plural(1, "run"), plural(2000, "run")] == ["1 run", "2,000 runs"]
