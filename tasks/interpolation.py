@@ -1,0 +1,122 @@
+"""Interpolation: captions met on the way from an image's nearest caption to the root.
+
+The protocol of ProLIP (Chun, Kim, Park, Yun: Probabilistic Language-Image Pre-Training, ICLR 2025,
+arXiv 2410.18857) and of MERU's traversals (Desai et al., ICML 2023, arXiv 2304.09172, section 5).
+Its precision and recall are not those of the `retrieval` task.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from torch import Generator, Tensor
+
+from hiereval.degenerate import points_trouble, undefined
+from hiereval.statistics import F1, Mean
+from hiereval.truth import Truth
+from hiereval.types import Chains, Dataset, Metric, Modality, Scores, Space
+
+CHUNK = 1 << 24  # similarities held at once
+
+
+@dataclass(frozen=True)
+class Interpolation:
+    """Captions nearest to points between an image's nearest caption and the root."""
+
+    steps: int = 50  # points on the way; the root itself is none of them
+
+    name: ClassVar[str] = "interpolation"
+    version: ClassVar[int] = 1
+    dataset_type: ClassVar[type[Dataset]] = Chains
+    datasets: ClassVar[tuple[str, ...]] = ("hierarcaps",)
+    modalities: ClassVar[frozenset[Modality]] = frozenset({"text", "image"})
+    metrics: ClassVar[tuple[Metric, ...]] = (
+        Metric(
+            "precision",
+            "share of predicted captions that are true, interpolating to the root",
+            Mean("precision"),
+        ),
+        Metric("recall", "share of tiers that are found, interpolating to the root", Mean("recall")),
+        Metric(
+            "any_recall",
+            "share of images for which any true caption is found, interpolating to the root",
+            Mean("any"),
+        ),
+        Metric(
+            "f1",
+            "harmonic mean of the averaged precision and recall",
+            F1(Mean("precision"), Mean("recall")),
+        ),
+    )
+
+    def __post_init__(self) -> None:
+        if self.steps < 1:
+            raise ValueError(f"The steps {self.steps} must be at least 1.")
+
+    def unfit(self, dataset: Chains) -> str | None:
+        """Return why this dataset cannot be scored, or None."""
+        return None if dataset.chain_image is not None else f"{dataset.name} has no images"
+
+    def score(self, space: Space, dataset: Chains, generator: Generator) -> Scores:
+        """Score each image that has a chain; of equally similar captions the earlier is predicted.
+
+        An image whose similarities are NaN is left out.
+        """
+        assert space.image is not None
+        truth = Truth.of(dataset)
+        pool = torch.tensor(list(dict.fromkeys(dataset.pool.tolist())))
+        ids = [dataset.images[i].name for i in truth.images.tolist()]
+        trouble = points_trouble(space, images=True)
+        if len(pool) == 1:
+            trouble = "there is one caption only"
+        if trouble:
+            return Scores(ids, {}, undefined(self.metrics, trouble))
+        candidates = space.text[pool]
+        start = _nearest(space, space.image[truth.images], candidates)
+        texts = torch.full((len(start), self.steps), -1)
+        known = start >= 0
+        nearest, which = start[known].unique(return_inverse=True)
+        fraction = torch.arange(self.steps, dtype=candidates.dtype) / self.steps
+        rows = max(1, CHUNK // (self.steps * candidates.shape[1]))
+        paths = [
+            _nearest(space, space.toward_root(some, fraction).flatten(0, 1), candidates)
+            for some in candidates[nearest].split(rows)
+        ]
+        texts[known] = pool[torch.cat(paths)].view(-1, self.steps)[which]
+        image, step = (texts >= 0).nonzero(as_tuple=True)
+        found = truth.found(image, texts[image, step])
+        return Scores(
+            ids=ids,
+            items={
+                "precision": found.precision,
+                "recall": found.recall,
+                "any": found.tiers.amax(1),
+            },
+            details=lambda i: _path(dataset, truth, texts, i),
+        )
+
+
+def _nearest(space: Space, points: Tensor, candidates: Tensor) -> Tensor:
+    """Return each point's most similar candidate, -1 where similarities are NaN."""
+    best = []
+    for part in points.split(max(1, CHUNK // len(candidates))):
+        value, index = space.similarity(part, candidates).max(1)
+        best.append(index.masked_fill(value.isnan(), -1))
+    return torch.cat(best)
+
+
+def _path(dataset: Chains, truth: Truth, texts: Tensor, i: int) -> Mapping[str, Any]:
+    """Return the captions met for image i, each with the first step that gives it."""
+    path: list[dict[str, Any]] = []
+    last = -1
+    for step, (text, tier) in enumerate(
+        zip(texts[i].tolist(), truth.tier(texts)[i].tolist(), strict=True)
+    ):
+        if text not in (-1, last):
+            tier = tier + 1 if tier >= 0 else None
+            path.append({"caption": dataset.texts[text], "step": step, "tier": tier})
+            last = text
+    return {"predictions": path}
