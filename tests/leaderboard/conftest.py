@@ -264,3 +264,8 @@ def long_record() -> Record:
     record = make_record("x", metrics={"m" * 10_000: 0.5}, model__checkpoint="c" * 10_000)
     model = record.model.model_copy(update={"name": "n" * 10_000})
     return record.model_copy(update={"model": model})
+
+
+@pytest.fixture(scope="session")
+def hostile_strings() -> tuple[str, ...]:
+    return HOSTILE
