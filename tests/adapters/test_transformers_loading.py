@@ -16,6 +16,7 @@ from pathlib import Path
 import checkpoints
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import load_file, save_file
 
 from hiereval.adapters.blip import Blip
@@ -129,6 +130,31 @@ def test_precision_and_remote_code_are_in_the_identity(checkpoint: Folder) -> No
     assert [identity.dtype for identity in ids] == ["tfloat32", "float32", "float32"]
     assert [identity.trust_remote_code for identity in ids] == [False, True, False]
     assert len({identity.fingerprint() for identity in ids}) == 3
+
+
+@pytest.mark.parametrize(
+    ("kind", "adapter"), [("clip", HFClip), ("siglip", Siglip), ("siglip2", Siglip), ("blip", Blip)]
+)
+def test_a_local_folder_asks_no_network(
+    kind: str, adapter: type, checkpoint: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without HF_HUB_OFFLINE, and on a machine that is online: not even a name is looked up."""
+    import socket
+
+    asked: list[object] = []
+
+    def record(*arguments: object, **_: object) -> None:
+        asked.append(arguments)
+        raise OSError("no network here")
+
+    folder = checkpoint(kind)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(socket, "getaddrinfo", record)
+    monkeypatch.setattr(socket.socket, "connect", record)
+    opened = adapter(str(folder), LoadOptions())
+    opened.encode_texts(["a bird"])
+    opened.encode_images([opened.preprocess(Image.linear_gradient("L"))])
+    assert asked == []
 
 
 # --- weights -------------------------------------------------------------------------------------
@@ -356,8 +382,6 @@ def test_processor_config_is_read_too(checkpoint: Folder, copied: Folder) -> Non
     whole = _open(checkpoint("clip"))
     adapter = _open(folder)
     assert adapter.id.preprocess_fingerprint == whole.id.preprocess_fingerprint
-    from PIL import Image
-
     image = Image.linear_gradient("L")
     ours, theirs = adapter.preprocess(image), whole.preprocess(image)
     assert torch.equal(ours["pixel_values"], theirs["pixel_values"])

@@ -1,0 +1,61 @@
+"""Pictures of every mode, and strips far longer than wide."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from transformers import CLIPImageProcessorPil
+
+from hiereval.adapters.images import middle, process, to_rgb
+
+
+def test_sixteen_bits_are_scaled_not_clipped() -> None:
+    deep = Image.fromarray(np.array([[0, 255, 257, 32_896, 65_535]], dtype=np.uint16))
+    assert deep.mode == "I;16"
+    assert np.asarray(to_rgb(deep))[0, :, 0].tolist() == [0, 1, 1, 128, 255]
+    old = Image.fromarray(np.array([[0, 257, 65_535]], dtype=np.int32))
+    assert np.asarray(to_rgb(old))[0, :, 2].tolist() == [0, 1, 255]
+    shallow = Image.fromarray(np.array([[-3, 7, 255]], dtype=np.int32))
+    assert np.asarray(to_rgb(shallow))[0, :, 1].tolist() == [0, 7, 255]
+
+
+def test_transparency_is_dropped_and_palettes_resolved() -> None:
+    clear = Image.new("RGBA", (1, 1), (10, 20, 30, 0))
+    assert to_rgb(clear).getpixel((0, 0)) == (10, 20, 30)
+    palette = Image.new("RGB", (2, 1), (10, 20, 30)).convert("P", palette=Image.Palette.ADAPTIVE)
+    assert to_rgb(palette).getpixel((0, 0)) == (10, 20, 30)
+    same = Image.new("RGB", (1, 1))
+    assert to_rgb(same).mode == "RGB"
+
+
+@pytest.mark.parametrize(
+    ("size", "expected"),
+    [
+        ((640, 480), (640, 480)),
+        ((16, 1), (16, 1)),
+        ((17, 1), (17, 1)),  # half a pixel cannot be cut
+        ((18, 1), (16, 1)),
+        ((1, 4000), (1, 16)),
+        ((4001, 3), (49, 3)),
+    ],
+)
+def test_only_strips_are_cut(size: tuple[int, int], expected: tuple[int, int]) -> None:
+    assert middle(Image.new("RGB", size)).size == expected
+
+
+@pytest.mark.parametrize("size", [(200, 5), (5, 301), (3, 64)])
+def test_cutting_a_strip_first_changes_nothing_to_see(size: tuple[int, int]) -> None:
+    """The whole strip, resized and cropped, against its middle: two levels of 255 at most."""
+    processor = CLIPImageProcessorPil(
+        size={"shortest_edge": 32}, crop_size={"height": 32, "width": 32}
+    )
+    noise = np.random.default_rng(0).integers(0, 256, (*size[::-1], 3), dtype=np.uint8)
+    strip = Image.fromarray(noise)
+    assert middle(strip).size != size
+    whole = processor(strip, return_tensors="pt")["pixel_values"][0]
+    level = 1 / 255 / min(processor.image_std)
+    difference = process(processor, strip)["pixel_values"] - whole
+    assert difference.abs().max() <= 2 * level
+    assert not torch.equal(whole, whole.flip(-1))
