@@ -7,12 +7,13 @@ import fnmatch
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from hiereval import registry
 from hiereval.errors import HierevalError, nearest
 from hiereval.records import TrainingInfo
-from hiereval.types import Probe, Task
+from hiereval.types import ModelId, Probe, Task
 
 FITTED = "path:"  # a probe fitted earlier, in a folder
 SEEDS = 3  # of every trained probe
@@ -27,12 +28,12 @@ class ProbeRun:
     parameters: Mapping[str, Any]
     seed: int | None = None
     training: TrainingInfo | None = None
-    fitted: str | None = None  # folder that it was loaded from
+    images: frozenset[str] | None = None  # what a probe that was fitted earlier has seen
 
     @property
     def to_fit(self) -> bool:
         """Whether the run has to fit it before it gives a space."""
-        return self.probe.trained and self.fitted is None
+        return self.probe.trained and self.images is None
 
     @property
     def key(self) -> str:
@@ -79,6 +80,18 @@ def plan_probes(names: Sequence[str], arguments: Mapping[str, str], seed: int) -
         trained = [replace(probe, seed=s, control=c) for c in controls for s in seeds]
         planned += [ProbeRun(one, parameters(one), seed=one.seed) for one in trained]
     return planned
+
+
+def fitted_probes(names: Sequence[str], model: ModelId) -> list[ProbeRun]:
+    """Return the probes of `path:FOLDER`, refused if they were fitted on another model."""
+    from hiereval.probes import artefacts
+
+    return [
+        ProbeRun(found.probe, found.parameters, found.seed, found.training, found.images)
+        for name in names
+        if name.startswith(FITTED)
+        for found in artefacts.load(Path(name.removeprefix(FITTED)), model)
+    ]
 
 
 def select(kind: registry.Kind, selection: str) -> list[str]:

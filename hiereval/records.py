@@ -232,7 +232,7 @@ def append(path: Path, record: Record) -> None:
     line = (record.model_dump_json() + "\n").encode()
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(f"{path}.lock"), path.open("ab", buffering=0) as file:
+        with FileLock(path.with_name(f".{path.name}.lock")), path.open("ab", buffering=0) as file:
             size = file.tell()
             try:
                 if file.write(line) != len(line):

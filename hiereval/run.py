@@ -9,12 +9,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from hiereval import records, statistics, training
+from hiereval import records, samples, statistics, training
 from hiereval.datasets import open_dataset
 from hiereval.embed import EmbedStats, Progress, embed
 from hiereval.errors import HierevalError
 from hiereval.models import open_adapter
-from hiereval.plan import ProbeRun, plan_probes, plan_tasks
+from hiereval.plan import ProbeRun, fitted_probes, plan_probes, plan_tasks
 from hiereval.recording import LEVEL, Outcome, Recorder, metric_values, undefined_metrics
 from hiereval.records import Record, TrainingInfo
 from hiereval.store import Store
@@ -81,6 +81,7 @@ def run(config: RunConfig, progress: Progress = lambda stage, done, total: None)
     planned = plan_tasks(config.tasks, config.task_args, config.datasets, notes)
     probes = plan_probes(config.probes, config.probe_args, config.seed)
     adapter = open_adapter(config.model, config.options, config.model_args)
+    probes += fitted_probes(config.probes, adapter.id)
     job = _Job(config, adapter, progress)
     job.result.notes += notes
     for spec, tasks in planned.items():
@@ -163,6 +164,8 @@ class _Job:
         old = self.there.get(record_id)
         if old is None or old.status == "failed" or self.config.overwrite == "always":
             return False
+        if self._samples_are_due(old) and not self._samples_path(old).exists():
+            return False
         if self.config.overwrite == "never":
             raise HierevalError(
                 f"The results file {str(self.result.path)!r} already holds {old.task.name} on "
@@ -187,7 +190,13 @@ class _Job:
         )
 
     def _training_data(self, dataset: Dataset, probes: list[ProbeRun]) -> Chains | None:
-        """Return what trained probes are fitted on, None where there are none to fit."""
+        """Return what trained probes are fitted on, None where there are none to fit.
+
+        Refuses probes that have seen, or would see, an image of the dataset.
+        """
+        for probe in probes:
+            if probe.training is not None and probe.images is not None:
+                training.refuse_shared_images(probe.training.dataset, probe.images, dataset)
         if not any(probe.to_fit for probe in probes):
             return None
         spec = self.config.train_data or training.training_spec(dataset)
@@ -256,9 +265,18 @@ class _Job:
 
     def _emit(self, dataset: Dataset, task: Task, probe: ProbeRun, outcome: Outcome) -> None:
         record = self.recorder.record(dataset, task, probe, outcome)
+        if self._samples_are_due(record) and outcome.scores is not None:
+            samples.write(self._samples_path(record), record, outcome.scores)
         self.result.new.append(record)
         if self.result.path is not None:
             records.append(self.result.path, record)
+
+    def _samples_are_due(self, record: Record) -> bool:
+        return self.config.log_samples and self.result.path is not None and record.status == "ok"
+
+    def _samples_path(self, record: Record) -> Path:
+        assert self.result.path is not None
+        return samples.path_of(self.result.path.parent, record)
 
 
 def with_training(probe: ProbeRun, data: Chains | None) -> ProbeRun:

@@ -209,3 +209,14 @@ def test_a_broken_plugin_breaks_only_the_run_that_names_it(
     assert list(by_task(go(tasks="*order*"))) == ["ordering"]
     with pytest.raises(HierevalError, match="could not be loaded: ImportError: no x"):
         go(tasks="interpolation")
+
+
+def test_samples_are_kept_when_asked_for(go: Callable[..., list[Record]], tmp_path: Path) -> None:
+    from hiereval import samples
+
+    go(tasks="ordering")
+    (record,) = go(tasks="ordering", log_samples=True)  # measured again: they were not there
+    (kept,) = samples.find(tmp_path / "out")
+    assert kept.identity.record_id == record.record_id
+    assert len(kept.scores.ids) == 6
+    assert go(tasks="ordering", log_samples=True) == [record]
