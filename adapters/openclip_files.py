@@ -1,0 +1,210 @@
+"""OpenCLIP checkpoints as local files: a name and tag, a hub repository, or a folder."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from hiereval import fingerprint, hub
+from hiereval.adapters.transformers_loading import TOKENIZER_FILES, VOCABULARIES
+from hiereval.errors import HierevalError, nearest
+from hiereval.types import LoadOptions
+
+CONFIG = "open_clip_config.json"
+# in the order in which open_clip itself looks for them
+WEIGHTS = (
+    "open_clip_model.safetensors",
+    "open_clip_pytorch_model.safetensors",
+    "open_clip_pytorch_model.bin",
+    "open_clip_pytorch_model.pth",
+)
+HUB, LOCAL = "hf-hub:", "local-dir:"
+BPE_VOCABULARY = 49408  # tokens of CLIP's own tokenizer, which open_clip falls back to
+
+
+@dataclass(frozen=True)
+class Files:
+    """A model's configuration and where its weights and its tokenizer are."""
+
+    name: str
+    model: Mapping[str, Any]  # model_cfg: embed_dim, text_cfg, vision_cfg, quick_gelu, ...
+    preprocess: Mapping[str, Any]  # preprocess_cfg: mean, std, interpolation, resize_mode
+    folder: Path | None  # None for an architecture without weights
+    weights: Path | None  # None for a random initialisation
+    revision: str | None
+
+    @property
+    def label(self) -> str:
+        """Return what to call the model: no path of this machine."""
+        if self.name.startswith(LOCAL):
+            return Path(self.name.removeprefix(LOCAL)).name
+        return self.name.removeprefix(HUB)
+
+    @property
+    def text(self) -> Mapping[str, Any]:
+        """Return the text tower's configuration."""
+        return self.model["text_cfg"]
+
+    @property
+    def image_size(self) -> Any:
+        """Return the side of the pictures, or (height, width)."""
+        return self.model["vision_cfg"].get("image_size", 224)
+
+
+def find(checkpoint: str, options: LoadOptions) -> Files:
+    """Return the files of `ARCHITECTURE/TAG`, `hf-hub:org/name` or `local-dir:/path`.
+
+    Raises HierevalError for unknown names, for a bare weight file (its preprocessing would be
+    guessed), and for an architecture whose activation is not the one that the tag was trained with.
+    """
+    if checkpoint.startswith((HUB, LOCAL)):
+        return _from_folder(checkpoint, options)
+    architecture, slash, tag = checkpoint.partition("/")
+    if Path(checkpoint).exists() or (slash and Path(tag).is_file()):
+        kind = "folder" if Path(checkpoint).is_dir() else "bare weight file"
+        raise HierevalError(
+            f"The checkpoint {checkpoint!r} must be given as '{LOCAL}FOLDER', a folder with "
+            f"{CONFIG}; it is a {kind}, and its preprocessing would be guessed."
+        )
+    return _from_tag(checkpoint, architecture, tag, options)
+
+
+def _from_folder(checkpoint: str, options: LoadOptions) -> Files:
+    name = checkpoint.removeprefix(HUB).removeprefix(LOCAL)
+    if checkpoint.startswith(LOCAL) and not Path(name).expanduser().is_dir():
+        raise HierevalError(f"The folder {name!r} of {checkpoint!r} must exist.")
+    found = hub.snapshot("openclip", name, options, weights=[(file,) for file in WEIGHTS])
+    config = found.folder / CONFIG
+    if not config.is_file():
+        transformers = (found.folder / "config.json").is_file()
+        hint = f" It is in transformers' format: 'hf-clip:{name}'." if transformers else ""
+        raise HierevalError(f"The checkpoint {checkpoint!r} must hold {CONFIG}.{hint}")
+    values = fingerprint.read_json(config)
+    model, preprocess = values.get("model_cfg"), values.get("preprocess_cfg")
+    if not isinstance(model, dict) or not {"embed_dim", "text_cfg", "vision_cfg"} <= model.keys():
+        raise HierevalError(
+            f"The file '{config}' must hold model_cfg with embed_dim, text_cfg and vision_cfg."
+        )
+    if not isinstance(preprocess, dict) or not {"mean", "std"} <= preprocess.keys():
+        raise HierevalError(
+            f"The file '{config}' must hold preprocess_cfg with mean and std: without it OpenAI's "
+            "would be taken."
+        )
+    if checkpoint.startswith(HUB):
+        _check_activation(checkpoint, model, name)
+    weights = None
+    if options.random_init is None:
+        weights = _weights(checkpoint, found.folder, WEIGHTS)
+    return Files(checkpoint, model, preprocess, found.folder, weights, found.revision)
+
+
+def _from_tag(checkpoint: str, architecture: str, tag: str, options: LoadOptions) -> Files:
+    import open_clip
+
+    model = open_clip.get_model_config(architecture)
+    if model is None:
+        known = open_clip.list_models()
+        raise HierevalError(
+            f"The architecture {architecture!r} must be one of OpenCLIP's {len(known)}."
+            f"{nearest(architecture, known)} Checkpoints elsewhere are '{HUB}org/name' and "
+            f"'{LOCAL}FOLDER'."
+        )
+    if not tag and options.random_init is not None:
+        return Files(checkpoint, model, {}, None, None, None)
+    tags = open_clip.list_pretrained_tags_by_model(architecture)
+    if tag not in tags:
+        given = f"The tag {tag!r} of {architecture!r}" if tag else f"The checkpoint {checkpoint!r}"
+        form = "" if tag else f"name its weights, as {architecture}/TAG; the tag must "
+        raise HierevalError(
+            f"{given} must {form}be one of {', '.join(tags) or '(there is none)'}."
+            f"{nearest(tag, tags)}"
+        )
+    settings = open_clip.get_pretrained_cfg(architecture, tag)
+    if settings.get("quick_gelu", False) != model.get("quick_gelu", False):
+        other = architecture.removesuffix("-quickgelu")
+        other = other if other != architecture else f"{architecture}-quickgelu"
+        fits = tag in open_clip.list_pretrained_tags_by_model(other)
+        hint = f" Did you mean '{other}/{tag}'?" if fits else ""
+        raise HierevalError(
+            f"The architecture of {checkpoint!r} must have the activation that the tag was trained "
+            f"with ({_activation(settings)}, not {_activation(model)}).{hint}"
+        )
+    repository, _, file = settings["hf_hub"].rpartition("/")
+    names = WEIGHTS if not file else (f"{file.rpartition('.')[0]}.safetensors", file)
+    found = hub.snapshot("openclip", repository, options, weights=[(name,) for name in names])
+    weights = _weights(checkpoint, found.folder, names) if options.random_init is None else None
+    keys = ("mean", "std", "interpolation", "resize_mode", "fill_color")
+    preprocess = {key: settings[key] for key in keys if key in settings}
+    return Files(checkpoint, model, preprocess, found.folder, weights, found.revision)
+
+
+def _weights(checkpoint: str, folder: Path, names: Sequence[str]) -> Path:
+    for name in names:
+        if (folder / name).is_file():
+            return folder / name
+    raise HierevalError(
+        f"The checkpoint {checkpoint!r} must hold {' or '.join(names)}. "
+        "'--random-init SEED' measures the architecture without weights."
+    )
+
+
+def _check_activation(checkpoint: str, model: Mapping[str, Any], repository: str) -> None:
+    """Refuse a hub configuration that contradicts open_clip's own table for that repository."""
+    import open_clip
+
+    for architecture, tag in open_clip.list_pretrained():
+        settings = open_clip.get_pretrained_cfg(architecture, tag)
+        if settings.get("hf_hub", "").rpartition("/")[0] != repository:
+            continue
+        if settings.get("quick_gelu", False) != model.get("quick_gelu", False):
+            raise HierevalError(
+                f"The configuration of {checkpoint!r} must have the activation of the tag {tag!r} "
+                f"({_activation(settings)}, not {_activation(model)})."
+            )
+
+
+def _activation(settings: Mapping[str, Any]) -> str:
+    return "QuickGELU" if settings.get("quick_gelu", False) else "GELU"
+
+
+def tokenizer_folder(files: Files, options: LoadOptions) -> Path | None:
+    """Return where the tokenizer's files are; None for CLIP's own, which open_clip ships.
+
+    Raises HierevalError where neither the configuration nor the vocabulary says which it is:
+    open_clip would silently take CLIP's.
+    """
+    name = files.text.get("hf_tokenizer_name")
+    if not name:
+        vocabulary = files.text.get("vocab_size", BPE_VOCABULARY)
+        extra = len(files.text.get("tokenizer_kwargs", {}).get("additional_special_tokens", ()))
+        if "hf_model_name" in files.text or vocabulary != BPE_VOCABULARY + extra:
+            raise HierevalError(
+                f"The configuration of {files.name!r} must name its tokenizer "
+                f"(text_cfg.hf_tokenizer_name): its {vocabulary:,} tokens are not CLIP's "
+                f"{BPE_VOCABULARY:,}."
+            )
+        return None
+    if files.folder is not None and _holds_tokenizer(files.folder):
+        return files.folder
+    if files.name.startswith(LOCAL):
+        raise HierevalError(
+            f"The folder of {files.name!r} must hold the tokenizer of {name!r} "
+            f"({', '.join(' + '.join(group) for group in VOCABULARIES)})."
+        )
+    other = replace(options, revision=None, random_init=0)  # no weights wanted
+    return hub.snapshot("openclip", str(name), other).folder
+
+
+def _holds_tokenizer(folder: Path) -> bool:
+    return any(all((folder / name).is_file() for name in group) for group in VOCABULARIES)
+
+
+def tokenizer_fingerprint(files: Files, folder: Path | None) -> str:
+    """Return the SHA-256 of what turns a text into token ids."""
+    keys = ("context_length", "tokenizer_kwargs", "tokenizer_mode")
+    settings = {key: files.text.get(key) for key in keys}
+    if folder is None:
+        return fingerprint.json_sha256({"tokenizer": "CLIP BPE", **settings})
+    return fingerprint.files_sha256(folder, TOKENIZER_FILES, settings)
