@@ -265,15 +265,20 @@ def blip(folder: Path, *, seed: int = 0, captioning: bool = False) -> Path:
 def _save(
     cls: Any, config: Any, folder: Path, seed: int, dtype: torch.dtype = torch.float32
 ) -> None:
-    """Write seeded weights, larger than at initialisation so that inputs differ clearly."""
+    """Write weights that depend on the seed and their names alone, not on the library's order.
+
+    They are larger than at initialisation, so that inputs differ clearly.
+    """
     from transformers.utils import logging
 
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        model = cls(config).eval()
+    model = cls(config).eval()
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
         for name, parameter in sorted(model.named_parameters()):
-            if parameter.ndim > 1 and "embedding" not in name:
-                torch.nn.init.normal_(parameter, std=parameter[0].numel() ** -0.5)
+            if "embedding" in name and not name.endswith("bias") and "norm" not in name.lower():
+                parameter.normal_(0.0, 0.3, generator=generator)
+            elif parameter.ndim > 1:
+                parameter.normal_(0.0, parameter[0].numel() ** -0.5, generator=generator)
     logging.disable_progress_bar()
     model.to(dtype).save_pretrained(folder)
     logging.enable_progress_bar()
