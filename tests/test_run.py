@@ -146,7 +146,7 @@ def test_a_task_without_its_input_is_skipped_with_the_reason(
     found = by_task(go(tasks="ordering,retrieval", datasets=[str(text_only)]))
     assert found["ordering"].status == "ok"
     assert found["retrieval"].status == "skipped"
-    assert found["retrieval"].reason == "texts has no images"
+    assert found["retrieval"].reason == "texts.csv has no images"
     assert by_task(go("control:words", tasks="retrieval"))["retrieval"].reason == (
         "control:words has no image encoder"
     )
@@ -160,11 +160,11 @@ def test_a_failing_task_is_recorded_and_the_others_go_on(
     def broken(*_: object) -> None:
         raise ZeroDivisionError("no luck")
 
-    monkeypatch.setattr(Ordering, "score", broken)
-    found = by_task(go(tasks="ordering,retrieval"))
+    with monkeypatch.context() as patch:
+        patch.setattr(Ordering, "score", broken)
+        found = by_task(go(tasks="ordering,retrieval"))
     assert (found["ordering"].status, found["retrieval"].status) == ("failed", "ok")
     assert found["ordering"].reason == "ZeroDivisionError: no luck"
-    monkeypatch.undo()
     assert by_task(go(tasks="ordering"))["ordering"].status == "ok"  # failed ones are run again
 
 
