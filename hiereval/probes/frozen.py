@@ -76,9 +76,10 @@ def frozen_chains(
 def fit_on(
     chains: FrozenChains, start: Parameters, loss: Objective, probe: Trained, generator: Generator
 ) -> Descent:
-    """Train parameters on the chains by the probe's own schedule."""
+    """Train by the probe's own schedule, in float32 whatever autocast is on."""
     schedule = Schedule(probe.lr, probe.batch, probe.epochs, probe.patience)
-    return descend(start, loss, chains.train, chains.development, schedule, generator)
+    with torch.autocast(chains.text.device.type, enabled=False), torch.enable_grad():
+        return descend(start, loss, chains.train, chains.development, schedule, generator)
 
 
 def fitted(name: str, descent: Descent | None) -> Parameters:
