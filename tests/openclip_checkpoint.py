@@ -37,12 +37,12 @@ PREPROCESS = {
 def waves(model: torch.nn.Module) -> torch.nn.Module:
     """Fill a model with sines of different wavelengths: the same weights on every machine."""
     with torch.no_grad():
-        for index, parameter in enumerate(model.parameters()):
+        for index, (name, parameter) in enumerate(model.named_parameters()):
             steps = torch.arange(parameter.numel(), dtype=torch.float64)
             values = torch.sin(steps * (0.9 + 0.37 * index) + index).reshape(parameter.shape)
             scale = 0.3 if parameter.ndim < 2 else parameter.shape[-1] ** -0.5
-            keep = parameter if parameter.ndim < 2 else 0.0
-            parameter.copy_(keep + scale * values)
+            norm = parameter.ndim == 1 and name.endswith("weight")  # a LayerNorm's
+            parameter.copy_(float(norm) + scale * values)
     return model.eval()
 
 
