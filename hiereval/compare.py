@@ -20,6 +20,8 @@ from hiereval.samples import Samples, metrics_of
 from hiereval.statistics import interval, ones, resample
 from hiereval.types import Metric
 
+ROUNDING = 1e-12
+
 
 @dataclass(frozen=True, kw_only=True)
 class Difference:
@@ -90,10 +92,10 @@ def p_value(replicates: Float64[Tensor, " b"]) -> float:
     """Return the two-sided bootstrap p-value of a difference, in (0, 1].
 
     p = min(1, 2 min(1 + #{d* <= 0}, 1 + #{d* >= 0}) / (1 + B)) over the B defined replicates d*:
-    where 0 stands among them. Never 0, since B draws cannot show that.
+    where 0 stands among them. A d* within 1e-12 of 0 is 0. p is never 0: B draws cannot show that.
     """
     defined = replicates[replicates.isfinite()]
-    low, high = int((defined <= 0).sum()), int((defined >= 0).sum())
+    low, high = int((defined <= ROUNDING).sum()), int((defined >= -ROUNDING).sum())
     return min(1.0, 2.0 * (1 + min(low, high)) / (1 + len(defined)))
 
 
