@@ -139,12 +139,25 @@ class Ordering:
             undefined=undefined(all_metrics, radii_trouble(radius.reshape(-1)))
             or _undefined(all_metrics, items),
             metrics=all_metrics,
+            summary={"radius_by_tier": _by_tier(radius)},
             details=lambda i: {
                 "captions": [dataset.texts[t] for t in chains[i].tolist()],
                 "radii": radius[i].tolist(),
                 "words": words[i].tolist(),
             },
         )
+
+
+def _by_tier(radius: Float64[Tensor, "c k"]) -> list[dict[str, float]]:
+    """Return each tier's mean radius and quartiles over the finite chains, for plots."""
+    radius = radius[radius.isfinite().all(1)]
+    if not len(radius):
+        return []
+    low, high = radius.quantile(torch.tensor([0.25, 0.75], dtype=torch.float64), dim=0).tolist()
+    return [
+        {"tier": j, "mean": mean, "low_quartile": low[j - 1], "high_quartile": high[j - 1]}
+        for j, mean in enumerate(radius.mean(0).tolist(), 1)
+    ]
 
 
 def _items(
