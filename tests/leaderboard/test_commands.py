@@ -1,0 +1,205 @@
+"""The commands as a user types them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from hiereval.cli import main
+from hiereval.records import Record
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str]) -> Run:
+    def call(*arguments: object) -> tuple[int, str, str]:
+        with pytest.raises(SystemExit) as caught:
+            main([str(argument) for argument in arguments])
+        out, err = capsys.readouterr()
+        return int(caught.value.code or 0), out, err
+
+    return call
+
+
+@pytest.fixture
+def results(tmp_path: Path, full: list[Record]) -> Path:
+    folder = tmp_path / "results"
+    folder.mkdir()
+    lines = [record.model_dump_json() for record in full]
+    (folder / "all.jsonl").write_text("\n".join(lines) + "\n")
+    return folder
+
+
+def test_the_table(run: Run, results: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    code, out, err = run("leaderboard", results)
+    assert (code, err) == (0, "")
+    assert "siglip-base               .920† .910–.930     .640 .630–.650" in out
+    assert "1 record of --limit runs" in out.replace("\n", " ")
+
+
+@pytest.mark.parametrize(
+    ("name", "start"),
+    [
+        ("b.md", "## hierarcaps test"),
+        ("b.html", "<!doctype html>"),
+        ("b.csv", "model,adapter"),
+        ("b.tex", "% \\usepackage{booktabs"),
+        ("b.json", '{\n "limited": 1'),
+        ("b.txt", "hierarcaps test\n"),
+    ],
+)
+def test_the_ending_chooses_the_format(
+    run: Run, results: Path, tmp_path: Path, name: str, start: str
+) -> None:
+    out = tmp_path / "new" / name
+    assert run("leaderboard", results, "--out", out) == (0, "", f"wrote {out}\n")
+    assert out.read_text("utf-8").startswith(start)
+    assert [file.name for file in out.parent.iterdir()] == [name]
+
+
+def test_a_format_goes_to_stdout(run: Run, results: Path) -> None:
+    code, out, _ = run("leaderboard", results, "--format", "json", "--tasks", "ordering")
+    section = json.loads(out)["sections"][0]
+    assert code == 0
+    assert {column["task"] for column in section["columns"]} == {"ordering"}
+    assert section["measured"][0]["cells"][0]["selectivity"] == pytest.approx(0.26)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            ["missing"],
+            "error: The results 'missing' must be a file or folder that exists.\n",
+        ),
+        (
+            ["{results}", "--sort", "tau_e"],
+            "error: The sort column 'tau_e' must be model, date, or a metric on the board (tau_d, "
+            "ordering.tau_d). Did you mean 'tau_d'?\n",
+        ),
+        (
+            ["{results}", "--dataset", "hierarcap"],
+            "error: The dataset 'hierarcap' must be one that the results hold (hierarcaps). "
+            "Did you mean 'hierarcaps'?\n",
+        ),
+        (
+            ["{results}", "--out", "{results}"],
+            "error: The file '{results}' cannot be written: Is a directory.\n",
+        ),
+    ],
+)
+def test_what_is_refused(
+    run: Run, tmp_path: Path, record: Callable[..., Record], arguments: list[str], message: str
+) -> None:
+    folder = tmp_path / "one"
+    folder.mkdir()
+    (folder / "a.jsonl").write_text(record().model_dump_json() + "\n")
+    code, out, err = run("leaderboard", *(a.format(results=folder) for a in arguments))
+    assert (code, out, err) == (2, "", message.format(results=folder))
+
+
+def test_an_empty_folder_says_what_to_do(run: Run, tmp_path: Path) -> None:
+    assert run("leaderboard", tmp_path) == (
+        2,
+        "",
+        f"error: The results {str(tmp_path)!r} must hold at least one record. "
+        "'hiereval run --model toy --dataset shapes' makes some.\n",
+    )
+
+
+def test_valid_records_are_counted(run: Run, results: Path, full: list[Record]) -> None:
+    assert run("validate", results) == (0, f"{len(full)} records are valid.\n", "")
+
+
+def test_validate_names_file_line_and_field(
+    run: Run, tmp_path: Path, record: Callable[..., Record]
+) -> None:
+    good = record().model_dump(mode="json")
+
+    def changed(part: str, field: str, value: object) -> dict[str, object]:
+        return {**good, part: {**good[part], field: value}}
+
+    metric = good["metrics"]["tau_d"]
+    bad = [
+        good,
+        {**good, "timestamp": "2026-11-23T00:00:00"},
+        {key: value for key, value in good.items() if key != "seed"},
+        changed("model", "name", ""),
+        changed("metrics", "tau_d", {**metric, "value": None}),
+        changed("metrics", "tau_d", {**metric, "ci_low": 0.99}),
+        changed("metrics", "tau_d", {**metric, "value": 1.5}),
+        {**good, "schema_version": 2},
+        {**good, "more": 1},
+    ]
+    file = tmp_path / "r.jsonl"
+    lines = [json.dumps(line) for line in bad] + ["{broken", ""]
+    file.write_text("\n".join(lines) + "\n")
+    code, out, err = run("validate", file)
+    assert (code, out) == (2, "")
+    assert err.splitlines() == [
+        f"{file}:2: timestamp: Input should have timezone info",
+        f"{file}:3: seed: Field required",
+        f"{file}:4: model.name: String should have at least 1 character",
+        f"{file}:5: metrics.tau_d: Value error, a value is null exactly when undefined_reason is "
+        "given",
+        f"{file}:6: metrics.tau_d.ci_low: 0.99 is above ci_high",
+        f"{file}:7: metrics.tau_d.value: 1.5 is outside [0.0, 1.0]",
+        f"{file}:8: schema_version: Input should be 1",
+        f"{file}:9: more: Extra inputs are not permitted",
+        f"{file}:10: the record: Invalid JSON: key must be a string at line 1 column 2",
+        f"{file}:11: the record: Invalid JSON: EOF while parsing a value at line 1 column 0",
+        "error: 10 of 11 records are refused.",
+    ]
+
+
+def test_validate_prints_no_escape_codes(run: Run, tmp_path: Path) -> None:
+    file = tmp_path / "r.jsonl"
+    file.write_text(json.dumps({"\x1b[31m": 1}) + "\n")
+    assert "\x1b" not in run("validate", file)[2]
+
+
+def test_validate_without_files(run: Run, tmp_path: Path) -> None:
+    assert run("validate", tmp_path) == (
+        2,
+        "",
+        f"error: The results {str(tmp_path)!r} must be a file, or a folder with *.jsonl files.\n",
+    )
+
+
+@pytest.mark.parametrize(
+    ("form", "more", "count"),
+    [
+        ("hf-eval", ["--hub-dataset", "hierarcaps=me/h"], 5),
+        ("model-index", [], 4),
+        ("every-eval-ever", ["--organization", "Us"], 4),
+        ("mteb", [], 16),
+        ("csv", [], 1),
+        ("latex", [], 1),
+    ],
+)
+def test_export_lists_what_it_wrote(
+    run: Run, results: Path, tmp_path: Path, form: str, more: list[str], count: int
+) -> None:
+    out = tmp_path / "out"
+    code, printed, err = run("export", results, "--format", form, "--out", out, *more)
+    files = sorted(str(path) for path in out.rglob("*") if path.is_file())
+    assert (code, err) == (0, "")
+    assert sorted(printed.splitlines()) == files
+    assert len(files) == count
+
+
+def test_export_refuses(run: Run, results: Path, tmp_path: Path) -> None:
+    out = tmp_path / "file"
+    out.write_text("")
+    assert run("export", results, "--format", "every-eval-ever", "--out", out)[2] == (
+        "error: The --organization must be given for every-eval-ever: who ran this.\n"
+    )
+    assert run("export", results, "--format", "csv", "--out", out)[::2] == (
+        2,
+        f"error: The output {str(out)!r} must be a folder.\n",
+    )
