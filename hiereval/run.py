@@ -171,10 +171,6 @@ class _Job:
                 f"The results file {str(self.result.path)!r} already holds {old.task.name} on "
                 f"{old.dataset.name}; --overwrite missing skips it, always measures it again."
             )
-        if self.config.log_samples and old.status == "ok":
-            assert self.config.output is not None
-            if not samples.path_of(self.config.output, old).exists():
-                return False
         self.result.found.append(old)
         return True
 
@@ -272,10 +268,7 @@ class _Job:
         if self._samples_are_due(record) and outcome.scores is not None:
             samples.write(self._samples_path(record), record, outcome.scores)
         self.result.new.append(record)
-        if self.config.output is not None and self.result.path is not None:
-            if self.config.log_samples and outcome.scores is not None:  # first: a record has them
-                path = samples.path_of(self.config.output, record)
-                samples.write(path, record, outcome.scores)
+        if self.result.path is not None:
             records.append(self.result.path, record)
 
     def _samples_are_due(self, record: Record) -> bool:
