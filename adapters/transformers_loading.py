@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import shutil
 import threading
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -13,6 +13,7 @@ from typing import Any
 
 from hiereval import fingerprint, hub
 from hiereval.adapters.precision import DTYPES, inference
+from hiereval.adapters.transformers_weights import first_line, initialise, quiet, read
 from hiereval.errors import HierevalError
 from hiereval.types import LoadOptions, ModelId
 
@@ -46,8 +47,6 @@ TOKENIZER_FILES = (
     "special_tokens_map.json",
     "tokenizer_config.json",
 )
-# buffers that older versions stored and newer ones compute
-HARMLESS = ("position_ids", "num_batches_tracked")
 
 
 @dataclass(frozen=True)
@@ -133,62 +132,23 @@ class Checkpoint:
     def load_model(self, class_name: str) -> Any:
         """Return the model in float32, in evaluation mode, on the run's device.
 
-        Raises HierevalError if the weights lack a key of the architecture, hold one that it does
-        not know, or cannot be read.
+        Raises HierevalError if the weights are not exactly those of the class.
         """
-        import torch
         import transformers
 
         cls = getattr(transformers, class_name)
-        with self.lock, _quiet():
-            if self.options.random_init is not None:
-                config = cls.config_class.from_pretrained(self.folder)
-                with torch.random.fork_rng(devices=[]):
-                    torch.manual_seed(self.options.random_init)
-                    model = cls(config)
+        with self.lock, quiet():
+            if self.options.random_init is None:
+                model = read(cls, self.folder, self.weights, self.name)
             else:
-                model = self._read(cls)
+                model = initialise(cls, self.folder, self.options.random_init)
             return model.float().eval().requires_grad_(False).to(self.options.device)
-
-    def _read(self, cls: Any) -> Any:
-        import torch
-
-        try:
-            model, info = cls.from_pretrained(
-                self.folder,
-                dtype=torch.float32,
-                use_safetensors=self.weights[0].suffix == ".safetensors",
-                weights_only=True,
-                local_files_only=True,
-                output_loading_info=True,
-            )
-        except Exception as error:  # each file format fails in its own way
-            reason = str(error).strip().partition("\n")[0]
-            raise HierevalError(
-                f"The weights of {self.name!r} must load as {cls.__name__}: "
-                f"{type(error).__name__}: {reason}"
-            ) from error
-        problems = [
-            f"{len(keys)} {what} ({', '.join(keys[:3])}{', ...' if len(keys) > 3 else ''})"
-            for what, keys in (
-                ("missing", _keys(info["missing_keys"])),
-                ("unexpected", _keys(info["unexpected_keys"])),
-                ("of another shape", _keys(key for key, *_ in info["mismatched_keys"])),
-            )
-            if keys
-        ]
-        if problems:
-            raise HierevalError(
-                f"The weights of {self.name!r} must be exactly those of {cls.__name__}; "
-                f"keys: {'; '.join(problems)}."
-            )
-        return model
 
     def load_tokenizer(self, class_name: str = "AutoTokenizer") -> Any:
         """Return the tokenizer, padding on the right."""
         import transformers
 
-        with self.lock, _quiet():
+        with self.lock, quiet():
             try:
                 config = transformers.AutoConfig.from_pretrained(self.folder)
                 tokenizer = getattr(transformers, class_name).from_pretrained(
@@ -204,10 +164,8 @@ class Checkpoint:
                     "pip install 'hiereval[siglip]'"
                 ) from error
             except Exception as error:
-                reason = str(error).strip().partition("\n")[0]
                 raise HierevalError(
-                    f"The tokenizer of {self.name!r} must be readable: "
-                    f"{type(error).__name__}: {reason}"
+                    f"The tokenizer of {self.name!r} must be readable: {first_line(error)}"
                 ) from error
         vocabulary = self.config.get("text_config", {}).get("vocab_size")
         if vocabulary is not None and len(tokenizer) > vocabulary:
@@ -220,12 +178,17 @@ class Checkpoint:
     @cached_property
     def image_processor(self) -> Any:
         """Return the image processor that resizes with Pillow."""
-        with self.lock, _quiet():
+        with self.lock, quiet():
             from transformers import AutoImageProcessor
 
-            processor = AutoImageProcessor.from_pretrained(
-                self.processor, backend="pil", local_files_only=True
-            )
+            try:
+                processor = AutoImageProcessor.from_pretrained(
+                    self.processor, backend="pil", local_files_only=True
+                )
+            except Exception as error:
+                raise HierevalError(
+                    f"The image processor of {self.name!r} must be readable: {first_line(error)}"
+                ) from error
         if processor.backend != "pil":
             raise HierevalError(
                 f"The image processor {type(processor).__name__} of {self.name!r} must have a "
@@ -235,7 +198,7 @@ class Checkpoint:
 
     def save(self, model: Any, folder: Path) -> None:
         """Write the model into an empty folder: its weights, and the files it was loaded with."""
-        with _quiet():
+        with quiet():
             model.save_pretrained(folder)
         for source in (self.folder, self.processor):
             for path in sorted(path for kind in hub.CONFIGURATION for path in source.glob(kind)):
@@ -281,11 +244,9 @@ def open_checkpoint(
                 f"The checkpoint {name!r} must hold model.safetensors (or pytorch_model.bin). "
                 "'--random-init SEED' measures the architecture without weights."
             )
-    other = (
-        hub.snapshot(adapter, processor, replace(options, revision=None, random_init=0))
-        if processor
-        else found
-    )
+    other = found
+    if processor is not None:
+        other = hub.snapshot(adapter, processor, replace(options, revision=None), weights=((),))
     return Checkpoint(
         adapter=adapter,
         name=name,
@@ -326,23 +287,3 @@ def _check_type(adapter: str, name: str, config: Mapping[str, Any]) -> None:
     raise HierevalError(
         f"The model type {given!r} of {name!r} must be one that {adapter!r} loads ({known}).{hint}"
     )
-
-
-def _keys(keys: Any) -> list[str]:
-    return sorted(key for key in keys if key.rpartition(".")[2] not in HARMLESS)
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Silence transformers' progress bars and reports: what matters is checked and raised."""
-    from transformers.utils import logging
-
-    verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        logging.set_verbosity(verbosity)
-        if bars:
-            logging.enable_progress_bar()
