@@ -126,6 +126,8 @@ class _Job:
 
     def measure(self, dataset: Dataset, tasks: list[Task], probes: list[ProbeRun]) -> None:
         """Skip what is there or does not fit, embed the rest once, score it under every probe."""
+        if self.config.tasks == "all":  # which means all that are for this kind of data
+            tasks = [task for task in tasks if isinstance(dataset, task.dataset_type)]
         data = self._training_data(dataset, probes)
         probes = [with_training(probe, data) for probe in probes]
         todo: dict[str, list[Task]] = {}

@@ -95,7 +95,7 @@ def _table(title: str, mine: list[Record], theirs: list[Record]) -> Table:
     table.add_column("95 % interval")
     for column in columns:
         table.add_column(SHORT.get(column, column), justify="right", style="dim")
-    for record in mine:
+    for record in sorted(mine, key=lambda record: record.status != "ok"):
         if record.status != "ok":
             table.add_row(Text(record.task.name, "cyan"), record.status)
             continue
