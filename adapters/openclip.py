@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from hiereval import fingerprint, hub
 from hiereval.adapters import openclip_files
-from hiereval.adapters.images import to_rgb
+from hiereval.adapters.images import middle, to_rgb
 from hiereval.adapters.precision import DTYPES, inference
 from hiereval.errors import HierevalError
 from hiereval.types import LoadOptions, Modality, ModelId
@@ -35,6 +35,7 @@ class OpenClip:
     """OpenCLIP models: ARCHITECTURE/TAG, hf-hub:org/name or local-dir:/path."""
 
     modalities: frozenset[Modality] = frozenset({"text", "image"})
+    folder_prefix = openclip_files.LOCAL  # of a checkpoint that is a folder
 
     def __init__(self, checkpoint: str, options: LoadOptions) -> None:
         self.options = options
@@ -133,9 +134,23 @@ class OpenClip:
         """Write the network as it is now into an empty folder, for `local-dir:`."""
         openclip_files.save(self.model.state_dict(), self.files, self.tokenizer_folder, folder)
 
+    def text_tower(self) -> tuple[Any, tuple[str, ...]]:
+        """Return the network and the prefixes of its text side's parameters, for fine-tuning."""
+        if hasattr(self.model, "text"):
+            return self.model, ("text.",)
+        towers = ("token_embedding.", "positional_embedding", "transformer.", "ln_final.")
+        return self.model, (*towers, "text_projection")
+
+    def save(self, folder: Path) -> None:
+        """Write the network as it is now into an empty folder, for `local-dir:`."""
+        self.files.save(self.model, folder, self.tokenizer_folder)
+
     def preprocess(self, image: Image) -> Tensor:
         """Return one picture's pixels [3, h, w] as the model takes them."""
-        return self.transform(to_rgb(image))
+        image = to_rgb(image)
+        if self.files.preprocess.get("resize_mode", "shortest") == "shortest":
+            image = middle(image)
+        return self.transform(image)
 
     def encode_images(self, inputs: Sequence[Tensor]) -> Tensor:
         """Return [n, d] float32 image vectors of the joint space, not normalised."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -46,6 +48,18 @@ class Files:
     def text(self) -> Mapping[str, Any]:
         """Return the text tower's configuration."""
         return self.model["text_cfg"]
+
+    def save(self, model: Any, folder: Path, tokenizer: Path | None) -> None:
+        """Write a network of this configuration as a folder for `local-dir:`."""
+        from safetensors.torch import save_file
+
+        state = {key: value.contiguous().cpu() for key, value in model.state_dict().items()}
+        save_file(state, folder / WEIGHTS[0])
+        config = {"model_cfg": self.model, "preprocess_cfg": self.preprocess}
+        (folder / CONFIG).write_text(json.dumps(config, indent=1), "utf-8")
+        for name in TOKENIZER_FILES if tokenizer is not None else ():
+            if (tokenizer / name).is_file():
+                shutil.copyfile(tokenizer / name, folder / name)
 
     @property
     def image_size(self) -> Any:
@@ -112,7 +126,7 @@ def _from_tag(checkpoint: str, architecture: str, tag: str, options: LoadOptions
             f"'{LOCAL}FOLDER'."
         )
     if not tag and options.random_init is not None:
-        return Files(checkpoint, model, {}, None, None, None)
+        return Files(checkpoint, model, _defaults(), None, None, None)
     tags = open_clip.list_pretrained_tags_by_model(architecture)
     if tag not in tags:
         given = f"The tag {tag!r} of {architecture!r}" if tag else f"The checkpoint {checkpoint!r}"
@@ -136,8 +150,15 @@ def _from_tag(checkpoint: str, architecture: str, tag: str, options: LoadOptions
     found = hub.snapshot("openclip", repository, options, weights=[(name,) for name in names])
     weights = _weights(checkpoint, found.folder, names) if options.random_init is None else None
     keys = ("mean", "std", "interpolation", "resize_mode", "fill_color")
-    preprocess = {key: settings[key] for key in keys if key in settings}
+    preprocess = {**_defaults(), **{key: settings[key] for key in keys if key in settings}}
     return Files(checkpoint, model, preprocess, found.folder, weights, found.revision)
+
+
+def _defaults() -> dict[str, Any]:
+    """Return the preprocessing that open_clip takes where a tag says nothing else."""
+    from open_clip.transform import PreprocessCfg
+
+    return {"mean": PreprocessCfg.mean, "std": PreprocessCfg.std}
 
 
 def _weights(checkpoint: str, folder: Path, names: Sequence[str]) -> Path:

@@ -158,6 +158,38 @@ def test_a_half_precision_checkpoint_computes_in_float32(spoiled: Path) -> None:
     assert {p.dtype for p in _open(spoiled).model.parameters()} == {torch.float32}
 
 
+@pytest.mark.parametrize("kind", list(CONFIGS))
+def test_the_text_tower_trains_and_is_saved(
+    kind: str, written: dict[str, Path], tmp_path: Path
+) -> None:
+    adapter = _open(written[kind])
+    network, prefixes = adapter.text_tower()
+    mine = {name for name, _ in network.named_parameters() if name.startswith(prefixes)}
+    rest = {name for name, _ in network.named_parameters()} - mine
+    assert all(name.startswith(("visual.", "logit_")) for name in rest)
+    assert not any(name.startswith(("visual.", "logit_")) for name in mine)
+    before = adapter.encode_texts(TEXTS)
+    with torch.no_grad():
+        next(p for n, p in network.named_parameters() if n in mine and p.ndim == 2).mul_(1.1)
+    adapter.save(tmp_path)
+    saved = _open(tmp_path)
+    assert torch.equal(saved.encode_texts(TEXTS), adapter.encode_texts(TEXTS))
+    assert not torch.allclose(saved.encode_texts(TEXTS), before, atol=1e-3)
+    kept = {"preprocess_fingerprint", "tokenizer_fingerprint", "config_sha256"}
+    assert all(getattr(saved.id, name) == getattr(adapter.id, name) for name in kept)
+
+
+def test_a_strip_is_not_blown_up_before_the_crop(spoiled: Path) -> None:
+    """A strip of 1 x 4000 resized to 32 pixels in width would be 128,000 pixels long."""
+    _edit(spoiled, lambda config: config["preprocess_cfg"].update(resize_mode="shortest"))
+    adapter = _open(spoiled)
+    seen = []
+    transform = adapter.transform
+    adapter.transform = lambda picture: seen.append(picture.size) or transform(picture)
+    assert adapter.preprocess(Image.new("L", (1, 4000))).shape == (3, 32, 32)
+    assert seen == [(1, 16)]
+
+
 # --- refusals ------------------------------------------------------------------------------------
 
 
