@@ -17,7 +17,7 @@ Examples:
   hiereval finetune --model toy --data shapes:train --out tuned --lr 1e-5
   hiereval finetune --model clip-b32 --data hierarcaps-train --out tuned
   hiereval run --model hf-clip:tuned/model
-  torchrun --nproc-per-node 4 -m hiereval finetune --model clip-b32 --data mine.csv.gz --out tuned
+  torchrun --nproc-per-node 4 --no-python hiereval finetune --model clip-b32 --data mine.csv.gz --out tuned
 """
 )
 @options.model_option
@@ -99,16 +99,10 @@ def command(
         data=DataOptions(root=data_root(data_dir, cache_dir), offline=load.offline),
     )
     with _Progress() as shown:
-        folder = finetune(config, shown.report, shown.stage)
+        checkpoint = finetune(config, shown.report, shown.stage)
     if shown.first:
-        click.echo(f"Checkpoint: {folder}    Losses: {Path(out) / 'losses.jsonl'}, curves.png")
-        click.echo(f"Measure it: hiereval run --model {_adapter(model)}:{folder}")
-
-
-def _adapter(model: str) -> str:
-    from hiereval.models import resolve
-
-    return resolve(model).adapter
+        click.echo(f"Written: {out}: model/, card.json, losses.jsonl, curves.png")
+        click.echo(f"Measure it: hiereval run --model {checkpoint}")
 
 
 class _Progress:

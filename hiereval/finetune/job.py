@@ -46,8 +46,8 @@ def finetune(
     config: FinetuneConfig,
     report: Report = lambda step, steps, losses: None,
     progress: Progress = lambda stage, done, total: None,
-) -> Path:
-    """Train a model's text tower and return the folder of the new checkpoint.
+) -> str:
+    """Train a model's text tower and return the new checkpoint as `--model` takes it.
 
     Raises HierevalError for whatever was given wrongly before anything is computed. The folder
     holds `model/` (the checkpoint), card.json, losses.jsonl, validation.jsonl and curves.png.
@@ -63,8 +63,9 @@ def finetune(
         if processes.first:
             output.open(config.resume)
         processes.wait()
+        checkpoint = f"{adapter.id.adapter}:{getattr(adapter, 'folder_prefix', '')}{output.model}"
         if output.finished:
-            return output.model
+            return checkpoint
         tower = TextTower(adapter)
         material = _material(adapter, data, config, processes, progress)
         run = Training(tower, material, config.recipe, processes)
@@ -76,7 +77,7 @@ def finetune(
         if processes.first:
             _finish(run, output, {"data": _data(data, material), "started": str(started)})
         processes.wait()
-    return output.model
+    return checkpoint
 
 
 def _material(
