@@ -19,15 +19,6 @@ if TYPE_CHECKING:
     from PIL.Image import Image
     from torch import Tensor
 
-# of CustomTextCLIP and CoCa; of CLIP, whose text tower is spread over the model
-TEXT_SIDE = (
-    "text.",
-    "transformer.",
-    "token_embedding.",
-    "positional_embedding",
-    "ln_final.",
-    "text_projection",
-)
 CONTEXT = 77  # tokens, where the configuration does not say
 
 
@@ -125,14 +116,6 @@ class OpenClip:
         with inference(self.options.precision, self.options.device):
             ids = ids.to(self.options.device)
             return self.model.encode_text(ids, normalize=False).float()
-
-    def text_tower(self) -> tuple[Any, tuple[str, ...]]:
-        """Return the network and the prefixes of its text side's parameters, for fine-tuning."""
-        return self.model, TEXT_SIDE
-
-    def save(self, folder: Path) -> None:
-        """Write the network as it is now into an empty folder, for `local-dir:`."""
-        openclip_files.save(self.model.state_dict(), self.files, self.tokenizer_folder, folder)
 
     def text_tower(self) -> tuple[Any, tuple[str, ...]]:
         """Return the network and the prefixes of its text side's parameters, for fine-tuning."""

@@ -218,21 +218,6 @@ def tokenizer_folder(files: Files, options: LoadOptions) -> Path | None:
     return hub.snapshot("openclip", str(name), other).folder
 
 
-def save(state: Mapping[str, Any], files: Files, tokenizer: Path | None, folder: Path) -> None:
-    """Write weights with the configuration and tokenizer they belong to, for `local-dir:`."""
-    import json
-    import shutil
-
-    from safetensors.torch import save_file
-
-    save_file({key: value.contiguous() for key, value in state.items()}, folder / WEIGHTS[0])
-    config = {"model_cfg": files.model, "preprocess_cfg": files.preprocess}
-    (folder / CONFIG).write_text(json.dumps(config, indent=1) + "\n", "utf-8")
-    if tokenizer is not None:
-        for name in filter(lambda name: (tokenizer / name).is_file(), TOKENIZER_FILES):
-            shutil.copyfile(tokenizer / name, folder / name)
-
-
 def _holds_tokenizer(folder: Path) -> bool:
     return any(all((folder / name).is_file() for name in group) for group in VOCABULARIES)
 

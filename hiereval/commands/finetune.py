@@ -17,7 +17,7 @@ Examples:
   hiereval finetune --model toy --data shapes:train --out tuned --lr 1e-5
   hiereval finetune --model clip-b32 --data hierarcaps-train --out tuned
   hiereval run --model hf-clip:tuned/model
-  torchrun --nproc-per-node 4 --no-python hiereval finetune --model clip-b32 --data mine.csv.gz --out tuned
+  torchrun --nproc-per-node 4 --no-python hiereval finetune --model clip-b32 --data my.csv --out o
 """
 )
 @options.model_option
