@@ -47,9 +47,7 @@ class EuclideanSpace:
     def radius(self) -> Float[Tensor, " t"]:
         return (self.text - self.root).norm(dim=-1)
 
-    def similarity(
-        self, x: Float[Tensor, "n d"], y: Float[Tensor, "m d"]
-    ) -> Float[Tensor, "n m"]:
+    def similarity(self, x: Float[Tensor, "n d"], y: Float[Tensor, "m d"]) -> Float[Tensor, "n m"]:
         return -torch.cdist(x, y)
 
     def exterior_angle(
@@ -67,15 +65,86 @@ class EuclideanSpace:
 class SphereSpace(EuclideanSpace):
     """Unit vectors: similarity is the cosine, radius the chord |e(x) - r|."""
 
-    def similarity(
-        self, x: Float[Tensor, "n d"], y: Float[Tensor, "m d"]
-    ) -> Float[Tensor, "n m"]:
+    def similarity(self, x: Float[Tensor, "n d"], y: Float[Tensor, "m d"]) -> Float[Tensor, "n m"]:
         return x @ y.T
 
     def toward_root(
         self, x: Float[Tensor, "n d"], fraction: Float[Tensor, " s"]
     ) -> Float[Tensor, "n s d"]:
         return normalise(super().toward_root(x, fraction))
+
+
+def half_chord(
+    x: Float[Tensor, "*n d"], y: Float[Tensor, "*n d"], curvature: float
+) -> Float[Tensor, "*n"]:
+    """Return sinh(sqrt(c) distance / 2) of points of the hyperboloid, in float64, at least 0.
+
+    Points are given by their space components, time being sqrt(1/c + |x|^2). The square is
+    c/4 (|x - y|^2 - (x_t - y_t)^2), which does not cancel for near points as acosh(-c <x, y>) does.
+    """
+    x, y = x.double(), y.double()
+    difference = x - y
+    time = (1 / curvature + x.square().sum(-1)).sqrt() + (1 / curvature + y.square().sum(-1)).sqrt()
+    in_time = (difference * (x + y)).sum(-1) / time  # x_t - y_t
+    interval = difference.square().sum(-1) - in_time.square()
+    return (curvature / 4 * interval.clamp_min(0.0)).sqrt()
+
+
+@dataclass(frozen=True, eq=False)
+class LorentzSpace:
+    """Points of the hyperboloid of sectional curvature -c by their space components.
+
+    Similarity is minus the geodesic distance, radius the distance from the root (the vertex, at
+    zero, unless a text is the root). Computed in float64, returned in the points' type.
+    """
+
+    text: Float[Tensor, "t d"]
+    image: Float[Tensor, "i d"] | None
+    root: Float[Tensor, " d"]
+    curvature: float
+
+    @cached_property
+    def radius(self) -> Float[Tensor, " t"]:
+        chord = half_chord(self.text, self.root.expand_as(self.text), self.curvature)
+        return (2 / self.curvature**0.5 * chord.asinh()).to(self.text.dtype)
+
+    def similarity(self, x: Float[Tensor, "n d"], y: Float[Tensor, "m d"]) -> Float[Tensor, "n m"]:
+        """Return minus the distance of each pair, acosh(-c <x, y>) / sqrt(c).
+
+        Points nearer than about 1e-7 / sqrt(c) count as one.
+        """
+        a, b, c = x.double(), y.double(), self.curvature
+        time_a = (1 / c + a.square().sum(-1)).sqrt()
+        time_b = (1 / c + b.square().sum(-1)).sqrt()
+        inner = time_a[:, None] * time_b[None, :] - a @ b.T  # -<x, y>
+        return (inner.mul_(c).clamp_min_(1.0).acosh_() / -(c**0.5)).to(x.dtype)
+
+    def exterior_angle(
+        self, general: Float[Tensor, "*n d"], specific: Float[Tensor, "*n d"]
+    ) -> Float[Tensor, "*n"]:
+        """Return pi minus the angle at `general` of the triangle root, general, specific.
+
+        By the hyperbolic law of cosines; NaN where `general` is the root or the specific point.
+        """
+        root = self.root.expand_as(general)
+        inward = half_chord(root, general, self.curvature)
+        outward = half_chord(general, specific, self.curvature)
+        across = half_chord(root, specific, self.curvature)
+        a, b, c = inward.square(), outward.square(), across.square()  # cosh = 1 + 2 square
+        sines = 2 * inward * outward * ((1 + a) * (1 + b)).sqrt()
+        cosine = (c - a - b - 2 * a * b) / sines
+        return cosine.clamp(-1.0, 1.0).arccos().to(general.dtype)
+
+    def toward_root(
+        self, x: Float[Tensor, "n d"], fraction: Float[Tensor, " s"]
+    ) -> Float[Tensor, "n s d"]:
+        """Return points at these shares of the geodesic's length from x (0) to the root (1)."""
+        root = self.root.expand_as(x)
+        length = 2 * half_chord(x, root, self.curvature).asinh()[:, None, None]  # [n, 1, 1]
+        share = fraction.double()[None, :, None]  # [1, s, 1]
+        there, here = (share * length).sinh(), ((1 - share) * length).sinh()
+        point = (here * x.double()[:, None] + there * root.double()[:, None]) / length.sinh()
+        return point.where(length > 0, x.double()[:, None]).to(x.dtype)
 
 
 def space_of(
@@ -95,4 +164,7 @@ def space_of(
         return SphereSpace(normalise(text), image, normalise(root))
     if model.geometry == "euclidean":
         return EuclideanSpace(text, image, text.new_zeros(text.shape[-1]) if root is None else root)
-    raise NotImplementedError(model.geometry)
+    if model.curvature is None or not model.curvature > 0:
+        raise ValueError(f"A Lorentz space needs a curvature above 0, not {model.curvature}.")
+    vertex = text.new_zeros(text.shape[-1])
+    return LorentzSpace(text, image, vertex if root is None else root, model.curvature)
