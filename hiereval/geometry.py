@@ -111,7 +111,7 @@ class LorentzSpace:
     def similarity(self, x: Float[Tensor, "n d"], y: Float[Tensor, "m d"]) -> Float[Tensor, "n m"]:
         """Return minus the distance of each pair, acosh(-c <x, y>) / sqrt(c).
 
-        Points nearer than about 1e-7 / sqrt(c) count as one.
+        Exact to about 1e-7 (1/sqrt(c) + |x|): nearer points may count as one.
         """
         a, b, c = x.double(), y.double(), self.curvature
         time_a = (1 / c + a.square().sum(-1)).sqrt()

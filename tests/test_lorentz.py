@@ -43,7 +43,7 @@ def test_equals_the_definitions(seed: int, c: float, scale: float) -> None:
         radii = [lorentz.distance(x, origin, c) for x in points.numpy()]
         np.testing.assert_allclose(space.radius, radii, rtol=1e-9, atol=1e-20)
         pairs = [[lorentz.distance(x, y, c) for y in b.numpy()] for x in a.numpy()]
-        near = 1e-7 / math.sqrt(c) * max(1.0, scale)  # where acosh has no digits left
+        near = 1e-6 * max(1 / math.sqrt(c), scale)  # where acosh has no digits left
         np.testing.assert_allclose(-space.similarity(a, b), pairs, rtol=1e-9, atol=near)
         angles = [
             lorentz.exterior_angle(origin, x, y, c)
