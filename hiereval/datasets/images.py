@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass
 from io import BytesIO
@@ -54,15 +55,19 @@ def verify(sources: Iterable[ImageSource]) -> None:
     Finds what is missing, unreadable, empty, no image or too large. A picture that is cut short
     after its header is found by `decode`. Sources that are no files are not read here.
     """
+    import PIL.Image
+
     problems = []
-    for source in sources:
-        if not isinstance(source, FileImage):
-            continue
-        try:
-            with source.path.open("rb") as file:
-                _open(file)
-        except Exception as error:
-            problems.append(f"  The image {source.name!r} {_reason(error)}.")
+    with warnings.catch_warnings():  # Pillow warns of what is refused here anyway
+        warnings.simplefilter("error", PIL.Image.DecompressionBombWarning)
+        for source in sources:
+            if not isinstance(source, FileImage):
+                continue
+            try:
+                with source.path.open("rb") as file:
+                    _open(file)
+            except Exception as error:
+                problems.append(f"  The image {source.name!r} {_reason(error)}.")
     if len(problems) == 1:
         raise HierevalError(problems[0].strip())
     if problems:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import warnings
 import zlib
 from io import BytesIO
 from pathlib import Path
@@ -44,6 +45,15 @@ BAD = {
 def file(folder: Path, name: str, data: bytes) -> FileImage:
     (folder / name).write_bytes(data)
     return FileImage(name, folder / name)
+
+
+def test_what_is_refused_is_not_warned_of_as_well(tmp_path: Path) -> None:
+    source = file(tmp_path, "large.png", BAD["large.png"][0])
+    with warnings.catch_warnings(record=True) as shown:
+        warnings.simplefilter("always")
+        with pytest.raises(HierevalError):
+            verify([source])
+    assert shown == []
 
 
 @pytest.mark.parametrize("name", list(BAD))
