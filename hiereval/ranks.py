@@ -1,19 +1,21 @@
 """Rank statistics: Kendall's tau of short rows, weighted AUROC and average precision.
 
-Scores are sorted once; each resample is then a cumulative sum of weights. Ties are ties: half a
-pair in AUROC, one threshold in average precision, neither concordant nor discordant in tau.
+Scores are sorted once. All resamples then go down the distinct scores of the positives together,
+in blocks that stay in the cache. Ties are ties: half a pair in AUROC, one threshold in average
+precision, neither concordant nor discordant in tau.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float, Float64, Int64
 from torch import Tensor
+from torch.nn.functional import embedding_bag
 
-CHUNK = 1 << 20  # pair weights held at once: they stay in the cache
+THRESHOLDS, RESAMPLES = 128, 512  # a block
 
 
 def pair_signs(x: Float[Tensor, "n k"]) -> Float64[Tensor, "n p"]:
@@ -33,105 +35,108 @@ def kendall(x: Float[Tensor, "n k"]) -> Float64[Tensor, " n"]:
 
 
 @dataclass(frozen=True, eq=False)
-class Pairs:
-    """Positive and negative scores of items, sorted: `low[p]` negatives in order come before
-    those equal to positive p, `high[p]` before those above it, `first[p]` before its stratum."""
+class Ranking:
+    """The items of p positive and q negative scores, largest first, and g distinct thresholds."""
 
-    positive: Int64[Tensor, " p"]  # item of each positive, by ascending score
-    negative: Int64[Tensor, " q"]  # item of each negative, by ascending stratum and score
-    first: Int64[Tensor, " p"]
-    low: Int64[Tensor, " p"]
-    high: Int64[Tensor, " p"]
-    last: Int64[Tensor, " p"]
-    tied: Int64[Tensor, " p"]  # positives in order before those equal to positive p
+    positive: Int64[Tensor, " p"]
+    negative: Int64[Tensor, " q"]
+    first: Int64[Tensor, " g"]  # positives above each threshold
+    above: Int64[Tensor, " g"]  # negatives above it
+    within: Int64[Tensor, " g"]  # negatives above it or equal to it
 
     @staticmethod
-    def of(
-        positive: Tensor,
-        negative: Tensor,
-        positive_stratum: Tensor | None = None,
-        negative_stratum: Tensor | None = None,
-    ) -> Pairs:
-        """Sort scores [n] or [n, c] (NaN left out), optionally within integer strata."""
-        p_item, p_score, p_stratum = _flat(positive, positive_stratum)
-        q_item, q_score, q_stratum = _flat(negative, negative_stratum)
-        _, rank = torch.cat([p_score, q_score]).unique(return_inverse=True)
-        _, stratum = torch.cat([p_stratum, q_stratum]).unique(return_inverse=True)
-        n_ranks = len(rank) + 1
-        base = stratum * n_ranks
-        key = base + rank
-        p_key, p_order = key[: len(p_item)].sort(stable=True)
-        q_key, q_order = key[len(p_item) :].sort(stable=True)
-        p_base = base[: len(p_item)][p_order]
-        return Pairs(
-            positive=p_item[p_order],
-            negative=q_item[q_order],
-            first=torch.searchsorted(q_key, p_base),
-            low=torch.searchsorted(q_key, p_key),
-            high=torch.searchsorted(q_key, p_key, right=True),
-            last=torch.searchsorted(q_key, p_base + n_ranks),
-            tied=torch.searchsorted(p_key, p_key),
+    def of(positive: Float[Tensor, "n *c"], negative: Float[Tensor, "n *c2"]) -> Ranking:
+        """Sort the scores of n items, each with any number of either; NaN is left out."""
+        p_item, p_score = _largest_first(positive)
+        q_item, q_score = _largest_first(negative)
+        threshold, count = (-p_score).unique_consecutive(return_counts=True)
+        return Ranking(
+            p_item,
+            q_item,
+            first=count.cumsum(0) - count,
+            above=torch.searchsorted(-q_score, threshold),
+            within=torch.searchsorted(-q_score, threshold, right=True),
         )
 
+    def blocks(self, weights: Float64[Tensor, "n b"]) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+        """Yield, block by block, the weight of positives at each threshold, of negatives above
+        it or equal to it, and of negatives equal to it, each [g, b]."""
+        seen = weights.new_zeros(weights.shape[1])
+        done = 0
+        for g in torch.arange(len(self.first)).split(THRESHOLDS):
+            end = int(self.first[g[-1] + 1]) if g[-1] + 1 < len(self.first) else len(self.positive)
+            start = int(self.first[g[0]])
+            own = _sums(weights, self.positive[start:end], self.first[g] - start)
+            last = int(self.within[g[-1]])
+            stops = torch.stack([self.above[g], self.within[g]], 1).reshape(-1)
+            begins = torch.cat([stops.new_tensor([done]), stops[:-1]]) - done
+            sums = _sums(weights, self.negative[done:last], begins)
+            between, equal = sums[0::2], sums[1::2]
+            within = seen + weights.new_ones(len(g), len(g)).tril() @ (between + equal)
+            yield own, within, equal
+            seen, done = within[-1], last
 
-def auroc(pairs: Pairs, weights: Float64[Tensor, "b n"]) -> Float64[Tensor, " b"]:
+
+def auroc(
+    rankings: Ranking | list[Ranking], weights: Float64[Tensor, "b n"]
+) -> Float64[Tensor, " b"]:
     """Return the share of (positive, negative) pairs ranked right, ties half; NaN without pairs.
 
-    A pair weighs the product of its items' weights; with strata only pairs within one count, so
-    that each stratum's AUROC enters in proportion to its pairs.
+    A pair weighs the product of its items' weights. Of several rankings (strata) the pairs within
+    each count, so that a stratum enters in proportion to its pairs.
+    """
+    strata = [rankings] if isinstance(rankings, Ranking) else rankings
+
+    def one(w: Float64[Tensor, "n b"]) -> Float64[Tensor, " b"]:
+        wrong, pairs = w.new_zeros(w.shape[1]), w.new_zeros(w.shape[1])
+        for ranking in strata:
+            for own, within, equal in ranking.blocks(w):
+                wrong += (own * (within - equal / 2)).sum(0)
+            pairs += _total(w, ranking.positive) * _total(w, ranking.negative)
+        return (pairs - wrong) / pairs
+
+    return _chunked(one, weights)
+
+
+def average_precision(ranking: Ranking, weights: Float64[Tensor, "b n"]) -> Float64[Tensor, " b"]:
+    """Return sum over thresholds of (recall step x precision); NaN without pairs.
+
+    Tied scores are one threshold, as in scikit-learn's average_precision_score.
     """
 
-    def one(w: Float64[Tensor, "b n"]) -> Float64[Tensor, " b"]:
-        below = _cumulative(w, pairs.negative)
-        own = w[:, pairs.positive]
-        start = below[:, pairs.first]
-        right = (below[:, pairs.low] + below[:, pairs.high]) / 2 - start
-        return (own * right).sum(1) / (own * (below[:, pairs.last] - start)).sum(1)
+    def one(w: Float64[Tensor, "n b"]) -> Float64[Tensor, " b"]:
+        area, true = w.new_zeros(w.shape[1]), w.new_zeros(w.shape[1])
+        for own, within, _ in ranking.blocks(w):
+            hits = true + w.new_ones(len(own), len(own)).tril() @ own
+            area += (own * (hits / (hits + within)).nan_to_num(0.0)).sum(0)
+            true = hits[-1]
+        return (area / true).masked_fill(_total(w, ranking.negative) == 0, torch.nan)
 
-    return _chunked(one, pairs, weights)
-
-
-def average_precision(pairs: Pairs, weights: Float64[Tensor, "b n"]) -> Float64[Tensor, " b"]:
-    """Return sum over thresholds of (recall step x precision); NaN without a positive.
-
-    Tied scores are one threshold, as in scikit-learn's average_precision_score. Strata are not
-    supported.
-    """
-
-    def one(w: Float64[Tensor, "b n"]) -> Float64[Tensor, " b"]:
-        negatives, positives = _cumulative(w, pairs.negative), _cumulative(w, pairs.positive)
-        own = w[:, pairs.positive]
-        true = positives[:, -1:] - positives[:, pairs.tied]
-        false = negatives[:, -1:] - negatives[:, pairs.low]
-        precision = true / (true + false)
-        return (own * precision.nan_to_num(0.0)).sum(1) / positives[:, -1]
-
-    return _chunked(one, pairs, weights)
+    return _chunked(one, weights)
 
 
-def _flat(
-    score: Tensor, stratum: Tensor | None
-) -> tuple[Int64[Tensor, " m"], Float64[Tensor, " m"], Int64[Tensor, " m"]]:
-    """Return item, score and stratum of every finite entry of [n] or [n, c]."""
+def _largest_first(
+    score: Float[Tensor, "n *c"],
+) -> tuple[Int64[Tensor, " m"], Float64[Tensor, " m"]]:
     score = score.reshape(len(score), -1).double()
     keep = score.isfinite()
     item = torch.arange(len(score))[:, None].expand_as(score)
-    groups = torch.zeros_like(item) if stratum is None else stratum.reshape(score.shape).long()
-    return item[keep], score[keep], groups[keep]
+    ordered, order = score[keep].sort(descending=True, stable=True)
+    return item[keep][order], ordered
 
 
-def _cumulative(
-    weights: Float64[Tensor, "b n"], index: Int64[Tensor, " m"]
-) -> Float64[Tensor, "b m+1"]:
-    total = weights.new_zeros(len(weights), len(index) + 1)
-    torch.cumsum(weights[:, index], 1, out=total[:, 1:])
-    return total
+def _sums(
+    weights: Float64[Tensor, "n b"], items: Int64[Tensor, " m"], begins: Int64[Tensor, " g"]
+) -> Float64[Tensor, "g b"]:
+    """Return the summed weights of consecutive runs of items; an empty run sums to zero."""
+    return embedding_bag(items, weights, begins, mode="sum")
+
+
+def _total(weights: Float64[Tensor, "n b"], items: Int64[Tensor, " m"]) -> Float64[Tensor, " b"]:
+    return torch.bincount(items, minlength=len(weights)).double() @ weights
 
 
 def _chunked(
-    one: Callable[[Tensor], Tensor], pairs: Pairs, weights: Float64[Tensor, "b n"]
+    one: Callable[[Tensor], Tensor], weights: Float64[Tensor, "b n"]
 ) -> Float64[Tensor, " b"]:
-    size = len(pairs.positive) + len(pairs.negative)
-    if not len(pairs.positive) or not len(pairs.negative):
-        return weights.new_full((len(weights),), torch.nan)
-    return torch.cat([one(chunk) for chunk in weights.split(max(1, CHUNK // size))])
+    return torch.cat([one(chunk.T.contiguous()) for chunk in weights.split(RESAMPLES)])

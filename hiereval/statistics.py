@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Bool, Float64
 from torch import Tensor
 
-from hiereval.ranks import Pairs, auroc, average_precision
+from hiereval.ranks import Ranking, auroc, average_precision
 from hiereval.types import Metric, Scores
 
 Items = Mapping[str, Tensor]
@@ -161,16 +161,20 @@ class Auroc:
     def defined(self, items: Items) -> Bool[Tensor, " n"]:
         return _any_finite(items, self.column, self.positive, self.negative)
 
-    def pairs(self, items: Items) -> Pairs:
-        strata = (None, None) if self.strata is None else self.strata
-        return Pairs.of(
-            _column(items, self.positive, self.column),
-            _column(items, self.negative, self.column),
-            *(None if s is None else _column(items, s, self.column) for s in strata),
-        )
-
     def __call__(self, items: Items, weights: Float64[Tensor, "b n"]) -> Float64[Tensor, " b"]:
-        return auroc(self.pairs(items), weights)
+        positive = _column(items, self.positive, self.column)
+        negative = _column(items, self.negative, self.column)
+        if self.strata is None:
+            return auroc(Ranking.of(positive, negative), weights)
+        own, other = (_column(items, key, self.column) for key in self.strata)
+        strata = [
+            Ranking.of(
+                positive.masked_fill(own != stratum, torch.nan),
+                negative.masked_fill(other != stratum, torch.nan),
+            )
+            for stratum in own.unique()
+        ]
+        return auroc(strata, weights)
 
 
 @dataclass(frozen=True)
@@ -184,7 +188,7 @@ class AveragePrecision:
         return _any_finite(items, None, self.positive, self.negative)
 
     def __call__(self, items: Items, weights: Float64[Tensor, "b n"]) -> Float64[Tensor, " b"]:
-        return average_precision(Pairs.of(items[self.positive], items[self.negative]), weights)
+        return average_precision(Ranking.of(items[self.positive], items[self.negative]), weights)
 
 
 @dataclass(frozen=True)

@@ -105,7 +105,9 @@ def wrong_before(
     for rows in torch.arange(len(queries)).split(max(1, CHUNK // len(candidates))):
         part = queries[rows]
         similarity = (
-            space.similarity(candidates, part).T if transposed else space.similarity(part, candidates)
+            space.similarity(candidates, part).T
+            if transposed
+            else space.similarity(part, candidates)
         )
         mine = (pairs[:, 0] >= rows[0]) & (pairs[:, 0] <= rows[-1])
         correct = torch.zeros_like(similarity, dtype=torch.bool)

@@ -70,7 +70,9 @@ class ImageEntailment:
         trouble = points_trouble(space, images=True)
         if trouble is None and bool((drawn < 0).all()):
             trouble = "no other image has a caption that could be a negative"
-        if trouble is None and bool(Auroc("positive", "negative")(items, ones(len(chains))).isnan()):
+        if trouble is None and bool(
+            Auroc("positive", "negative")(items, ones(len(chains))).isnan()
+        ):
             trouble = "every exterior angle is undefined: captions stand at the root"
         return Scores(
             ids=[f"chain {i}" for i in range(len(chains))],

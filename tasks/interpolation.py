@@ -39,7 +39,9 @@ class Interpolation:
             "share of predicted captions that are true, interpolating to the root",
             Mean("precision"),
         ),
-        Metric("recall", "share of tiers that are found, interpolating to the root", Mean("recall")),
+        Metric(
+            "recall", "share of tiers that are found, interpolating to the root", Mean("recall")
+        ),
         Metric(
             "any_recall",
             "share of images for which any true caption is found, interpolating to the root",
