@@ -257,9 +257,22 @@ def test_the_command_names_what_it_could_not_fetch(tmp_path: Path) -> None:
     assert f"  hierarcaps_test.csv: 404 Not Found at {server.url}/data/hierarcaps_test.csv" in lines
 
 
-def test_a_dataset_that_is_generated_needs_no_download() -> None:
+def test_a_dataset_of_another_kind_is_opened(tmp_path: Path) -> None:
     result = CliRunner().invoke(command, ["shapes"])
-    assert (result.exit_code, result.output) == (0, "shapes is not downloaded: nothing to do.\n")
+    assert (result.exit_code, result.output) == (0, "shapes is complete.\n")
+    result = CliRunner().invoke(command, ["hyperlex", "--data-dir", str(tmp_path)])
+    assert isinstance(result.exception, HierevalError)
+    assert str(result.exception).startswith("HyperLex must stand at ")
+
+
+@pytest.mark.parametrize(("given", "name"), [("hierarcap", "hierarcaps"), ("siglib", "siglip")])
+def test_a_misspelt_name_gets_the_nearest(given: str, name: str) -> None:
+    result = CliRunner().invoke(command, [given])
+    assert isinstance(result.exception, HierevalError)
+    assert str(result.exception) == (
+        f"What to download, {given!r}, must be a dataset ('hiereval ls datasets'), a model "
+        f"('hiereval ls models') or adapter:checkpoint. Did you mean {name!r}?"
+    )
 
 
 @pytest.mark.data

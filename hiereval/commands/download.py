@@ -5,6 +5,8 @@ from __future__ import annotations
 import click
 
 from hiereval import registry
+from hiereval.errors import HierevalError, nearest
+from hiereval.types import DataOptions
 
 
 @click.command
@@ -22,27 +24,37 @@ def command(
     revision: str | None,
     base_url: str | None,
 ) -> None:
-    """Fetch and check 'hierarcaps', or a model, ahead of a run.
+    """Fetch and check a dataset or a model ahead of a run.
 
     What is complete is kept and what was cut short is resumed. Every file of HierarCaps is
     checked by its hash.
     """
+    from hiereval.datasets import data_root, open_dataset
+
+    known = registry.names("datasets")
     name = what.partition(":")[0]
-    if name.startswith("hierarcaps"):
-        _hierarcaps(data_dir, cache_dir, base_url)
-    elif name in registry.names("datasets"):
-        click.echo(f"{name} is not downloaded: nothing to do.", err=True)
-    else:
-        from hiereval import models
-
-        model = models.download(what, revision)
-        at = f" at {model.revision}" if model.revision else ""
-        click.echo(f"{model.name} is complete{at}.")
-
-
-def _hierarcaps(data_dir: str | None, cache_dir: str | None, base_url: str | None) -> None:
-    from hiereval.datasets import data_root, hierarcaps
-
     root = data_root(data_dir, cache_dir)
-    fetched = hierarcaps.download(root, base_url)
-    click.echo(f"HierarCaps is complete under {root / 'hierarcaps'}: {fetched:,} files fetched.")
+    if name not in known:
+        _model(what, revision, known)
+    elif name.startswith("hierarcaps"):
+        from hiereval.datasets import hierarcaps
+
+        fetched = hierarcaps.download(root, base_url)
+        click.echo(f"HierarCaps is complete under {root / 'hierarcaps'}: {fetched:,} fetched.")
+    else:  # generated, fetched as it is opened, or to be put there by hand, as its error says
+        open_dataset(what, DataOptions(root=root))
+        click.echo(f"{name} is complete.")
+
+
+def _model(spec: str, revision: str | None, datasets: list[str]) -> None:
+    from hiereval import models
+
+    if ":" not in spec and spec not in models.cards():
+        raise HierevalError(
+            f"What to download, {spec!r}, must be a dataset ('hiereval ls datasets'), a model "
+            "('hiereval ls models') or adapter:checkpoint."
+            f"{nearest(spec, [*datasets, *models.cards()])}"
+        )
+    model = models.download(spec, revision)
+    at = f" at {model.revision}" if model.revision else ""
+    click.echo(f"{model.name} is complete{at}.")
