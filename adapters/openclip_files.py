@@ -89,7 +89,9 @@ def _from_folder(checkpoint: str, options: LoadOptions) -> Files:
     name = checkpoint.removeprefix(HUB).removeprefix(LOCAL)
     if checkpoint.startswith(LOCAL) and not Path(name).expanduser().is_dir():
         raise HierevalError(f"The folder {name!r} of {checkpoint!r} must exist.")
-    found = hub.snapshot("openclip", name, options, weights=[(file,) for file in WEIGHTS])
+    groups = [(file,) for file in WEIGHTS]
+    spec = f"openclip:{checkpoint}"
+    found = hub.snapshot("openclip", name, options, weights=groups, model=spec)
     config = found.folder / CONFIG
     if not config.is_file():
         transformers = (found.folder / "config.json").is_file()
@@ -147,7 +149,9 @@ def _from_tag(checkpoint: str, architecture: str, tag: str, options: LoadOptions
         )
     repository, _, file = settings["hf_hub"].rpartition("/")
     names = WEIGHTS if not file else (f"{file.rpartition('.')[0]}.safetensors", file)
-    found = hub.snapshot("openclip", repository, options, weights=[(name,) for name in names])
+    groups = [(name,) for name in names]
+    spec = f"openclip:{checkpoint}"
+    found = hub.snapshot("openclip", repository, options, weights=groups, model=spec)
     weights = _weights(checkpoint, found.folder, names) if options.random_init is None else None
     keys = ("mean", "std", "interpolation", "resize_mode", "fill_color")
     preprocess = {**_defaults(), **{key: settings[key] for key in keys if key in settings}}

@@ -41,11 +41,13 @@ def snapshot(
     *,
     files: Sequence[str] = CONFIGURATION,
     weights: Sequence[Sequence[str]] = (SAFETENSORS, PICKLES),
+    model: str | None = None,
 ) -> Snapshot:
     """Return the local files of a folder or of a hub repository, fetching what is missing.
 
     `files` are name patterns; of `weights`, the first group of patterns with a match is taken
-    (none for a random initialisation). A commit that is in the cache needs no network.
+    (none for a random initialisation). A commit that is in the cache needs no network. `model` is
+    what `hiereval download` takes, where it is not adapter:checkpoint.
     Raises HierevalError if the folder, repository or revision does not exist or cannot be had.
     """
     folder = Path(checkpoint).expanduser()
@@ -65,7 +67,8 @@ def snapshot(
     from huggingface_hub import constants
 
     weights = [()] if options.random_init is not None else weights
-    source = _Repository(adapter, checkpoint, options.revision, files, weights)
+    model = model or f"{adapter}:{checkpoint}"
+    source = _Repository(model, checkpoint, options.revision, files, weights)
     if options.offline or constants.HF_HUB_OFFLINE:
         return source.in_cache("this run is offline")
     pinned = COMMIT.fullmatch(options.revision or "") is not None
@@ -74,7 +77,7 @@ def snapshot(
 
 @dataclass(frozen=True)
 class _Repository:
-    adapter: str
+    model: str  # as --model takes it
     name: str
     revision: str | None
     files: Sequence[str]
@@ -106,7 +109,7 @@ class _Repository:
             at = f" --revision {self.revision}" if self.revision else ""
             raise HierevalError(
                 f"The checkpoint {self.name!r} must be in the cache, because {reason}. "
-                f"'hiereval download {self.adapter}:{self.name}{at}' fetches it where there is a "
+                f"'hiereval download {self.model}{at}' fetches it where there is a "
                 "network."
             )
         return found
@@ -117,7 +120,7 @@ class _Repository:
 
         limit = float(os.environ.get("HF_HUB_ETAG_TIMEOUT", ANSWER_SECONDS))
         try:
-            info = _within(limit, lambda: HfApi().model_info(self.name, revision=self.revision))
+            info = within(limit, lambda: HfApi().model_info(self.name, revision=self.revision))
             names = [file.rfilename for file in info.siblings or ()]
             group = next((g for g in self.weights if not g or _matching(names, g)), None)
             if group is None or not _matching(names, self.files):
@@ -158,7 +161,7 @@ def _first_line(error: BaseException) -> str:
     return f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}".rstrip(": ")
 
 
-def _within(seconds: float, work: Callable[[], T]) -> T:
+def within(seconds: float, work: Callable[[], T]) -> T:
     """Return work(), or raise TimeoutError; a name server that never answers blocks no exit."""
     results: list[T] = []
     failures: list[BaseException] = []

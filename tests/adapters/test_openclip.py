@@ -340,6 +340,6 @@ def test_a_hub_configuration_with_the_wrong_activation(
 def test_what_is_not_cached_is_named(cached: Callable[[dict[str, Any]], None]) -> None:
     assert _refused("ViT-B-32/laion2b_s34b_b79k") == (
         "The checkpoint 'laion/CLIP-ViT-B-32-laion2B-s34B-b79K' must be in the cache, because "
-        "this run is offline. 'hiereval download openclip:laion/CLIP-ViT-B-32-laion2B-s34B-b79K' "
-        "fetches it where there is a network."
+        "this run is offline. 'hiereval download openclip:ViT-B-32/laion2b_s34b_b79k' fetches it "
+        "where there is a network."
     )

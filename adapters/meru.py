@@ -1,0 +1,123 @@
+"""MERU (Desai et al., ICML 2023) and HyCoCLIP (Pal et al., ICLR 2025): hyperbolic CLIPs.
+
+Vectors are the space components of points on the hyperboloid of curvature -c, reached from the
+projected features by the exponential map at the vertex; c and both scales are learned. The
+authors' CLIP baselines come in the same files and are a sphere.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hiereval import fingerprint
+from hiereval.adapters import meru_files
+from hiereval.adapters.images import middle, to_rgb
+from hiereval.adapters.precision import DTYPES, inference
+from hiereval.errors import HierevalError
+from hiereval.types import LoadOptions, Modality, ModelId
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+    from torch import Tensor
+
+CAP = math.asinh(2**15)  # of sinh's argument, as in training
+TINY = 1e-8  # a feature shorter than this maps to itself
+
+
+class Meru:
+    """MERU, HyCoCLIP and their CLIP baselines: a `.pth` file, org/name/file.pth or its address."""
+
+    modalities: frozenset[Modality] = frozenset({"text", "image"})
+
+    def __init__(self, checkpoint: str, options: LoadOptions) -> None:
+        self.options = options
+        self.files = files = meru_files.find(checkpoint, options)
+        self.shape = files.shape
+        self.id = ModelId(
+            adapter="meru",
+            name=Path(checkpoint).stem,
+            checkpoint=checkpoint,
+            revision=files.revision,
+            weights_sha256=fingerprint.weights_sha256([files.file]) if files.file else None,
+            config_sha256=fingerprint.json_sha256(self.shape.__dict__),
+            preprocess_fingerprint=fingerprint.json_sha256(
+                {"convert": "RGB", "resize": "bicubic shortest", "size": self.shape.image_size}
+            ),
+            tokenizer_fingerprint=fingerprint.json_sha256(
+                {"tokenizer": "CLIP BPE", "context_length": self.shape.context_length}
+            ),
+            dtype=DTYPES[options.precision],
+            geometry="lorentz" if self.shape.curvature is not None else "sphere",
+            curvature=self.shape.curvature,
+            random_init=options.random_init,
+            embed_dim=self.shape.embed_dim,
+            n_params=files.n_params,
+            context_length=self.shape.context_length,
+        )
+
+    @cached_property
+    def model(self) -> Any:
+        """Return both encoders in evaluation mode; loads the weights, all of them or none."""
+        return meru_files.load(self.files, self.options)
+
+    @cached_property
+    def tokenizer(self) -> Any:
+        """Return CLIP's tokenizer, which both families use."""
+        from open_clip.tokenizer import SimpleTokenizer
+
+        return SimpleTokenizer(context_length=self.shape.context_length)
+
+    @cached_property
+    def transform(self) -> Any:
+        """Return the authors' preprocessing for evaluation: shorter side, centre, [0, 1]."""
+        from torchvision.transforms import CenterCrop, Compose, InterpolationMode, Resize, ToTensor
+
+        size = self.shape.image_size
+        return Compose([Resize(size, InterpolationMode.BICUBIC), CenterCrop(size), ToTensor()])
+
+    def text_lengths(self, texts: Sequence[str]) -> list[int]:
+        """Return each text's number of tokens before truncation, specials included."""
+        return [len(self.tokenizer.encode(text)) + 2 for text in texts]
+
+    def encode_texts(self, texts: Sequence[str]) -> Tensor:
+        """Return [n, d] float32 text vectors: points of the hyperboloid, or unnormalised."""
+        ids = self.tokenizer(list(texts))
+        ends = (ids == self.tokenizer.eot_token_id).any(dim=1)
+        if not bool(ends.all()):
+            text = texts[int((~ends).nonzero()[0])]
+            raise HierevalError(f"The text {text[:60]!r} lost its end token in tokenisation.")
+        with inference(self.options.precision, self.options.device):
+            features = self.model.textual(ids.to(self.options.device))
+            return self._lift(features.float(), self.model.textual_alpha)
+
+    def preprocess(self, image: Image) -> Tensor:
+        """Return one picture's pixels [3, h, w] in [0, 1]; the network normalises them."""
+        return self.transform(middle(to_rgb(image)))
+
+    def encode_images(self, inputs: Sequence[Tensor]) -> Tensor:
+        """Return [n, d] float32 image vectors: points of the hyperboloid, or unnormalised."""
+        import torch
+
+        with inference(self.options.precision, self.options.device):
+            pixels = torch.stack(list(inputs)).to(self.options.device)
+            pixels = (pixels - self.model.pixel_mean) / self.model.pixel_std
+            features = self.model.visual_proj(self.model.visual(pixels))
+            return self._lift(features.float(), self.model.visual_alpha)
+
+    def _lift(self, features: Tensor, alpha: Tensor | None) -> Tensor:
+        if self.shape.curvature is None or alpha is None:
+            return features
+        return exponential_map(features * alpha.exp(), self.shape.curvature)
+
+
+def exponential_map(velocity: Tensor, curvature: float) -> Tensor:
+    """Return the space components [n, d] of the points that geodesics from the vertex reach.
+
+    sinh(sqrt(c) |v|) v / (sqrt(c) |v|), the argument of sinh capped at asinh(2^15).
+    """
+    length = curvature**0.5 * velocity.norm(dim=-1, keepdim=True)
+    return length.clamp(TINY, CAP).sinh() * velocity / length.clamp_min(TINY)

@@ -1,0 +1,240 @@
+"""The `.pth` files of MERU and HyCoCLIP: found, measured from their tensors, loaded whole."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hiereval import hub
+from hiereval.datasets import cache_dir
+from hiereval.errors import HierevalError, nearest
+from hiereval.types import LoadOptions
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+HEADS = {384: 12}  # of an image encoder of this width (MoCo-v3's small one); else width / 64
+SCALARS = ("curv", "visual_alpha", "textual_alpha")
+MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # ImageNet's
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shape:
+    """What builds the network; `curvature` is None for a CLIP baseline."""
+
+    width: int = 768
+    depth: int = 12
+    patch_size: int = 16
+    image_size: int = 224
+    text_width: int = 512
+    text_depth: int = 12
+    vocabulary: int = 49408
+    context_length: int = 77
+    embed_dim: int = 512
+    curvature: float | None = 1.0  # where training starts
+
+
+ARCHITECTURES = {
+    "vit-s": Shape(width=384),
+    "vit-b": Shape(),
+    "vit-l": Shape(width=1024, depth=24),
+}
+
+
+@dataclass(frozen=True)
+class Files:
+    """A checkpoint's shape and, but for a random initialisation, its file."""
+
+    name: str
+    shape: Shape
+    file: Path | None
+    revision: str | None = None
+    n_params: int | None = None
+
+
+def find(checkpoint: str, options: LoadOptions) -> Files:
+    """Return what a path, a hub file, an address or (random) an architecture's name stands for."""
+    if options.random_init is not None and checkpoint in ARCHITECTURES:
+        return Files(checkpoint, ARCHITECTURES[checkpoint], None)
+    file, revision = _file(checkpoint, options)
+    state = read(checkpoint, file)
+    shape = _shape(checkpoint, state)
+    floats = [key for key in state if not key.startswith(("pixel_", "textual.attn_mask"))]
+    parameters = sum(state[key].numel() for key in floats)
+    if options.random_init is not None:
+        if shape.curvature is not None:
+            shape = replace(shape, curvature=Shape.curvature)
+        return Files(checkpoint, shape, None, revision, parameters)
+    return Files(checkpoint, shape, file, revision, parameters)
+
+
+def _file(checkpoint: str, options: LoadOptions) -> tuple[Path, str | None]:
+    path = Path(checkpoint).expanduser()
+    if path.is_file() or checkpoint.startswith("https://"):
+        if options.revision is not None:
+            raise HierevalError(
+                f"The revision {options.revision!r} must be left out: {checkpoint!r} is a file."
+            )
+        return path if path.is_file() else _fetched(checkpoint, options), None
+    organisation, _, rest = checkpoint.partition("/")
+    repository, _, name = rest.partition("/")
+    if not name.endswith(".pth") or not organisation or "/" in name:
+        raise HierevalError(
+            f"The checkpoint {checkpoint!r} must be an existing .pth file, a hub file as "
+            "'avik-pal/hycoclip/hycoclip_vit_b.pth', or its https address; with --random-init also "
+            f"one of {', '.join(ARCHITECTURES)}.{nearest(checkpoint, ARCHITECTURES)}"
+        )
+    found = hub.snapshot(
+        "meru",
+        f"{organisation}/{repository}",
+        options,
+        files=(name,),
+        weights=[(name,)],
+        model=f"meru:{checkpoint}",
+    )
+    return found.folder / name, found.revision
+
+
+def _fetched(address: str, options: LoadOptions) -> Path:
+    """Return the file behind an address, fetched once into the cache folder."""
+    file = cache_dir() / "checkpoints" / address.rpartition("/")[2]
+    if file.is_file():
+        return file
+    import pooch
+    import requests
+    from huggingface_hub import constants
+
+    if options.offline or constants.HF_HUB_OFFLINE:
+        reason = "this run is offline"
+    else:
+        try:
+            hub.within(hub.ANSWER_SECONDS, lambda: requests.head(address, timeout=60))
+            pooch.retrieve(address, None, file.name, file.parent)
+            return file
+        except (requests.RequestException, TimeoutError, OSError, ValueError) as error:
+            reason = f"it could not be fetched ({type(error).__name__})"
+    raise HierevalError(
+        f"The checkpoint {address!r} must be at '{file}', because {reason}. "
+        f"'hiereval download meru:{address}' fetches it where there is a network."
+    )
+
+
+def read(name: str, file: Path) -> dict[str, Tensor]:
+    """Return the tensors of a checkpoint, left on disk until they are used."""
+    import torch
+
+    try:
+        content = torch.load(file, map_location="cpu", mmap=True, weights_only=True)
+    except Exception as error:  # torch, zip and pickle each fail in their own way
+        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+        raise HierevalError(
+            f"The file {str(file)!r} must be a checkpoint of torch.save that loads with "
+            f"weights_only=True: {type(error).__name__}: {' '.join(lines)[:200]}"
+        ) from error
+    state = content.get("model") if isinstance(content, dict) else None
+    if not isinstance(state, dict) or "visual_proj.weight" not in state:
+        raise HierevalError(
+            f"The checkpoint {name!r} must hold MERU's layout: a dictionary whose 'model' has "
+            "visual, textual, visual_proj and textual_proj."
+        )
+    return state
+
+
+def _shape(name: str, state: Mapping[str, Tensor]) -> Shape:
+    try:
+        width, _, patch, _ = state["visual.patch_embed.proj.weight"].shape
+        positions = state["visual.pos_embed"].shape[1] - 1  # the class token apart
+        vocabulary, text_width = state["textual.token_embed.weight"].shape
+        return Shape(
+            width=width,
+            depth=_count(state, "visual.blocks."),
+            patch_size=patch,
+            image_size=math.isqrt(positions) * patch,
+            text_width=text_width,
+            text_depth=_count(state, "textual.resblocks."),
+            vocabulary=vocabulary,
+            context_length=state["textual.posit_embed"].shape[0],
+            embed_dim=state["visual_proj.weight"].shape[0],
+            curvature=float(state["curv"].exp()) if "curv" in state else None,
+        )
+    except (KeyError, ValueError) as error:
+        raise HierevalError(f"The checkpoint {name!r} must hold MERU's layout: {error}.") from error
+
+
+def _count(state: Mapping[str, Tensor], prefix: str) -> int:
+    return len({key.removeprefix(prefix).split(".")[0] for key in state if key.startswith(prefix)})
+
+
+def load(files: Files, options: LoadOptions) -> Any:
+    """Return the network with its weights, in float32, evaluation mode, on the run's device.
+
+    Raises HierevalError for missing, unexpected and misshapen tensors.
+    """
+    import torch
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(options.random_init or 0)
+        model = _build(files.shape)
+    if files.file is not None:
+        state = {_renamed(key): value for key, value in read(files.name, files.file).items()}
+        state.pop("textual.attn_mask", None)  # made again by the encoder
+        if "textual.text_projection" in state:
+            state["textual.text_projection"] = state["textual.text_projection"].T
+        try:
+            model.load_state_dict(state, strict=True)
+        except RuntimeError as error:
+            lines = [line.strip() for line in str(error).splitlines()]
+            raise HierevalError(
+                f"The weights of {files.name!r} must be exactly those of their architecture: "
+                f"{' '.join(lines)[:300]}"
+            ) from error
+    return model.float().eval().requires_grad_(False).to(options.device)
+
+
+def _renamed(key: str) -> str:
+    """Return open_clip's name for a tensor of the text encoder, whose blocks are the same."""
+    key = key.replace("textual_proj.weight", "textual.text_projection")
+    key = key.replace("textual.token_embed.", "textual.token_embedding.")
+    key = key.replace("textual.posit_embed", "textual.positional_embedding")
+    return key.replace("textual.resblocks.", "textual.transformer.resblocks.")
+
+
+def _build(shape: Shape) -> Any:
+    """Return timm's vision transformer beside open_clip's text transformer, randomly weighted."""
+    import torch
+    from open_clip.transformer import TextTransformer
+    from timm.models.vision_transformer import VisionTransformer
+
+    model = torch.nn.Module()
+    model.visual = VisionTransformer(
+        img_size=shape.image_size,
+        patch_size=shape.patch_size,
+        embed_dim=shape.width,
+        depth=shape.depth,
+        num_heads=HEADS.get(shape.width, max(1, shape.width // 64)),
+        num_classes=0,
+        global_pool="token",
+        norm_layer=torch.nn.LayerNorm,  # epsilon 1e-5, not timm's 1e-6
+    )
+    model.visual_proj = torch.nn.Linear(shape.width, shape.embed_dim, bias=False)
+    model.textual = TextTransformer(
+        context_length=shape.context_length,
+        vocab_size=shape.vocabulary,
+        width=shape.text_width,
+        heads=max(1, shape.text_width // 64),
+        layers=shape.text_depth,
+        output_dim=shape.embed_dim,
+        pool_type="argmax",  # the end token has the largest id
+    )
+    model.register_buffer("pixel_mean", torch.tensor(MEAN).reshape(3, 1, 1))
+    model.register_buffer("pixel_std", torch.tensor(STD).reshape(3, 1, 1))
+    model.logit_scale = torch.nn.Parameter(torch.tensor(1 / 0.07).log())
+    model.visual_alpha = model.textual_alpha = None
+    if shape.curvature is not None:
+        start = -0.5 * math.log(shape.embed_dim)
+        for scalar, value in zip(SCALARS, (math.log(shape.curvature), start, start), strict=True):
+            setattr(model, scalar, torch.nn.Parameter(torch.tensor(value)))
+    return model
