@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import math
 import os
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -103,22 +102,19 @@ def write(path: Path, record: Record, scores: Scores) -> None:
         n=len(scores.ids),
         undefined=dict(scores.undefined),
     )
-    temporary = None
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(
-            "w", encoding="utf-8", dir=path.parent, suffix=".part", delete=False
-        ) as file:
-            temporary = file.name
+        with part.open("w", encoding="utf-8") as file:
             file.writelines(_lines(identity, scores))
             file.flush()
             os.fsync(file.fileno())
-        os.replace(temporary, path)
+        part.replace(path)
     except OSError as error:
         raise HierevalError(f"The samples {str(path)!r} cannot be written: {error}") from error
     finally:
-        if temporary is not None and os.path.exists(temporary):
-            os.unlink(temporary)
+        if part.is_file():
+            part.unlink()
 
 
 def _lines(identity: Identity, scores: Scores) -> Iterator[str]:

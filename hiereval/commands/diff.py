@@ -151,6 +151,7 @@ def _show(result: Comparison, names: tuple[str, str], resamples: int, level: flo
     groups = dict.fromkeys(_group(d) for d in result.differences)
     for group in groups:
         console.print(_table([d for d in result.differences if _group(d) == group], group, level))
+        console.print()
     m = sum(d.p is not None for d in result.differences)
     if m:
         console.print(
@@ -172,15 +173,18 @@ def _group(d: Difference) -> str:
 
 
 def _table(rows: list[Difference], title: str, level: float) -> Table:
-    from rich import box
     from rich.table import Table
     from rich.text import Text
 
     table = Table(
-        title=Text(title, "cyan"), title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1)
+        title=Text(title, "cyan"),
+        title_justify="left",
+        box=None,
+        padding=(0, 1, 0, 0),
+        pad_edge=False,
     )
     table.add_column("metric", no_wrap=True)
-    for heading in ("A", "B", "B - A", f"{level:.4g} interval", "p", "p (Holm)"):
+    for heading in ("A", "B", "B - A", f"{100 * level:.4g} % interval", "p", "p (Holm)"):
         table.add_column(heading, justify="right", no_wrap=True)
     for d in rows:
         clear = d.p_holm is not None and d.p_holm < 1 - level
@@ -194,7 +198,7 @@ def _table(rows: list[Difference], title: str, level: float) -> Table:
             _number(d.a),
             _number(d.b),
             Text(_number(d.difference, sign=True), style),
-            "" if d.low is None or d.high is None else f"[{d.low:+.4f}, {d.high:+.4f}]",
+            "" if d.low is None or d.high is None else f"[{d.low:+.3f}, {d.high:+.3f}]",
             _p(d.p),
             Text(_p(d.p_holm), style),
         )
@@ -204,7 +208,7 @@ def _table(rows: list[Difference], title: str, level: float) -> Table:
 def _number(value: float | None, sign: bool = False) -> str:
     if value is None:
         return "n/a"
-    return f"{value:+.4f}" if sign else f"{value:.4f}"
+    return f"{value:+.3f}" if sign else f"{value:.3f}"
 
 
 def _p(value: float | None) -> str:
