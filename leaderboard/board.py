@@ -164,7 +164,10 @@ def _depends_on_scale(column: Column) -> bool:
 
 
 def _ranked(rows: list[Row], columns: list[Column]) -> list[Row]:
-    """Give each cell its rank in its column: 1 + how many are strictly better; ties share."""
+    """Give each cell its rank in its column: 1 + how many are strictly better; ties share.
+
+    A value that nothing stands beside has no rank.
+    """
     ranks = [_ranks([row.cells[i] for row in rows], column) for i, column in enumerate(columns)]
     return [
         replace(
@@ -183,4 +186,6 @@ def _ranks(column_cells: list[Cell | None], column: Column) -> list[int | None]:
     sign = 1 if column.higher_is_better else -1
     values = [None if c is None or c.value is None else sign * c.value for c in column_cells]
     known = [value for value in values if value is not None]
+    if len(known) < 2:
+        return [None] * len(values)
     return [None if v is None else 1 + sum(other > v for other in known) for v in values]

@@ -271,3 +271,9 @@ def test_a_board_imports_no_torch() -> None:
     code = f"import sys; from hiereval.leaderboard import {modules}; print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "False\n"
+
+
+def test_a_value_alone_in_its_column_has_no_rank(record: Make) -> None:
+    (row,) = only(build([record()]))
+    assert row.cells[0] is not None
+    assert row.cells[0].rank is None
