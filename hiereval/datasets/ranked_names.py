@@ -1,0 +1,108 @@
+"""Tables of names by rank (rank1 … rankN), with or without an image a row: species and the like."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+
+from hiereval.datasets.images import FileImage
+from hiereval.errors import HierevalError, shorten
+from hiereval.types import DataOptions, Dataset
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class RankedNames(Dataset):
+    """Rows of k names, general to specific; each may have an image."""
+
+    ranks: np.ndarray  # [r, k] index into texts
+    row_image: np.ndarray | None  # [r] index into images
+
+    def head(self, n: int) -> Self:
+        """Return the first n rows, with all names as candidates."""
+        if n >= len(self.ranks):
+            return self
+        sha256 = hashlib.sha256(f"{self.sha256} first {n}".encode()).hexdigest()
+        if self.row_image is None:
+            return replace(self, sha256=sha256, ranks=self.ranks[:n])
+        used, row_image = np.unique(self.row_image[:n], return_inverse=True)
+        images = tuple(self.images[i] for i in used)
+        rows = row_image.reshape(-1)
+        return replace(self, sha256=sha256, ranks=self.ranks[:n], images=images, row_image=rows)
+
+
+def taxonomy(options: DataOptions) -> RankedNames:
+    """A table of names by rank, taxonomy/taxonomy.csv in the data root (rank1, rank2, …, image)."""
+    name = "taxonomy" if options.split in (None, "all") else options.split
+    path = options.root / "taxonomy" / f"{name}.csv"
+    if not path.is_file():
+        raise HierevalError(
+            f"The table of ranks must stand at '{path}' with columns rank1, rank2, ... (general "
+            "to specific) and, where there are pictures, image; species come from "
+            "https://github.com/visipedia/inat_comp or your own list."
+        )
+    return read(path)
+
+
+def read(path: Path) -> RankedNames:
+    """Read a CSV table with columns rank1 … rankN and, optionally, image (a path beside it).
+
+    Other columns are ignored. Raises one HierevalError that counts the bad rows and names the
+    first ten.
+    """
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        reader = csv.DictReader(file, strict=True)
+        try:
+            header = [name.strip() for name in reader.fieldnames or ()]
+            reader.fieldnames = header
+            rows = [(reader.line_num, row) for row in reader]
+        except csv.Error as error:
+            raise HierevalError(f"{path}:{reader.line_num}: {error}.") from error
+    columns = sorted((h for h in header if re.fullmatch(r"rank\d+", h)), key=lambda h: int(h[4:]))
+    expected = [f"rank{i}" for i in range(1, len(columns) + 1)]
+    if columns != expected or len(columns) < 2:
+        raise HierevalError(
+            f"{path}:1: the columns must be rank1, rank2, ... without a gap, found "
+            f"{', '.join(header) or 'none'}."
+        )
+    with_images = "image" in header
+    problems = [p for line, row in rows for p in _problems(path, line, row, columns, with_images)]
+    if problems or not rows:
+        raise HierevalError(shorten(problems) or f"{path}: the table must hold at least one row.")
+    names = [[row[column].strip() for column in columns] for _, row in rows]
+    files = [row["image"].strip() for _, row in rows] if with_images else []
+    texts = tuple(dict.fromkeys(name for row in names for name in row))
+    index = {text: i for i, text in enumerate(texts)}
+    pictures = {file: i for i, file in enumerate(dict.fromkeys(files))}
+    return RankedNames(
+        name="taxonomy",
+        split="all" if path.stem == "taxonomy" else path.stem,
+        revision=None,
+        sha256=hashlib.sha256(json.dumps([names, files]).encode()).hexdigest(),
+        image_source=f"files beside {path.name}" if with_images else "",
+        texts=texts,
+        images=tuple(FileImage(file, path.parent / file) for file in pictures),
+        ranks=np.array([[index[name] for name in row] for row in names], dtype=np.int64),
+        row_image=np.array([pictures[file] for file in files], np.int64) if with_images else None,
+    )
+
+
+def _problems(
+    path: Path, line: int, row: Mapping[str, str | None], columns: Sequence[str], images: bool
+) -> list[str]:
+    found = [
+        f"{path}:{line}: the {column} must not be empty."
+        for column in columns
+        if not (row[column] or "").strip()
+    ]
+    file = (row.get("image") or "").strip()
+    if images and not (file and (path.parent / file).is_file()):
+        found.append(f"{path}:{line}: the image {file!r} must be a file beside the table.")
+    return found

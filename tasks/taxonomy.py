@@ -1,0 +1,177 @@
+"""Taxonomy: ordering and retrieval over ranks of any table, such as kingdom to species.
+
+The table of ranks follows Sastry et al., Global and Local Entailment Learning for Natural World
+Imagery (RCME), ICCV 2025, arXiv 2506.21476; ordering and sweep are those of Alper &
+Averbuch-Elor, ECCV 2024, arXiv 2407.08521, with precision and recall taken rank by rank.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import torch
+from jaxtyping import Float64, Int64
+from torch import Generator, Tensor
+
+from hiereval.datasets.ranked_names import RankedNames
+from hiereval.degenerate import points_trouble, radii_trouble, undefined
+from hiereval.ranks import kendall
+from hiereval.statistics import Mean, MeanOf
+from hiereval.sweep import rank_levels, sweep
+from hiereval.types import Dataset, Metric, Modality, Scores, Space
+
+
+@dataclass(frozen=True)
+class Taxonomy:
+    """Names by rank: do the radii grow from rank 1 to rank N? (text only)."""
+
+    name: ClassVar[str] = "taxonomy"
+    version: ClassVar[int] = 1
+    dataset_type: ClassVar[type[Dataset]] = RankedNames
+    datasets: ClassVar[tuple[str, ...]] = ("taxonomy",)
+    modalities: ClassVar[frozenset[Modality]] = frozenset({"text"})
+    metrics: ClassVar[tuple[Metric, ...]] = (
+        Metric(
+            "tau_d",
+            "Kendall's tau-b of radius and rank, mean over distinct rows of names",
+            Mean("tau"),
+            range=(-1.0, 1.0),
+            chance=0.0,
+        ),
+    )
+
+    def unfit(self, dataset: RankedNames) -> str | None:
+        """Return why this dataset cannot be scored, or None."""
+        return None
+
+    def score(self, space: Space, dataset: RankedNames, generator: Generator) -> Scores:
+        """Score each distinct row of names; a row whose radii are all equal has no tau."""
+        rows = np.unique(dataset.ranks, axis=0, return_index=True)[1]
+        ranks = dataset.ranks[np.sort(rows)]  # in the table's order
+        radius = space.radius[torch.from_numpy(ranks)].double()
+        tau = kendall(radius)
+        reason = radii_trouble(radius.reshape(-1))
+        if reason is None and bool(tau.isnan().all()):
+            reason = "the radii of every row are all equal"
+        names = [[dataset.texts[t] for t in row] for row in ranks]
+        return Scores(
+            ids=[" > ".join(row) for row in names],
+            items={"tau": tau},
+            undefined=undefined(self.metrics, reason),
+            details=lambda i: {"names": names[i], "radii": radius[i].tolist()},
+        )
+
+
+def metrics(k: int) -> tuple[Metric, ...]:
+    """Return the retrieval metrics of tables of k ranks."""
+    steps = range(1, k + 1)
+    precision = tuple(Mean("precision", j - 1) for j in steps)
+    recall = tuple(Mean("recall", j - 1) for j in steps)
+    return (
+        Metric("precision", "mean over ranks of their precision", MeanOf(precision)),
+        Metric("recall", "mean over ranks of their recall", MeanOf(recall)),
+        *(
+            Metric(
+                f"precision_rank{j}",
+                f"share of the predicted names of rank {j} that are true",
+                precision[j - 1],
+            )
+            for j in steps
+        ),
+        *(
+            Metric(
+                f"recall_rank{j}",
+                f"share of images whose name of rank {j} is predicted",
+                recall[j - 1],
+            )
+            for j in steps
+        ),
+    )
+
+
+@dataclass(frozen=True)
+class TaxonomyRetrieval:
+    """Names found for an image by growing the radius: precision and recall rank by rank."""
+
+    steps: int = 50  # levels, each with equally many more names
+
+    name: ClassVar[str] = "taxonomy-retrieval"
+    version: ClassVar[int] = 1
+    dataset_type: ClassVar[type[Dataset]] = RankedNames
+    datasets: ClassVar[tuple[str, ...]] = ("taxonomy",)
+    modalities: ClassVar[frozenset[Modality]] = frozenset({"text", "image"})
+    metrics: ClassVar[tuple[Metric, ...]] = metrics(7)
+
+    def __post_init__(self) -> None:
+        if self.steps < 1:
+            raise ValueError(f"The steps {self.steps} must be at least 1.")
+
+    def metrics_of(self, items: Mapping[str, Tensor]) -> tuple[Metric, ...]:
+        """Return the metrics of items that were read back (`Scores.metrics` of the dataset)."""
+        return metrics(items["precision"].shape[1]) if items else self.metrics
+
+    def unfit(self, dataset: RankedNames) -> str | None:
+        """Return why this dataset cannot be scored, or None."""
+        return None if dataset.row_image is not None else f"{dataset.name} has no images"
+
+    def score(self, space: Space, dataset: RankedNames, generator: Generator) -> Scores:
+        """Score each row's image.
+
+        Candidates are all names of all ranks, once each. An image's predictions are the most
+        similar names within each radius of the rank sweep. Precision at a rank at which nothing
+        was predicted is undefined for that image.
+        """
+        assert space.image is not None
+        assert dataset.row_image is not None
+        ranks = torch.from_numpy(dataset.ranks)
+        image = torch.from_numpy(dataset.row_image)
+        every = metrics(ranks.shape[1])
+        ids = [dataset.images[i].name for i in dataset.row_image]
+        reason = radii_trouble(space.radius) or points_trouble(space, images=True)
+        if reason is not None:
+            return Scores(ids, {}, undefined(every, reason), every)
+        path = sweep(space, space.image, space.text, space.radius)
+        best = path.at(path.count_within(rank_levels(space.radius, self.steps)))
+        precision, recall = found(best, ranks, image, len(space.text))
+        items = {"precision": precision, "recall": recall}
+        return Scores(
+            ids=ids,
+            items=items,
+            undefined={
+                metric.name: "no name of a rank was predicted for any image"
+                for metric in every
+                if metric.statistic(items, torch.ones(1, len(ids), dtype=torch.float64)).isnan()
+            },
+            metrics=every,
+            details=lambda i: {
+                "names": [dataset.texts[t] for t in dataset.ranks[i]],
+                "predictions": [
+                    dataset.texts[t] for t in dict.fromkeys(best[image[i]].tolist()) if t >= 0
+                ],
+            },
+        )
+
+
+def found(
+    best: Int64[Tensor, "i l"],
+    ranks: Int64[Tensor, "r k"],
+    image: Int64[Tensor, " r"],
+    n_texts: int,
+) -> tuple[Float64[Tensor, "r k"], Float64[Tensor, "r k"]]:
+    """Return each row's precision (NaN: nothing predicted) and recall at each rank.
+
+    `best` are the predicted texts of each image, -1 for none; repeats count once.
+    """
+    i, level = (best >= 0).nonzero(as_tuple=True)
+    predicted = (i * n_texts + best[i, level]).unique()
+    precision, recall = [], []
+    for names in ranks.unbind(1):  # the names of one rank
+        of_rank = predicted[torch.isin(predicted % n_texts, names)]
+        size = torch.bincount(of_rank // n_texts, minlength=len(best))[image].double()
+        hit = torch.isin(image * n_texts + names, predicted).double()
+        precision.append(hit / size)  # 0 / 0 is NaN
+        recall.append(hit)
+    return torch.stack(precision, 1), torch.stack(recall, 1)
