@@ -20,17 +20,19 @@ SIDE = 48  # pixels of the finished picture
 _SCALE = 4  # drawn this much larger, then averaged
 
 COLOURS = {
-    "red": (214, 48, 49),
-    "green": (46, 160, 67),
-    "blue": (50, 90, 220),
-    "yellow": (245, 205, 40),
-    "purple": (142, 68, 173),
-    "orange": (240, 130, 30),
-    "pink": (250, 140, 185),
-    "brown": (125, 80, 45),
+    "red": (205, 30, 45),
+    "green": (25, 130, 50),
+    "blue": (40, 70, 215),
+    "purple": (130, 50, 170),
+    "gold": (215, 135, 0),
+    "black": (30, 30, 35),
 }
-GROUNDS = {"white": (246, 246, 244), "black": (26, 26, 30), "gray": (150, 152, 156)}
-GROUNDS["teal"] = (40, 150, 150)
+GROUNDS = {
+    "white": (246, 246, 244),
+    "gray": (205, 207, 210),
+    "tan": (232, 214, 180),
+    "mint": (190, 232, 212),
+}
 
 
 def _ellipse(x: float, y: float, a: float, b: float, sides: int = 40) -> Outline:
@@ -108,7 +110,7 @@ GLYPHS: dict[str, list[tuple[Outline, bool]]] = {
 
 
 def _paint(canvas: Image, thing: Thing) -> None:
-    """Draw one object; a pattern alternates its colour with a dark shade of it."""
+    """Draw one object; a pattern alternates its colour with a pale shade of it."""
     from PIL import Image, ImageDraw
 
     size = canvas.size
@@ -121,17 +123,17 @@ def _paint(canvas: Image, thing: Thing) -> None:
         draw.polygon(points, fill=255 if solid else 0)
     rgb = tuple(min(255, max(0, v + thing.tint)) for v in COLOURS[thing.colour])
     fill = Image.new("RGB", size, rgb)
-    dark = tuple(v * 3 // 10 for v in rgb)
+    light = tuple((v + 110) // 2 for v in rgb)
     pattern = ImageDraw.Draw(fill)
     step = size[0] // 8
     if thing.texture == "striped":
         for top in range(0, size[1], step):
-            pattern.rectangle([0, top, size[0], top + step // 2], fill=dark)
+            pattern.rectangle([0, top, size[0], top + step // 2], fill=light)
     elif thing.texture == "spotted":
         for row, top in enumerate(range(0, size[1], step)):
             for left in range(step // 2 * (row % 2), size[0], step):
                 dot = _ellipse(left, top, step / 3.2, step / 3.2, 12)
-                pattern.polygon(dot, fill=dark)
+                pattern.polygon(dot, fill=light)
     canvas.paste(fill, (0, 0), mask)
 
 

@@ -15,11 +15,10 @@ from random import Random
 from hiereval.toy.drawing import COLOURS, GROUNDS
 
 CATEGORIES: dict[str, tuple[str, ...]] = {
-    "polygon": ("triangle", "square", "diamond", "hexagon"),
-    "rounded shape": ("circle", "ring", "oval", "half moon"),
-    "letter": ("letter t", "letter l", "letter h", "letter e"),
-    "some kind of sign": ("star", "heart", "plus sign", "arrow"),
-    "means of transport": ("car", "boat", "rocket", "bus"),
+    "polygon": ("triangle", "square", "diamond"),
+    "rounded shape": ("circle", "ring", "half moon"),
+    "some kind of sign": ("star", "heart", "plus sign"),
+    "means of transport": ("car", "boat", "rocket"),
 }
 CATEGORY = {kind: category for category, kinds in CATEGORIES.items() for kind in kinds}
 KINDS = tuple(CATEGORY)
@@ -27,13 +26,13 @@ TEXTURES = ("solid", "striped", "spotted")
 RELATIONS = ("above", "below", "left of", "right of")
 SIZES = ("tiny", "huge")
 _OPPOSITE = dict(zip(RELATIONS, ("below", "above", "right of", "left of"), strict=True))
-_PLACES = {  # of the main object and of the other, as shares of the side
-    "above": ((0.5, 0.33), (0.5, 0.81)),
-    "below": ((0.5, 0.67), (0.5, 0.19)),
-    "left of": ((0.33, 0.5), (0.81, 0.5)),
-    "right of": ((0.67, 0.5), (0.19, 0.5)),
+_PLACES = {  # of the smaller object, as shares of the side: the main one is in the middle
+    "above": (0.5, 0.87),
+    "below": (0.5, 0.13),
+    "left of": (0.87, 0.5),
+    "right of": (0.13, 0.5),
 }
-_FRAMES = ("{adjective} {kind}", "a {adjective} {kind}", "{kind} {phrase}", "there is a {kind} {phrase}")
+_FRAMES = ("{colour} {kind}", "a {colour} {kind}", "{kind} in {colour}", "there is a {kind} in {colour}")
 
 
 @dataclass(frozen=True)
@@ -84,7 +83,7 @@ def _facts(random: Random) -> Facts:
     facts = Facts(
         kind=kind,
         colour=colour,
-        texture=random.choice((*TEXTURES, "solid")),
+        texture=random.choice((*TEXTURES, "solid", "solid")),
         ground=random.choice(tuple(GROUNDS)),
     )
     if random.random() < 0.25:
@@ -93,17 +92,10 @@ def _facts(random: Random) -> Facts:
     return replace(facts, relation=random.choice(RELATIONS), other=other)
 
 
-def _attribute(facts: Facts) -> str:
-    """The one attribute that the third tier names: a pattern if there is one, else the colour."""
-    return facts.colour if facts.texture == "solid" else facts.texture
-
-
-def third_tier(kind: str, attribute: str) -> str:
-    """Name a kind with one attribute; the frame depends on both, so equal things read equal."""
-    phrase = {"striped": "with stripes", "spotted": "with spots"}.get(attribute, f"in {attribute}")
-    values = (*COLOURS, *TEXTURES)
-    frame = _FRAMES[(KINDS.index(kind) + values.index(attribute)) % len(_FRAMES)]
-    return frame.format(adjective=attribute, kind=kind, phrase=phrase)
+def third_tier(kind: str, colour: str) -> str:
+    """Name a kind with its colour; the frame depends on both, so equal things read equal."""
+    frame = _FRAMES[(KINDS.index(kind) + tuple(COLOURS).index(colour)) % len(_FRAMES)]
+    return frame.format(kind=kind, colour=colour)
 
 
 def _fourth_tier(facts: Facts, random: Random) -> str:
@@ -140,14 +132,11 @@ def _negatives(facts: Facts, random: Random) -> tuple[str, ...]:
     category = CATEGORY[facts.kind]
     absent = _other_than(random, tuple(CATEGORIES), *(CATEGORY[kind] for kind in seen if kind))
     sibling = _other_than(random, CATEGORIES[category], *seen)
-    if facts.texture == "solid":
-        attribute = _other_than(random, (*COLOURS, *TEXTURES[1:]), facts.colour)
-    else:
-        attribute = _other_than(random, (*COLOURS, *TEXTURES[1:]), facts.texture, facts.colour)
+    colour = _other_than(random, tuple(COLOURS), facts.colour)
     return (
         absent,
         sibling,
-        third_tier(facts.kind, attribute),
+        third_tier(facts.kind, colour),
         _fourth_tier(_wrong(facts, random), random),
     )
 
@@ -158,29 +147,25 @@ def _things(facts: Facts, random: Random) -> tuple[Thing, ...]:
             kind,
             colour,
             texture,
-            x=at[0] + random.uniform(-0.04, 0.04),
-            y=at[1] + random.uniform(-0.04, 0.04),
-            radius=radius * random.uniform(0.9, 1.1),
-            turn=random.uniform(-0.15, 0.15),
+            x=at[0] + random.uniform(-0.02, 0.02),
+            y=at[1] + random.uniform(-0.02, 0.02),
+            radius=radius * random.uniform(0.93, 1.07),
+            turn=random.uniform(-0.1, 0.1),
             tint=random.randint(-22, 22),
         )
 
+    radius = {"tiny": 0.17, "huge": 0.36, "": 0.25}[facts.size]
+    main = place(facts.kind, facts.colour, facts.texture, (0.5, 0.5), radius)
     if facts.other is None:
-        at = random.uniform(0.38, 0.62), random.uniform(0.38, 0.62)
-        radius = 0.17 if facts.size == "tiny" else 0.36
-        return (place(facts.kind, facts.colour, facts.texture, at, radius),)
-    main, beside = _PLACES[facts.relation]
-    return (
-        place(facts.kind, facts.colour, facts.texture, main, 0.28),
-        place(*facts.other, "solid", beside, 0.15),
-    )
+        return (main,)
+    return main, place(*facts.other, "solid", _PLACES[facts.relation], 0.12)
 
 
 def _scene(facts: Facts, random: Random) -> Scene:
     chain = (
         CATEGORY[facts.kind],
         facts.kind,
-        third_tier(facts.kind, _attribute(facts)),
+        third_tier(facts.kind, facts.colour),
         _fourth_tier(facts, random),
     )
     return Scene(

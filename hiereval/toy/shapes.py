@@ -14,7 +14,7 @@ from hiereval.toy.scenes import Scene, scenes
 from hiereval.types import Chains, DataOptions
 
 SEED = 1
-TEST, TRAIN = 500, 8000  # scenes, in this order: no scene stands in both
+TEST, TRAIN = 400, 8000  # scenes, in this order: no scene stands in both
 
 
 @dataclass(frozen=True)

@@ -33,14 +33,15 @@ class Recipe:
     """Everything that the weights depend on, the data apart."""
 
     seed: int = 0
-    steps: int = 1500
-    batch: int = 256
+    steps: int = 2000
+    batch: int = 64
     learning_rate: float = 2e-3
-    weight_decay: float = 0.1
+    weight_decay: float = 0.05
     warmup: int = 100  # steps
+    scale: float = 100.0  # the most that similarities are multiplied by; its start is 14.3
     width: int = 64  # of both towers and of the joint space
-    vision_layers: int = 4
-    text_layers: int = 3
+    vision_layers: int = 3
+    text_layers: int = 2
     heads: int = 4
     patch: int = 12  # pixels
     threads: int = 2
@@ -172,7 +173,7 @@ def train(model: Any, tokenizer: Any, data: Chains, recipe: Recipe, progress: bo
         optimizer.step()
         schedule.step()
         with torch.no_grad():
-            model.logit_scale.clamp_(max=float(np.log(100.0)))
+            model.logit_scale.clamp_(max=float(np.log(recipe.scale)))
         if progress and (step % 20 == 0 or step == recipe.steps - 1):
             seconds = time.perf_counter() - start
             end = "\n" if step == recipe.steps - 1 else ""
