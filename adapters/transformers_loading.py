@@ -28,6 +28,7 @@ ADAPTERS = {
     "siglip2": "siglip",
     "blip": "blip",
     "bert": "text",
+    "distilbert": "text",
     "mpnet": "text",
     "roberta": "text",
     "xlm-roberta": "text",
@@ -129,19 +130,19 @@ class Checkpoint:
             trust_remote_code=self.options.trust_remote_code,
         )
 
-    def load_model(self, class_name: str) -> Any:
+    def load_model(self, class_name: str, unused: tuple[str, ...] = (), **settings: Any) -> Any:
         """Return the model in float32, in evaluation mode, on the run's device.
 
-        Raises HierevalError if the weights are not exactly those of the class.
+        Weights that begin with `unused` may be there; `settings` go to the class. Raises HierevalError if the weights are not exactly those of the class.
         """
         import transformers
 
         cls = getattr(transformers, class_name)
         with self.lock, quiet():
             if self.options.random_init is None:
-                model = read(cls, self.folder, self.weights, self.name)
+                model = read(cls, self.folder, self.weights, self.name, unused, **settings)
             else:
-                model = initialise(cls, self.folder, self.options.random_init)
+                model = initialise(cls, self.folder, self.options.random_init, **settings)
             return model.float().eval().requires_grad_(False).to(self.options.device)
 
     def load_tokenizer(self, class_name: str = "AutoTokenizer") -> Any:

@@ -13,10 +13,18 @@ from hiereval.errors import HierevalError
 HARMLESS = ("position_ids", "num_batches_tracked")
 
 
-def read(cls: Any, folder: Path, weights: Sequence[Path], name: str) -> Any:
+def read(
+    cls: Any,
+    folder: Path,
+    weights: Sequence[Path],
+    name: str,
+    unused: tuple[str, ...] = (),
+    **settings: Any,
+) -> Any:
     """Return the model of a folder in float32, whatever precision its weights are stored in.
 
-    Pickles are read as data alone. Raises HierevalError, with the first keys, if the weights lack
+    Pickles are read as data alone. Keys that begin with `unused` may be there (heads that no
+    vector depends on); `settings` go to the class. Raises HierevalError, with the first keys, if the weights lack
     one of the architecture or hold one that it does not know, and if they cannot be read.
     """
     import torch
@@ -29,6 +37,7 @@ def read(cls: Any, folder: Path, weights: Sequence[Path], name: str) -> Any:
             weights_only=True,
             local_files_only=True,
             output_loading_info=True,
+            **settings,
         )
     except Exception as error:  # each file format fails in its own way
         raise HierevalError(
@@ -38,7 +47,7 @@ def read(cls: Any, folder: Path, weights: Sequence[Path], name: str) -> Any:
         f"{len(keys)} {what} ({', '.join(keys[:3])}{', ...' if len(keys) > 3 else ''})"
         for what, keys in (
             ("missing", _known(info["missing_keys"])),
-            ("unexpected", _known(info["unexpected_keys"])),
+            ("unexpected", _known(info["unexpected_keys"], unused)),
             ("of another shape", _known(key for key, *_ in info["mismatched_keys"])),
         )
         if keys
@@ -51,14 +60,14 @@ def read(cls: Any, folder: Path, weights: Sequence[Path], name: str) -> Any:
     return model
 
 
-def initialise(cls: Any, folder: Path, seed: int) -> Any:
+def initialise(cls: Any, folder: Path, seed: int, **settings: Any) -> Any:
     """Return the architecture of a folder's config.json with weights drawn from a seed."""
     import torch
 
     config = cls.config_class.from_pretrained(folder)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return cls(config)
+        return cls(config, **settings)
 
 
 def first_line(error: BaseException) -> str:
@@ -82,5 +91,6 @@ def quiet() -> Iterator[None]:
             logging.enable_progress_bar()
 
 
-def _known(keys: Iterable[str]) -> list[str]:
-    return sorted(key for key in keys if key.rpartition(".")[2] not in HARMLESS)
+def _known(keys: Iterable[str], unused: tuple[str, ...] = ()) -> list[str]:
+    kept = (key for key in keys if not key.startswith(unused)) if unused else keys
+    return sorted(key for key in kept if key.rpartition(".")[2] not in HARMLESS)
