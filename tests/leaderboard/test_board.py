@@ -277,3 +277,29 @@ def test_a_value_alone_in_its_column_has_no_rank(record: Make) -> None:
     (row,) = only(build([record()]))
     assert row.cells[0] is not None
     assert row.cells[0].rank is None
+
+
+@pytest.mark.parametrize(
+    ("higher", "value", "twins", "marks"),
+    [
+        (True, 0.6, (0.5, 0.7), ("random init",)),
+        (True, 0.6, (0.5, 0.58), ()),
+        (True, 0.6, (0.5, 0.59), ("random init",)),  # the interval reaches .59
+        (False, 0.6, (0.5, 0.7), ("random init",)),
+        (False, 0.6, (0.62, 0.7), ()),
+        (None, 0.6, (0.6, 0.6), ()),
+    ],
+)
+def test_the_best_of_several_twins_counts(
+    record: Make, higher: bool | None, value: float, twins: tuple[float, ...], marks: tuple[str]
+) -> None:
+    def one(value: float, seed: int | None) -> Record:
+        metric = {**_value(value, higher), "ci_low": value - 0.01, "ci_high": value + 0.01}
+        fingerprint = "f" * 64 if seed is None else f"{seed}" * 64
+        return record(
+            metrics={"m": metric}, model__random_init=seed, model__fingerprint=fingerprint
+        )
+
+    (row,) = only(build([one(value, None), *(one(v, seed) for seed, v in enumerate(twins))]))
+    assert row.cells[0] is not None
+    assert row.cells[0].unbeaten == marks
