@@ -1,0 +1,136 @@
+"""Chains that a model generated, `{"image": …, "chain": […]}` a line, beside the true ones."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from hiereval.errors import HierevalError, shorten
+from hiereval.types import Chains, Dataset
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class PredictedChains(Dataset):
+    """True chains and one predicted path of texts an image; nothing is embedded."""
+
+    truth: Chains
+    vocabulary: tuple[str, ...]  # the dataset's texts, then those only predicted
+    paths: np.ndarray  # [i, l] index into vocabulary for each of the dataset's images, -1: no more
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """A predictions file: the chain of each image, and the hash of the file."""
+
+    chains: Mapping[str, tuple[str, ...]]
+    sha256: str
+
+
+def read(path: Path) -> Predictions:
+    """Read a predictions file; captions lose white space at both ends.
+
+    Raises one HierevalError that counts the bad lines and names line and field of the first ten.
+    """
+    try:
+        data = path.read_bytes()
+        lines = data.decode("utf-8-sig").split("\n")
+    except OSError as error:
+        raise HierevalError(
+            f"The predictions {str(path)!r} cannot be read: {error.strerror}."
+        ) from error
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise HierevalError(f"{path}:{line}: the line must be UTF-8.") from error
+    chains: dict[str, tuple[str, ...]] = {}
+    places: dict[str, int] = {}
+    problems: list[str] = []
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        try:
+            image, chain = _parse(line)
+        except ValueError as error:
+            problems.append(f"{path}:{number}: {error}.")
+            continue
+        if places.setdefault(image, number) != number:
+            problems.append(
+                f"{path}:{number}: image: {image!r} stands already at line {places[image]}."
+            )
+        chains[image] = chain
+    if problems:
+        raise HierevalError(shorten(problems))
+    if not chains:
+        raise HierevalError(f"{path}: the file must hold at least one prediction.")
+    return Predictions(chains, hashlib.sha256(data).hexdigest())
+
+
+def _parse(line: str) -> tuple[str, tuple[str, ...]]:
+    """Return image and chain of a line, or raise ValueError with the field that is wrong."""
+    row = json.loads(line)
+    if not isinstance(row, dict):
+        raise ValueError('the line must be an object, {"image": ..., "chain": [...]}')
+    for field in ("image", "chain"):
+        if field not in row:
+            raise ValueError(f"{field}: must be given, the line has {', '.join(row) or 'nothing'}")
+    image, chain = row["image"], row["chain"]
+    if not isinstance(image, str) or not image.strip():
+        raise ValueError(f"image: must be the name of an image, not {json.dumps(image)[:40]}")
+    if not isinstance(chain, list):
+        raise ValueError(f"chain: must be a list of texts, not {json.dumps(chain)[:40]}")
+    for i, caption in enumerate(chain):
+        if not isinstance(caption, str) or not caption.strip():
+            raise ValueError(f"chain.{i}: must be a text, not {json.dumps(caption)[:40]}")
+    return image.strip(), tuple(caption.strip() for caption in chain)
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """Which predictions and images do not meet."""
+
+    unknown: tuple[str, ...]  # predicted, not in the dataset
+    missing: tuple[str, ...]  # in the dataset, not predicted
+
+
+def match(predictions: Predictions, truth: Chains) -> tuple[PredictedChains, Coverage]:
+    """Return the predictions laid beside the dataset's images, by file name.
+
+    Raises HierevalError if no image is the dataset's, or it has none.
+    """
+    if truth.chain_image is None:
+        raise HierevalError(
+            f"The dataset {truth.name!r} must have images to score chains for them."
+        )
+    chains = {Path(name).name: chain for name, chain in predictions.chains.items()}
+    names = [image.name for image in truth.images]
+    unknown = tuple(name for name in predictions.chains if Path(name).name not in set(names))
+    if len(unknown) == len(chains):
+        raise HierevalError(
+            f"The predictions must be for images of {truth.name!r} such as {names[0]!r}; none of "
+            f"their {len(chains):,} images is, the first is {unknown[0]!r}."
+        )
+    vocabulary = {text: i for i, text in enumerate(truth.texts)}
+    paths: list[Sequence[int]] = [
+        [vocabulary.setdefault(text, len(vocabulary)) for text in chains.get(name, ())]
+        for name in names
+    ]
+    width = max(1, *map(len, paths))
+    return (
+        PredictedChains(
+            name=truth.name,
+            split=truth.split,
+            revision=truth.revision,
+            sha256=truth.sha256,
+            image_source=truth.image_source,
+            texts=truth.texts,
+            images=truth.images,
+            truth=truth,
+            vocabulary=tuple(vocabulary),
+            paths=np.array([[*path, *[-1] * (width - len(path))] for path in paths], np.int64),
+        ),
+        Coverage(unknown, tuple(name for name in names if name not in chains)),
+    )

@@ -1,0 +1,104 @@
+"""Generation: precision and recall of caption chains that a model wrote itself.
+
+The measures are those of hierarchical retrieval in Alper & Averbuch-Elor: Emergent
+Visual-Semantic Hierarchies in Image-Text Representations. ECCV 2024, arXiv 2407.08521; the
+predictions come from a file instead of a sweep over the radius ('hiereval score').
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+import torch
+from torch import Generator, Tensor
+
+from hiereval.datasets.predictions import PredictedChains
+from hiereval.statistics import F1, Mean
+from hiereval.truth import Truth
+from hiereval.types import Dataset, Metric, Modality, Scores, Space
+
+
+def metrics(k: int) -> tuple[Metric, ...]:
+    """Return the metrics of chains of k captions."""
+    precision, recall = Mean("precision"), Mean("recall")
+    return (
+        Metric("precision", "share of generated captions that are true", precision),
+        Metric("recall", "share of tiers that are found", recall),
+        Metric("f1", "harmonic mean of the two averages", F1(precision, recall)),
+        *(
+            Metric(
+                f"recall_tier_{j}",
+                f"share of images whose caption of tier {j} is found",
+                Mean("tiers", j - 1),
+            )
+            for j in range(1, k + 1)
+        ),
+        Metric(
+            "ordered_recall",
+            "longest run of increasing tiers in the chain, over the number of tiers",
+            Mean("ordered_recall"),
+        ),
+        Metric(
+            "mean_predictions",
+            "distinct captions generated for an image",
+            Mean("predictions"),
+            range=(0.0, float("inf")),
+            higher_is_better=None,
+        ),
+    )
+
+
+@dataclass(frozen=True)
+class Generation:
+    """Caption chains from a predictions file against the true ones (see 'hiereval score')."""
+
+    name: ClassVar[str] = "generation"
+    version: ClassVar[int] = 1
+    dataset_type: ClassVar[type[Dataset]] = PredictedChains
+    datasets: ClassVar[tuple[str, ...]] = ("hierarcaps",)
+    modalities: ClassVar[frozenset[Modality]] = frozenset()
+    metrics: ClassVar[tuple[Metric, ...]] = metrics(4)
+
+    def metrics_of(self, items: Mapping[str, Tensor]) -> tuple[Metric, ...]:
+        """Return the metrics of items that were read back (`Scores.metrics` of the dataset)."""
+        return metrics(items["tiers"].shape[1]) if items else self.metrics
+
+    def unfit(self, dataset: PredictedChains) -> str | None:
+        """Return why this dataset cannot be scored, or None."""
+        return None
+
+    def score(self, space: Space | None, dataset: PredictedChains, generator: Generator) -> Scores:
+        """Score each image that has a true chain; strings count once and match exactly.
+
+        An image without a generated caption has found nothing: recall 0, precision undefined.
+        """
+        truth = replace(Truth.of(dataset.truth), n_texts=len(dataset.vocabulary))
+        paths = torch.from_numpy(dataset.paths)[truth.images]
+        image, place = (paths >= 0).nonzero(as_tuple=True)
+        found = truth.found(image, paths[image, place])
+        items = {
+            "precision": found.precision,
+            "recall": found.recall.nan_to_num(0.0),
+            "tiers": found.tiers.nan_to_num(0.0),
+            "predictions": found.predictions,
+            "ordered_recall": truth.ordered_recall(paths).nan_to_num(0.0),
+        }
+        every = metrics(truth.chains.shape[1])
+        reason = "no caption was generated for any image"
+        nothing = bool(found.precision.isnan().all())
+        tiers = truth.tier(paths)
+        return Scores(
+            ids=[dataset.images[i].name for i in truth.images.tolist()],
+            items=items,
+            undefined={"precision": reason, "f1": reason} if nothing else {},
+            metrics=every,
+            details=lambda i: {
+                "predictions": [
+                    {"caption": dataset.vocabulary[text], "tier": tier + 1 if tier >= 0 else None}
+                    for text, tier in zip(paths[i].tolist(), tiers[i].tolist(), strict=True)
+                    if text >= 0
+                ]
+            },
+        )
