@@ -65,7 +65,7 @@ def fit(
     )
     reason = not_finite(vectors, data)
     if reason is not None:
-        raise HierevalError(f"The model {adapter.id.name!r} must be finite: {reason}.")
+        raise HierevalError(f"The model {adapter.id.name!r} must give finite vectors: {reason}.")
     folders = []
     for number, one in enumerate(planned):
         progress("fitting", number, len(planned))
