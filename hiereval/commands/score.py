@@ -87,9 +87,9 @@ def command(
         from hiereval.commands.display import show_results
 
         show_results(Console(), [record], [])
-    n = len(predictions.chains)
+    n, images = len(predictions.chains), record.dataset.n_images
     _mention(f"of {n:,} predictions are for images that {dataset} does not have", coverage.unknown)
-    _mention("images have no prediction and count as not found", coverage.missing)
+    _mention(f"of {images:,} images have no prediction and count as not found", coverage.missing)
     if form == "table":
         click.echo(f"Records: {path}    Board: hiereval leaderboard {output_path}")
 

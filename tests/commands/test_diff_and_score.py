@@ -1,0 +1,213 @@
+"""`hiereval diff` and `hiereval score` as people use them, and with wrong input."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import sampled
+
+from hiereval import records, registry
+from hiereval.cli import main
+
+Cli = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def cli(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cli:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setitem(registry._registered, ("tasks", "coin"), sampled.Coin)
+
+    def call(*arguments: str) -> tuple[int, str, str]:
+        with pytest.raises(SystemExit) as caught:
+            main(list(arguments))
+        out, err = capsys.readouterr()
+        return int(caught.value.code or 0), out, err
+
+    return call
+
+
+def error(result: tuple[int, str, str]) -> str:
+    code, _, err = result
+    assert code == 2, err
+    return err.removeprefix("error: ").rstrip("\n")
+
+
+# --- diff ----------------------------------------------------------------------------------------
+
+
+def test_diff_of_the_two_models_in_a_folder(cli: Cli, tmp_path: Path) -> None:
+    sampled.write(tmp_path / "results", sampled.coin([0.0, 0.25, 0.5, 0.0]), "old")
+    sampled.write(tmp_path / "results", sampled.coin([0.5, 0.75, 1.0, 0.5]), "new")
+    code, out, err = cli("diff", "results", "--models", "old", "new", "--resamples", "999")
+    assert (code, err) == (0, "")
+    lines = [line.rstrip() for line in out.splitlines()]
+    assert lines[0] == "A = old    B = new    differences are B - A"
+    assert lines[1] == "coin bias=0.5 on flips:test, probe empty-root, 4 items"
+    assert lines[2].split("  ")[0] == "metric"
+    # every resample differs by 0.5: p = 2 / 1000, times 2 for two metrics
+    assert lines[3].split() == [
+        "heads", "0.188", "0.688", "+0.500", "[+0.500,", "+0.500]", "0.0020", "0.0040"
+    ]  # fmt: skip
+    assert lines[4].split()[:4] == ["tails", "0.812", "0.312", "-0.500"]
+    assert lines[6] == ("999 paired resamples; Holm over 2 comparisons; bold: p (Holm) < 0.05.")
+    assert cli("diff", "results", "--resamples", "999")[1].startswith("A = new    B = old")
+
+
+def test_diff_of_two_files_as_json(cli: Cli, tmp_path: Path) -> None:
+    a = sampled.write(tmp_path, sampled.coin([1.0, 0.0, 1.0], ["x", "y", "z"]))
+    b = sampled.write(
+        tmp_path, sampled.coin([0.0, 0.0], ["x", "y"], undefined={"tails": "no"}), "b"
+    )
+    code, out, _ = cli("diff", str(a), str(b), "--format", "json", "--resamples", "9")
+    report = json.loads(out)
+    assert code == 0
+    assert report["a"] == {"name": "a", "fingerprint": "fingerprint of a"}
+    assert report["notes"] == [
+        "coin on flips:test: compared on the 2 shared items of 3 (A) and 2 (B)."
+    ]
+    heads, tails = report["differences"]
+    assert (heads["a"], heads["b"], heads["difference"], heads["n"]) == (0.5, 0.0, -0.5, 2)
+    assert tails["undefined_reason"] == "B: no"
+    assert tails["p"] is None
+
+
+def test_diff_says_what_it_could_not_compare(cli: Cli, tmp_path: Path) -> None:
+    a = sampled.write(tmp_path, sampled.coin([1.0]))
+    b = sampled.write(tmp_path, sampled.coin([1.0]), "b", dataset__sha256="0" * 64)
+    result = cli("diff", str(a), str(b))
+    assert "coin on flips:test: not compared, the two sides saw different data." in result[1]
+    assert error(result) == "Nothing could be compared."
+
+
+def test_diff_refusals(cli: Cli, tmp_path: Path) -> None:
+    assert error(cli("diff", "results")) == (
+        "The samples 'results' must be a file or folder that exists. 'hiereval run --log-samples' "
+        "writes them."
+    )
+    folder = tmp_path / "results"
+    sampled.write(folder, sampled.coin([1.0]), "first")
+    assert error(cli("diff", "results")) == (
+        "The samples 'results' must be of two models, found first: give the other's as well."
+    )
+    sampled.write(folder, sampled.coin([1.0]), "second")
+    sampled.write(folder, sampled.coin([1.0]), "third")
+    assert error(cli("diff", "results")) == (
+        "The samples 'results' must be of two models, found first, second, third: --models A B "
+        "chooses."
+    )
+    assert error(cli("diff", "results", "results")) == (
+        "The samples 'results' must be of one model, found first, second, third: --models A B "
+        "names one of each side."
+    )
+    assert error(cli("diff", "results", "--models", "first", "secnd")) == (
+        "The model 'secnd' must be one of first, second, third. Did you mean 'second'?"
+    )
+    chosen = ["diff", "results", "--models", "first", "second"]
+    assert error(cli(*chosen, "--tasks", "coins")) == (
+        "The tasks 'coins' must name one of coin. Did you mean 'coin'?"
+    )
+    assert error(cli("diff", "results", "results", "results")) == (
+        "The sources must be one or two files or folders, found 3."
+    )
+    code, out, _ = cli(*chosen, "--tasks", "co*", "--resamples", "5")
+    assert (code, "coin" in out) == (0, True)
+
+
+# --- score ---------------------------------------------------------------------------------------
+
+
+def test_score_computes_samples_again(cli: Cli, tmp_path: Path) -> None:
+    scores = sampled.coin([1.0, 0.0, 0.5, 0.5], undefined={"tails": "no tails"})
+    path = sampled.write(tmp_path / "results", scores)
+    code, out, _ = cli("score", "results")
+    lines = [line.rstrip() for line in out.splitlines()]
+    assert code == 0
+    assert lines[0] == "a: coin on flips:test, probe empty-root"
+    assert lines[2].split()[:2] == ["heads", "0.500"]
+    assert lines[3].split() == ["tails", "n/a", "no", "tails"]
+    (again,) = json.loads(cli("score", str(path), "--format", "json")[1])
+    assert again["metrics"]["heads"]["value"] == 0.5
+    assert again["record_id"] == "a-coin"
+
+
+CSV = """\
+captions,image
+animal => bird => blue bird => a blue bird,a.png
+thing => car => red car => a red car,b.png
+"""
+
+
+def mine(folder: Path) -> None:
+    (folder / "mine.csv").write_text(CSV)
+    for name in ("a.png", "b.png"):
+        (folder / name).write_bytes(b"")
+    lines = [
+        {"image": "a.png", "chain": ["animal", "bird", "a plane"]},
+        {"image": "other.png", "chain": ["thing"]},
+    ]
+    (folder / "captioner.jsonl").write_text("\n".join(map(json.dumps, lines)))
+
+
+def test_score_of_generated_chains(cli: Cli, tmp_path: Path) -> None:
+    mine(tmp_path)
+    code, out, err = cli("score", "captioner.jsonl", "--dataset", "mine.csv", "--log-samples")
+    assert code == 0
+    assert err.splitlines() == [
+        "1 of 2 predictions are for images that mine.csv does not have: 'other.png'",
+        "1 of 2 images have no prediction and count as not found: 'b.png'",
+    ]
+    assert out.splitlines()[-1] == (
+        "Records: results/captioner.jsonl    Board: hiereval leaderboard results"
+    )
+    (record,) = records.read(tmp_path / "results" / "captioner.jsonl")
+    assert record.model.adapter == "predictions"
+    assert record.model.name == "captioner"
+    assert (record.task.name, record.probe.name, record.dataset.name) == (
+        "generation", "none", "mine.csv"
+    )  # fmt: skip
+    values = {name: metric.value for name, metric in record.metrics.items()}
+    # a: 2 of 3 are true, tiers 1 and 2 of 4, in order; b: nothing
+    assert values["precision"] == pytest.approx(2 / 3)
+    assert values["recall"] == pytest.approx((2 / 4 + 0) / 2)
+    assert values["ordered_recall"] == pytest.approx((2 / 4 + 0) / 2)
+    assert values["recall_tier_2"] == 0.5
+    # its samples are scored and compared like a run's
+    (again,) = json.loads(cli("score", "results", "--format", "json")[1])
+    assert {n: m["value"] for n, m in again["metrics"].items()} == values
+    chains = (tmp_path / "captioner.jsonl").read_text()
+    (tmp_path / "better.jsonl").write_text(chains.replace("a plane", "blue bird"))
+    cli("score", "better.jsonl", "--dataset", "mine.csv", "--log-samples")
+    arguments = ["results", "--models", "captioner", "better", "--format", "json"]
+    report = json.loads(cli("diff", *arguments, "--resamples", "19")[1])
+    assert report["differences"][0]["difference"] == pytest.approx(1 / 3)
+
+
+def test_the_same_predictions_give_the_same_record(cli: Cli, tmp_path: Path) -> None:
+    mine(tmp_path)
+    arguments = ["score", "captioner.jsonl", "--dataset", "mine.csv", "--format", "json"]
+    one, two = (json.loads(cli(*arguments)[1]) for _ in range(2))
+    assert one["record_id"] == two["record_id"]
+    assert one["metrics"] == two["metrics"]
+    (tmp_path / "captioner.jsonl").write_text('{"image": "a.png", "chain": []}')
+    assert json.loads(cli(*arguments)[1])["record_id"] != one["record_id"]
+
+
+def test_score_refusals(cli: Cli, tmp_path: Path) -> None:
+    assert error(cli("score", "none.jsonl")) == (
+        "The source 'none.jsonl' must be a file or folder that exists."
+    )
+    mine(tmp_path)
+    (tmp_path / "bad.jsonl").write_text('{"image": "a.png", "chain": "bird"}')
+    assert error(cli("score", "bad.jsonl", "--dataset", "mine.csv")) == (
+        'bad.jsonl:1: chain: must be a list of texts, not "bird".'
+    )
+    assert "must be one of" in error(cli("score", "captioner.jsonl", "--dataset", "hierarcap"))
+    (tmp_path / "taken").write_text("")
+    assert (
+        error(cli("score", "captioner.jsonl", "--dataset", "mine.csv", "--output-path", "r.json"))
+        == "The output path 'r.json' must be a folder; the files in it are named there."
+    )
