@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from hiereval.commands.display import Bars
     from hiereval.records import Record
     from hiereval.run import RunConfig
+    from hiereval.types import Dataset
 
 CONTROLS = ("words", "characters", "constant", "random-init")
 
@@ -123,8 +124,9 @@ def command(
         **rest,
     )
     with Bars() as bars:
-        result = run(config, bars.of(model))
-        beside, notes = _run_controls(config, wanted, bars)
+        opened: dict[str, Dataset] = {}
+        result = run(config, bars.of(model), opened)
+        beside, notes = _run_controls(config, wanted, bars, opened)
     console = Console()
     show_results(console, [*result.found, *result.new], beside)
     for note in [*result.notes, *notes]:
@@ -151,7 +153,7 @@ def _controls(given: str) -> list[str]:
 
 
 def _run_controls(
-    config: RunConfig, wanted: list[str], bars: Bars
+    config: RunConfig, wanted: list[str], bars: Bars, opened: dict[str, Dataset]
 ) -> tuple[list[Record], list[str]]:
     """Run the controls over the same data, learning-free; return their records and notes."""
     from hiereval.run import run
@@ -168,7 +170,7 @@ def _run_controls(
             plain = replace(config.options, revision=None)
             own = replace(own, model=f"control:{name}", model_args={}, options=plain)
         try:
-            result = run(own, bars.of(name))
+            result = run(own, bars.of(name), opened)
         except HierevalError as error:
             notes.append(f"No {name} control: {error}")
             continue
