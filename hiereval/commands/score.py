@@ -150,7 +150,8 @@ def score_predictions(
         score_s=time.perf_counter() - started,
     )
     config = RunConfig(model=name, data=data, cache_dir=cache, seed=seed, resamples=resamples)
-    record = Recorder(model, config).record(matched, task, ProbeRun(_NoProbe(), {}), outcome)
+    probe = ProbeRun(_NoProbe(), {})  # type: ignore[arg-type]  # only its name is used
+    record = Recorder(model, config).record(matched, task, probe, outcome)
     if log_samples:
         samples.write(samples.path_of(output, record), record, scores)
     records.append(path, record)

@@ -44,8 +44,8 @@ def read(path: Path) -> Predictions:
             f"The predictions {str(path)!r} cannot be read: {error.strerror}."
         ) from error
     except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        raise HierevalError(f"{path}:{line}: the line must be UTF-8.") from error
+        bad = data.count(b"\n", 0, error.start) + 1
+        raise HierevalError(f"{path}:{bad}: the line must be UTF-8.") from error
     chains: dict[str, tuple[str, ...]] = {}
     places: dict[str, int] = {}
     problems: list[str] = []
