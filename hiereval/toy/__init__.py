@@ -1,0 +1,1 @@
+"""The embedded default: a generated dataset, and a small model trained on it by contrast."""

@@ -32,7 +32,12 @@ _PLACES = {  # of the smaller object, as shares of the side: the main one is in 
     "left of": (0.87, 0.5),
     "right of": (0.13, 0.5),
 }
-_FRAMES = ("{colour} {kind}", "a {colour} {kind}", "{kind} in {colour}", "there is a {kind} in {colour}")
+_FRAMES = (
+    "{colour} {kind}",
+    "a {colour} {kind}",
+    "{kind} in {colour}",
+    "there is a {kind} in {colour}",
+)
 
 
 @dataclass(frozen=True)
@@ -102,7 +107,11 @@ def _fourth_tier(facts: Facts, random: Random) -> str:
     texture = "" if facts.texture == "solid" else f"{facts.texture} "
     thing = f"{texture}{facts.colour} {facts.kind}"
     if facts.other is None:
-        frames = ("{0} {1} on {2}", "a {0} {1} alone on a {2} ground", "nothing but one {0} {1} on {2}")
+        frames = (
+            "{0} {1} on {2}",
+            "a {0} {1} alone on a {2} ground",
+            "nothing but one {0} {1} on {2}",
+        )
         return random.choice(frames).format(facts.size, thing, facts.ground)
     beside = f"{facts.other[1]} {facts.other[0]}"
     frames = (
@@ -142,7 +151,9 @@ def _negatives(facts: Facts, random: Random) -> tuple[str, ...]:
 
 
 def _things(facts: Facts, random: Random) -> tuple[Thing, ...]:
-    def place(kind: str, colour: str, texture: str, at: tuple[float, float], radius: float) -> Thing:
+    def place(
+        kind: str, colour: str, texture: str, at: tuple[float, float], radius: float
+    ) -> Thing:
         return Thing(
             kind,
             colour,

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cache
 from itertools import islice
 
@@ -42,24 +40,15 @@ def split_scenes(split: str) -> tuple[Scene, ...]:
 
 def shapes(options: DataOptions) -> Chains:
     """Rendered scenes of shapes, four-tier chains and contradicting negatives, one chain each."""
-    import numpy as np
+    from hiereval.datasets.chains import assemble
 
     split = options.split or "test"
     chosen = split_scenes(split)
-    captions = [text for scene in chosen for text in (*scene.chain, *scene.negatives)]
-    index = {text: i for i, text in enumerate(dict.fromkeys(captions))}
-    rows = np.array([index[text] for text in captions], np.int64).reshape(len(chosen), 2, -1)
-    content = json.dumps([asdict(scene) for scene in chosen], sort_keys=True)
-    return Chains(
+    return assemble(
+        [scene.chain for scene in chosen],
+        [scene.negatives for scene in chosen],
+        [RenderedImage(f"{split}-{i:04}", scene) for i, scene in enumerate(chosen)],
         name="shapes",
         split=split,
-        revision=None,
-        sha256=hashlib.sha256(content.encode()).hexdigest(),
         image_source="rendered scenes, 48 x 48",
-        texts=tuple(index),
-        images=tuple(RenderedImage(f"{split}-{i:05}", s) for i, s in enumerate(chosen)),
-        chains=rows[:, 0].copy(),
-        negatives=rows[:, 1].copy(),
-        chain_image=np.arange(len(chosen)),
-        pool=rows[:, 0].reshape(-1).copy(),
     )

@@ -33,7 +33,7 @@ class Recipe:
     """Everything that the weights depend on, the data apart."""
 
     seed: int = 0
-    steps: int = 2000
+    steps: int = 1600
     batch: int = 64
     learning_rate: float = 2e-3
     weight_decay: float = 0.05
@@ -44,7 +44,7 @@ class Recipe:
     text_layers: int = 2
     heads: int = 4
     patch: int = 12  # pixels
-    threads: int = 2
+    threads: int = 1
 
 
 def make_tokenizer(captions: list[str], vocabulary: int = 900) -> Any:
@@ -177,15 +177,14 @@ def train(model: Any, tokenizer: Any, data: Chains, recipe: Recipe, progress: bo
         if progress and (step % 20 == 0 or step == recipe.steps - 1):
             seconds = time.perf_counter() - start
             end = "\n" if step == recipe.steps - 1 else ""
-            line = f"\rstep {step + 1:,} of {recipe.steps:,}  loss {loss.item():.3f}  {seconds:.0f} s"
-            print(line, end=end, file=sys.stderr, flush=True)
+            at = f"\rstep {step + 1:,} of {recipe.steps:,}"
+            print(f"{at}  loss {loss.item():.3f}  {seconds:.0f} s", end=end, file=sys.stderr)
 
 
-def make_checkpoint(out: Path, recipe: Recipe, progress: bool = True) -> None:
+def make_checkpoint(data: Chains, out: Path, recipe: Recipe, progress: bool = True) -> None:
     """Train by the recipe and write the checkpoint to `out`."""
     torch.set_num_threads(recipe.threads)
     torch.use_deterministic_algorithms(True)
-    data = shapes(DataOptions(root=out, split="train"))
     tokenizer = make_tokenizer([data.texts[i] for i in data.pool])
     model = make_model(recipe, tokenizer)
     train(model, tokenizer, data, recipe, progress)
@@ -200,7 +199,8 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=Recipe.steps)
     parser.add_argument("--seed", type=int, default=Recipe.seed)
     given = parser.parse_args()
-    make_checkpoint(given.out, Recipe(seed=given.seed, steps=given.steps))
+    data = shapes(DataOptions(root=given.out, split="train"))
+    make_checkpoint(data, given.out, Recipe(seed=given.seed, steps=given.steps))
 
 
 if __name__ == "__main__":

@@ -1,0 +1,112 @@
+"""The generated dataset: what its captions claim, that its splits share nothing, that it stays."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from reference.scene_truth import category, holds, things
+
+from hiereval.errors import HierevalError
+from hiereval.toy.scenes import Scene
+from hiereval.toy.shapes import shapes, split_scenes
+from hiereval.types import Chains, DataOptions
+
+SPLITS = ("test", "train")
+
+
+def dataset(split: str | None = None) -> Chains:
+    return shapes(DataOptions(root=Path("does-not-exist"), split=split))
+
+
+def true_of(caption: str, scene: Scene) -> bool:
+    facts = scene.facts
+    texture = "" if facts.texture == "solid" else facts.texture
+    other = None if facts.other is None else ("", facts.other[1], facts.other[0])
+    main = (texture, facts.colour, facts.kind)
+    return holds(caption, main, other, facts.relation, facts.size, facts.ground)
+
+
+@pytest.mark.parametrize("split", SPLITS)
+def test_every_caption_holds_and_every_negative_contradicts(split: str) -> None:
+    for scene in split_scenes(split):
+        assert len(set(scene.chain)) == 4
+        assert all(true_of(caption, scene) for caption in scene.chain), scene
+        assert not any(true_of(caption, scene) for caption in scene.negatives), scene
+
+
+@pytest.mark.parametrize("split", SPLITS)
+def test_a_chain_narrows_and_a_negative_is_a_child_of_the_tier_above(split: str) -> None:
+    for scene in split_scenes(split):
+        for first, kind, coloured, whole in (scene.chain, (scene.chain[0], *scene.negatives[1:])):
+            assert category(kind) == first
+            assert things(coloured)[0][2] == scene.facts.kind
+            assert things(whole)[0][1:] == (scene.facts.colour, scene.facts.kind)
+        assert scene.chain[1] == scene.facts.kind
+        assert things(scene.chain[2])[0][1] == scene.facts.colour
+
+
+def test_train_and_test_share_no_scene() -> None:
+    test, train = (split_scenes(split) for split in SPLITS)
+    assert (len(test), len(train)) == (400, 8000)
+    assert len({scene.facts for scene in (*test, *train)}) == 8400
+    names = {image.name for split in SPLITS for image in dataset(split).images}
+    assert len(names) == 8400
+
+
+def test_no_test_picture_is_a_training_picture() -> None:
+    pictures = [{image.read() for image in dataset(split).images[:400]} for split in SPLITS]
+    assert [len(part) for part in pictures] == [400, 400]
+    assert not pictures[0] & pictures[1]
+
+
+def test_the_form_is_that_of_chains() -> None:
+    data = dataset()
+    assert (data.name, data.split, data.revision) == ("shapes", "test", None)
+    assert data.chains.shape == (400, 4)
+    assert data.negatives is not None
+    assert data.negatives.shape == (400, 4)
+    assert data.chain_image is not None
+    assert data.chain_image.tolist() == list(range(400))
+    assert data.pool.tolist() == data.chains.reshape(-1).tolist()
+    assert len(set(data.texts)) == len(data.texts)
+    scene = split_scenes("test")[7]
+    assert tuple(data.texts[i] for i in data.chains[7]) == scene.chain
+    assert tuple(data.texts[i] for i in data.negatives[7]) == scene.negatives
+
+
+def test_it_is_the_same_everywhere() -> None:
+    assert {split: dataset(split).sha256 for split in SPLITS} == {
+        "test": "79ff1abe2708431b956028f5c75b277f469a0907994900bfee700d0a08f184ef",
+        "train": "a42478ea42b76393d65f332780ffa5d5ed87527d69808a782b588093a6d4f052",
+    }
+    pixels = hashlib.sha256()
+    for image in dataset().images[:100]:
+        with Image.open(io.BytesIO(image.read())) as picture:
+            assert (picture.format, picture.mode, picture.size) == ("PNG", "RGB", (48, 48))
+            pixels.update(picture.tobytes())
+    assert pixels.hexdigest() == "49d822864371638dfe630fd29ee3b16abc0a92eca28b3ef008ef7a2414fcfeef"
+
+
+def test_reading_a_picture_twice_gives_the_same_bytes() -> None:
+    first, again = dataset().images[3], shapes(DataOptions(root=Path("elsewhere"))).images[3]
+    assert first.read() == again.read()
+
+
+def test_word_count_is_a_poor_guide_to_the_tier() -> None:
+    data = dataset()
+    words = np.array([len(text.split()) for text in data.texts])[data.chains]
+    no_longer = (words[:, 1:] <= words[:, :-1]).mean(0)
+    assert no_longer == pytest.approx([1.0, 0.0, 0.0625])
+
+
+def test_an_unknown_split_is_one_line() -> None:
+    with pytest.raises(HierevalError) as error:
+        dataset("tests")
+    assert str(error.value) == (
+        "The split 'tests' of shapes must be test or train. Did you mean 'test'?"
+    )
