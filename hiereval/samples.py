@@ -32,6 +32,12 @@ class SampledModel(Strict):
 
     name: Name
     fingerprint: str
+    random_init: int | None
+
+    @property
+    def label(self) -> str:
+        """The name, and that its weights are random where they are."""
+        return self.name if self.random_init is None else f"{self.name}-random-init"
 
 
 class SampledData(Strict):
@@ -88,7 +94,11 @@ def write(path: Path, record: Record, scores: Scores) -> None:
         record_id=record.record_id,
         run_id=record.run_id,
         timestamp=record.timestamp,
-        model=SampledModel(name=record.model.name, fingerprint=record.model.fingerprint),
+        model=SampledModel(
+            name=record.model.name,
+            fingerprint=record.model.fingerprint,
+            random_init=record.model.random_init,
+        ),
         task=record.task,
         dataset=SampledData(
             name=record.dataset.name, split=record.dataset.split, sha256=record.dataset.sha256

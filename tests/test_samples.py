@@ -68,7 +68,7 @@ def test_each_line_is_complete_on_its_own(tmp_path: Path) -> None:
         "record_id": "a-coin",
         "run_id": "run",
         "timestamp": "2026-11-23T00:00:00Z",
-        "model": {"name": "a", "fingerprint": "fingerprint of a"},
+        "model": {"name": "a", "fingerprint": "fingerprint of a", "random_init": None},
         "task": {"name": "coin", "version": 1, "parameters": {"bias": 0.5}},
         "dataset": {"name": "flips", "split": "dev", "sha256": "e" * 64},
         "probe": {"name": "empty-root", "parameters": {}, "seed": None, "control": "none"},

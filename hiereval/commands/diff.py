@@ -66,65 +66,62 @@ def command(
             f"The sources must be one or two files or folders, found {len(sources)}."
         )
     found = [samples.find(source) for source in sources]
-    a, b = _sides(found, [str(source) for source in sources], models)
+    (name_a, a), (name_b, b) = _sides(found, [str(source) for source in sources], models)
     a, b = _chosen(a, tasks), _chosen(b, tasks)
     result = compare(a, b, seed=seed, resamples=resamples, level=level)
-    names = (a[0].identity.model.name, b[0].identity.model.name)
     if form == "json":
         report = {
-            "a": asdict_model(a[0]), "b": asdict_model(b[0]), "level": level,
+            "a": a[0].identity.model.model_dump(), "b": b[0].identity.model.model_dump(),
+            "level": level,
             "resamples": resamples, "seed": seed, "notes": result.notes,
             "differences": [asdict(d) for d in result.differences],
         }  # fmt: skip
         click.echo(json.dumps(report, indent=2, allow_nan=False))
     else:
-        _show(result, names, resamples, level)
+        _show(result, (name_a, name_b), resamples, level)
     if not result.differences:
-        raise HierevalError("Nothing could be compared." + ("" if form == "table" else " ") +
-                            (" ".join(result.notes) if form == "json" else ""))  # fmt: skip
-
-
-def asdict_model(samples: Samples) -> dict[str, str]:
-    """Return which model a side is."""
-    return samples.identity.model.model_dump()
+        raise HierevalError("Nothing could be compared.")
 
 
 def _sides(
     found: list[list[Samples]], sources: list[str], models: tuple[str, str] | None
-) -> tuple[list[Samples], list[Samples]]:
-    """Return A's and B's samples: of the named models, or of the only possible ones."""
-    if len(found) == 2 and models is None:
-        for side, source in zip(found, sources, strict=True):
-            known = _models(side)
-            if len(known) > 1:
-                raise HierevalError(
-                    f"The samples {source!r} must be of one model, found {', '.join(known)}: "
-                    "--models A B names one of each side."
-                )
-        return found[0], found[1]
-    pools = [found[0], found[-1]]
-    if models is None:
-        known = _models(found[0])
-        if len(known) != 2:
+) -> tuple[tuple[str, list[Samples]], tuple[str, list[Samples]]]:
+    """Return A's and B's name and samples: of the named models, or of the only possible ones."""
+    pools = [_by_model(samples) for samples in found]
+    if models is not None:
+        first, second = models
+        return (first, _named(pools[0], first)), (second, _named(pools[-1], second))
+    wanted = 2 if len(pools) == 1 else 1
+    for pool, source in zip(pools, sources, strict=True):
+        if len(pool) != wanted:
+            how = "--models A B names them" if len(pool) > wanted else "name the other's as well"
+            must = "two models" if wanted == 2 else "one model"
             raise HierevalError(
-                f"The samples {sources[0]!r} must be of two models, found {', '.join(known)}: "
-                + ("--models A B chooses." if len(known) > 2 else "give the other's as well.")
+                f"The samples {source!r} must be of {must}, found {', '.join(pool)}: {how}."
             )
-        models = (known[0], known[1])
-    chosen = []
-    for pool, name in zip(pools, models, strict=True):
-        side = [s for s in pool if s.identity.model.name == name]
-        if not side:
-            known = _models(pool)
-            raise HierevalError(
-                f"The model {name!r} must be one of {', '.join(known)}.{nearest(name, known)}"
-            )
-        chosen.append(side)
-    return chosen[0], chosen[1]
+    a, b = (side for pool in pools for side in pool.items())
+    return a, b
 
 
-def _models(pool: list[Samples]) -> list[str]:
-    return list(dict.fromkeys(s.identity.model.name for s in pool))
+def _by_model(found: list[Samples]) -> dict[str, list[Samples]]:
+    """Return the samples of each model; models of one name are told apart by fingerprint."""
+    prints: dict[str, dict[str, list[Samples]]] = {}
+    for samples in found:
+        model = samples.identity.model
+        prints.setdefault(model.label, {}).setdefault(model.fingerprint, []).append(samples)
+    return {
+        label if len(models) == 1 else f"{label}@{fingerprint[:8]}": samples
+        for label, models in prints.items()
+        for fingerprint, samples in models.items()
+    }
+
+
+def _named(pool: dict[str, list[Samples]], name: str) -> list[Samples]:
+    if name not in pool:
+        raise HierevalError(
+            f"The model {name!r} must be one of {', '.join(pool)}.{nearest(name, pool)}"
+        )
+    return pool[name]
 
 
 def _chosen(side: list[Samples], tasks: str) -> list[Samples]:

@@ -65,7 +65,9 @@ def test_diff_of_two_files_as_json(cli: Cli, tmp_path: Path) -> None:
     code, out, _ = cli("diff", str(a), str(b), "--format", "json", "--resamples", "9")
     report = json.loads(out)
     assert code == 0
-    assert report["a"] == {"name": "a", "fingerprint": "fingerprint of a"}
+    assert report["a"] == {
+        "name": "a", "fingerprint": "fingerprint of a", "random_init": None
+    }  # fmt: skip
     assert report["notes"] == [
         "coin on flips:test: compared on the 2 shared items of 3 (A) and 2 (B)."
     ]
@@ -91,17 +93,17 @@ def test_diff_refusals(cli: Cli, tmp_path: Path) -> None:
     folder = tmp_path / "results"
     sampled.write(folder, sampled.coin([1.0]), "first")
     assert error(cli("diff", "results")) == (
-        "The samples 'results' must be of two models, found first: give the other's as well."
+        "The samples 'results' must be of two models, found first: name the other's as well."
     )
     sampled.write(folder, sampled.coin([1.0]), "second")
     sampled.write(folder, sampled.coin([1.0]), "third")
     assert error(cli("diff", "results")) == (
         "The samples 'results' must be of two models, found first, second, third: --models A B "
-        "chooses."
+        "names them."
     )
     assert error(cli("diff", "results", "results")) == (
         "The samples 'results' must be of one model, found first, second, third: --models A B "
-        "names one of each side."
+        "names them."
     )
     assert error(cli("diff", "results", "--models", "first", "secnd")) == (
         "The model 'secnd' must be one of first, second, third. Did you mean 'second'?"
@@ -115,6 +117,23 @@ def test_diff_refusals(cli: Cli, tmp_path: Path) -> None:
     )
     code, out, _ = cli(*chosen, "--tasks", "co*", "--resamples", "5")
     assert (code, "coin" in out) == (0, True)
+
+
+def test_models_of_one_name_are_told_apart(cli: Cli, tmp_path: Path) -> None:
+    folder = tmp_path / "results"
+    sampled.write(folder, sampled.coin([1.0]), "toy")
+    random = {"record_id": "r", "model__random_init": 0, "model__fingerprint": "0" * 64}
+    sampled.write(folder, sampled.coin([0.0]), "toy", **random)
+    code, out, _ = cli("diff", "results", "--models", "toy-random-init", "toy", "--resamples", "9")
+    assert code == 0
+    assert out.startswith("A = toy-random-init    B = toy    ")
+    newer = {"record_id": "n", "model__fingerprint": "a" * 64}
+    sampled.write(folder, sampled.coin([0.0]), "toy", **newer)
+    assert error(cli("diff", "results", "--models", "toy", "toy@aaaaaaaa")) == (
+        "The model 'toy' must be one of toy@aaaaaaaa, toy@fingerpr, toy-random-init."
+    )
+    named = ["--models", "toy@fingerpr", "toy@aaaaaaaa", "--resamples", "9"]
+    assert cli("diff", "results", *named)[1].startswith("A = toy@fingerpr    B = toy@aaaaaaaa    ")
 
 
 # --- score ---------------------------------------------------------------------------------------
