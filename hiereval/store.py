@@ -62,7 +62,9 @@ class Shelf:
             if not len(keys) == 32 * len(shard["vectors"]) == 32 * len(shard["lengths"]):
                 raise ValueError("its tensors differ in length")
         except (SafetensorError, OSError, KeyError, ValueError) as error:
-            log.warning("The stored embeddings in %s are damaged (%s); encoding again.", path, error)
+            log.warning(
+                "The stored embeddings in %s are damaged (%s); encoding again.", path, error
+            )
             path.unlink(missing_ok=True)
             return
         self._add(keys, shard)

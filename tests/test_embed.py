@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import io
 import threading
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,9 +46,9 @@ def dataset(texts: int = 40, images: int = 30) -> Chains:
 
 
 @pytest.fixture
-def fake() -> Iterator[HashAdapter]:
+def fake() -> HashAdapter:
     HashAdapter.calls.clear()
-    yield HashAdapter("c", LoadOptions())
+    return HashAdapter("c", LoadOptions())
 
 
 def test_rows_are_in_the_datasets_order(tmp_path: Path, fake: HashAdapter) -> None:
