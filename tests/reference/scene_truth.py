@@ -42,7 +42,7 @@ def holds(
             return False
     said_size = re.search(r"\b(tiny|huge)\b", caption)
     said_ground = re.search(r"\bon (?:a )?(white|gray|tan|mint)\b", caption)
-    if said_size and said_size[1] != size or said_ground and said_ground[1] != ground:
+    if (said_size and said_size[1] != size) or (said_ground and said_ground[1] != ground):
         return False
     said = re.search(r"\b(above|below|left of|right of)\b", caption)
     return said is None or (said[1] == relation and named[0][1:] == main[1:])

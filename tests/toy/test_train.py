@@ -11,6 +11,7 @@ import torch
 from transformers import AutoImageProcessor
 
 from hiereval.datasets.chains import head
+from hiereval.toy.shapes import shapes
 from hiereval.toy.train import (
     Recipe,
     batches,
@@ -20,7 +21,6 @@ from hiereval.toy.train import (
     make_tokenizer,
     rate,
 )
-from hiereval.toy.shapes import shapes
 from hiereval.types import Chains, DataOptions
 
 

@@ -1,0 +1,130 @@
+"""The shipped toy: a CLIP checkpoint like any other, and what it reaches on the shapes test."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from hiereval import registry
+from hiereval.datasets import open_dataset
+from hiereval.embed import embed
+from hiereval.geometry import normalise, space_of
+from hiereval.models import open_adapter, resolve
+from hiereval.statistics import bootstrap
+from hiereval.store import Store
+from hiereval.types import Chains, DataOptions, Embeddings, LoadOptions
+
+FOLDER = Path(resolve("toy").checkpoint)
+
+
+def embeddings(data: Chains, folder: Path, random_init: int | None = None) -> Embeddings:
+    adapter = open_adapter("toy", LoadOptions(random_init=random_init, offline=True), {})
+    return embed(adapter, data, images=True, anchors=[""], store=Store(folder))[0]
+
+
+def values(task_name: str, found: Embeddings, data: Chains) -> dict[str, Any]:
+    task = registry.load("tasks", task_name)()
+    space = space_of(found.model, found.text, found.image, found.anchors[""])
+    scores = task.score(space, data, torch.Generator().manual_seed(0))
+    return bootstrap(task.metrics, scores, seed=0, resamples=200)
+
+
+@pytest.fixture(scope="module")
+def data() -> Chains:
+    return open_dataset("shapes", DataOptions(root=Path(), offline=True))
+
+
+@pytest.fixture(scope="module")
+def toy(data: Chains, tmp_path_factory: pytest.TempPathFactory) -> Embeddings:
+    return embeddings(data, tmp_path_factory.mktemp("toy"))
+
+
+@pytest.fixture(scope="module")
+def twin(data: Chains, tmp_path_factory: pytest.TempPathFactory) -> Embeddings:
+    return embeddings(data, tmp_path_factory.mktemp("twin"), random_init=0)
+
+
+def test_the_folder_is_small_and_complete() -> None:
+    sizes = {file.name: file.stat().st_size for file in FOLDER.iterdir()}
+    assert set(sizes) == {
+        "config.json",
+        "model.safetensors",
+        "preprocessor_config.json",
+        "tokenizer.json",
+        "tokenizer_config.json",
+    }
+    assert sum(sizes.values()) < 3_000_000
+
+
+def test_transformers_loads_every_weight_and_no_other() -> None:
+    from transformers import CLIPModel
+
+    model, report = CLIPModel.from_pretrained(FOLDER, output_loading_info=True)
+    assert {key: value for key, value in report.items() if value} == {}
+    assert sum(p.numel() for p in model.parameters()) == 334_849
+
+
+def test_texts_end_and_are_padded_as_in_clip() -> None:
+    from transformers import AutoTokenizer, CLIPTokenizerFast
+
+    config = json.loads((FOLDER / "config.json").read_text())["text_config"]
+    for kind in (AutoTokenizer, CLIPTokenizerFast):
+        tokenizer = kind.from_pretrained(FOLDER)
+        assert tokenizer.eos_token == tokenizer.pad_token == "<|endoftext|>"
+        start, end = len(tokenizer) - 2, len(tokenizer) - 1
+        assert (tokenizer.bos_token_id, tokenizer.eos_token_id) == (start, end)
+        assert (config["bos_token_id"], config["eos_token_id"]) == (start, end)
+        assert config["pad_token_id"] == tokenizer.pad_token_id == end
+        assert tokenizer.model_max_length == config["max_position_embeddings"] == 77
+        ids = tokenizer(["", "Red Star"], padding=True)["input_ids"]
+        red, star = tokenizer.convert_tokens_to_ids(["red</w>", "star</w>"])
+        assert ids == [[start, end, end, end], [start, red, star, end]]
+
+
+def test_it_is_the_ordinary_adapter() -> None:
+    adapter = open_adapter("toy", LoadOptions(offline=True), {})
+    assert (adapter.id.adapter, adapter.id.name) == ("hf-clip", "toy")
+    assert (adapter.id.embed_dim, adapter.id.context_length) == (64, 77)
+
+
+def test_what_it_reaches(toy: Embeddings, data: Chains) -> None:
+    retrieval = values("retrieval", toy, data)
+    assert retrieval["recall"].low >= 0.6
+    assert retrieval["precision"].low >= 0.45
+    entailment = values("entailment", toy, data)
+    assert entailment["triplet_accuracy_released"].low >= 0.85
+    documented = entailment["triplet_accuracy_documented"]  # both sides are children: chance
+    assert documented.low < 0.5 < documented.high
+    ordering = values("ordering", toy, data)
+    assert 0.85 < ordering["tau_d"].value < 0.95  # above word count's, below the ceiling
+    assert 0.6 < ordering["exact_order"].value < 0.85
+    flat = values("flat-retrieval", toy, data)
+    assert 0.3 < flat["image_to_text_r1"].value < 0.5
+
+
+def test_it_reaches_more_than_word_count_and_an_untrained_twin(
+    toy: Embeddings, twin: Embeddings, data: Chains
+) -> None:
+    words = torch.tensor([[float(len(text.split()))] for text in data.texts])
+    model = replace(toy.model, geometry="euclidean")
+    counted = Embeddings(model, words, None, {"": torch.zeros(1)})
+    tau = [values("ordering", e, data)["tau_d"] for e in (counted, twin, toy)]
+    assert max(tau[0].high, tau[1].high) < tau[2].low
+    reached = [values("retrieval", e, data) for e in (twin, toy)]
+    assert reached[0]["recall"].high < 0.1 < 0.6 < reached[1]["recall"].low
+    assert reached[0]["precision"].high < 0.1 < 0.45 < reached[1]["precision"].low
+
+
+def test_every_kind_is_recognised(toy: Embeddings, data: Chains) -> None:
+    assert toy.image is not None
+    for tier in range(3):
+        captions = torch.from_numpy(data.chains[:, tier])
+        choices = captions.unique()
+        similarity = normalise(toy.image) @ normalise(toy.text[choices]).T
+        right = (choices[similarity.argmax(1)] == captions).float().mean().item()
+        assert right > 0.99, tier
