@@ -97,7 +97,12 @@ def _not_beaten(measured: list[Row], columns: list[Column]) -> Iterator[str]:
 
 
 def _without_twin(measured: list[Row], controls: list[Row]) -> Iterator[str]:
-    missing = [r.name for r in measured if not any(_is_twin(c, r) for c in controls)]
+    missing = [
+        row.name
+        for row in measured
+        if row.records[0].probe.training is None  # a trained probe has a control of its own
+        and not any(_is_twin(control, row) for control in controls)
+    ]
     if missing:
         yield f"Without a random-init control (--random-init): {_some(missing)}."
 

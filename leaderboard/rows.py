@@ -16,6 +16,7 @@ from hiereval.leaderboard.text import clean
 from hiereval.records import ModelInfo, ProbeInfo, Record
 
 Kind = Literal["measured", "control"]
+_OF_ONE_FIT = {"seed", "control", "device"}  # parameters that do not make another row
 USUAL_PROBE = "empty-root"  # the paper's; rows that use it are named by their model alone
 
 
@@ -75,7 +76,9 @@ def _row_key(record: Record) -> tuple[str, ...]:
     """Model and probe; seeds and shuffled controls of a trained probe share a row."""
     probe, training = record.probe, record.probe.training
     fitted_on = (training.dataset, training.split, training.sha256) if training else ()
-    parameters = json.dumps(probe.parameters, sort_keys=True)
+    skip = _OF_ONE_FIT if training else set()
+    own = {name: value for name, value in probe.parameters.items() if name not in skip}
+    parameters = json.dumps(own, sort_keys=True)
     return record.model.name, record.model.fingerprint, probe.name, parameters, *fitted_on
 
 

@@ -130,7 +130,7 @@ def make_trained(value: float, seed: int, control: str = "none", **changes: Any)
     }
     probe = {
         "name": "radial-linear",
-        "parameters": {"rank": 16},
+        "parameters": {"rank": 16, "seed": seed, "control": control, "device": "auto"},
         "seed": seed,
         "training": training,
     }
