@@ -45,7 +45,7 @@ class Ranking:
     within: Int64[Tensor, " g"]  # negatives above it or equal to it
 
     @staticmethod
-    def of(positive: Float[Tensor, "n *c"], negative: Float[Tensor, "n *c2"]) -> Ranking:
+    def of(positive: Float[Tensor, "n ..."], negative: Float[Tensor, "n ..."]) -> Ranking:
         """Sort the scores of n items, each with any number of either; NaN is left out."""
         p_item, p_score = _largest_first(positive)
         q_item, q_score = _largest_first(negative)
@@ -116,7 +116,7 @@ def average_precision(ranking: Ranking, weights: Float64[Tensor, "b n"]) -> Floa
 
 
 def _largest_first(
-    score: Float[Tensor, "n *c"],
+    score: Float[Tensor, "n ..."],
 ) -> tuple[Int64[Tensor, " m"], Float64[Tensor, " m"]]:
     score = score.reshape(len(score), -1).double()
     keep = score.isfinite()
