@@ -59,30 +59,12 @@ GLYPHS: dict[str, list[tuple[Outline, bool]]] = {
     "triangle": [([(0, -0.95), (1, 0.85), (-1, 0.85)], True)],
     "square": [(_box(-0.85, -0.85, 0.85, 0.85), True)],
     "diamond": [([(0, -1), (0.72, 0), (0, 1), (-0.72, 0)], True)],
-    "hexagon": [(_ellipse(0, 0, 1, 1, 6), True)],
     "circle": [(_ellipse(0, 0, 0.95, 0.95), True)],
     "ring": [(_ellipse(0, 0, 1, 1), True), (_ellipse(0, 0, 0.5, 0.5), False)],
-    "oval": [(_ellipse(0, 0, 1, 0.55), True)],
     "half moon": [(_ellipse(0, 0, 1, 1), True), (_ellipse(0.55, -0.1, 0.85, 0.85), False)],
-    "letter t": [(_box(-0.9, -1, 0.9, -0.4), True), (_box(-0.3, -1, 0.3, 1), True)],
-    "letter l": [(_box(-0.7, -1, -0.1, 1), True), (_box(-0.7, 0.4, 0.8, 1), True)],
-    "letter h": [
-        (_box(-0.9, -1, -0.35, 1), True),
-        (_box(0.35, -1, 0.9, 1), True),
-        (_box(-0.4, -0.28, 0.4, 0.28), True),
-    ],
-    "letter e": [
-        (_box(-0.75, -1, 0.75, 1), True),
-        (_box(-0.15, -0.6, 0.8, -0.22), False),
-        (_box(-0.15, 0.22, 0.8, 0.6), False),
-    ],
     "star": [(_star(), True)],
     "heart": [(_heart(), True)],
     "plus sign": [(_box(-1, -0.33, 1, 0.33), True), (_box(-0.33, -1, 0.33, 1), True)],
-    "arrow": [
-        (_box(-1, -0.28, 0.3, 0.28), True),
-        ([(0.1, -0.85), (1, 0), (0.1, 0.85)], True),
-    ],
     "car": [
         (_box(-1, -0.1, 1, 0.45), True),
         ([(-0.6, -0.1), (-0.35, -0.65), (0.4, -0.65), (0.65, -0.1)], True),
@@ -97,14 +79,6 @@ GLYPHS: dict[str, list[tuple[Outline, bool]]] = {
     "rocket": [
         ([(0, -1), (0.38, -0.45), (0.38, 0.6), (-0.38, 0.6), (-0.38, -0.45)], True),
         ([(0.38, 0.1), (0.8, 0.95), (-0.8, 0.95), (-0.38, 0.1)], True),
-    ],
-    "bus": [
-        (_box(-1, -0.7, 1, 0.5), True),
-        (_box(-0.8, -0.5, -0.3, -0.1), False),
-        (_box(-0.2, -0.5, 0.3, -0.1), False),
-        (_box(0.4, -0.5, 0.85, -0.1), False),
-        (_ellipse(-0.55, 0.55, 0.28, 0.28), True),
-        (_ellipse(0.55, 0.55, 0.28, 0.28), True),
     ],
 }
 
@@ -141,7 +115,7 @@ def draw(scene: Scene) -> Image:
     """Return the scene's picture: RGB, 48 x 48."""
     from PIL import Image
 
-    ground = tuple(min(255, max(0, v + scene.light)) for v in GROUNDS[scene.ground])
+    ground = tuple(min(255, max(0, v + scene.light)) for v in GROUNDS[scene.facts.ground])
     canvas = Image.new("RGB", (SIDE * _SCALE, SIDE * _SCALE), ground)
     for thing in scene.things:
         _paint(canvas, thing)

@@ -1,7 +1,7 @@
 """The world of the shapes: what a scene is, how scenes are drawn by lot, and what is said of them.
 
 A scene has one main object and, mostly, a smaller one beside, above or below it. Its chain goes
-from the main object's category over its kind and one attribute to the whole scene; each negative
+from the main object's category over its kind, then its colour, to the whole scene; each negative
 is a child of the positive one tier above (at the first tier: another category) that is false of
 the picture.
 """
@@ -38,6 +38,17 @@ _FRAMES = (
     "{kind} in {colour}",
     "there is a {kind} in {colour}",
 )
+_ALONE = (  # size, object, ground
+    "{0} {1} on {2}",
+    "a {0} {1} alone on a {2} ground",
+    "nothing but one {0} {1} on {2}",
+)
+_BESIDE = (  # object, relation, smaller object, ground
+    "{0} {1} {2}",
+    "{0} {1} {2} on {3}",
+    "a {0} {1} a smaller {2} on a {3} ground",
+    "on {3} there is a {0} {1} a {2}",
+)
 
 
 @dataclass(frozen=True)
@@ -72,8 +83,7 @@ class Scene:
     """A picture's content and what is said of it, general to specific."""
 
     facts: Facts
-    ground: str
-    light: int
+    light: int  # added to each channel of the ground
     things: tuple[Thing, ...]
     chain: tuple[str, ...]
     negatives: tuple[str, ...]
@@ -107,24 +117,13 @@ def _fourth_tier(facts: Facts, random: Random) -> str:
     texture = "" if facts.texture == "solid" else f"{facts.texture} "
     thing = f"{texture}{facts.colour} {facts.kind}"
     if facts.other is None:
-        frames = (
-            "{0} {1} on {2}",
-            "a {0} {1} alone on a {2} ground",
-            "nothing but one {0} {1} on {2}",
-        )
-        return random.choice(frames).format(facts.size, thing, facts.ground)
+        return random.choice(_ALONE).format(facts.size, thing, facts.ground)
     beside = f"{facts.other[1]} {facts.other[0]}"
-    frames = (
-        "{0} {1} {2}",
-        "{0} {1} {2} on {3}",
-        "a {0} {1} a smaller {2} on a {3} ground",
-        "on {3} there is a {0} {1} a {2}",
-    )
-    return random.choice(frames).format(thing, facts.relation, beside, facts.ground)
+    return random.choice(_BESIDE).format(thing, facts.relation, beside, facts.ground)
 
 
 def _wrong(facts: Facts, random: Random) -> Facts:
-    """Change one thing that every caption of the fourth tier states and the third does not."""
+    """Change one fact that every caption of the fourth tier states and the third does not."""
     if facts.other is None:
         return replace(facts, size=_other_than(random, SIZES, facts.size))
     kind, colour = facts.other
@@ -181,7 +180,6 @@ def _scene(facts: Facts, random: Random) -> Scene:
     )
     return Scene(
         facts=facts,
-        ground=facts.ground,
         light=random.randint(-14, 9),
         things=_things(facts, random),
         chain=chain,
