@@ -70,7 +70,7 @@ def make_tokenizer(captions: list[str], vocabulary: int = 900) -> Any:
         show_progress=False,
     )
     learner.train_from_iterator(captions, trainer)
-    merges = [tuple(pair) for pair in json.loads(learner.to_str())["model"]["merges"]]
+    merges: Any = [tuple(pair) for pair in json.loads(learner.to_str())["model"]["merges"]]
     words = [*alphabet, *(letter + "</w>" for letter in alphabet), *("".join(m) for m in merges)]
     vocab = {token: i for i, token in enumerate(dict.fromkeys((*words, *special)))}
     return CLIPTokenizer(vocab=vocab, merges=merges, model_max_length=77)
