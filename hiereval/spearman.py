@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Bool, Float64
 from torch import Tensor
 
-CHUNK = 1 << 22  # ranks held at once
+CHUNK = 1 << 17  # ranks held at once: they stay in the cache
 
 
 def average_ranks(
