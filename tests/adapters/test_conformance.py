@@ -50,12 +50,9 @@ FAMILIES: dict[str, tuple[str, Callable[[Path], object], dict[str, str]]] = {
     "words": ("control", lambda folder: "words", {}),
     "constant": ("control", lambda folder: "constant", {}),
 }
-SLOW = {"altclip", "align", "siglip", "naflex", "blip"}  # their like is in the others
 
 
-@pytest.mark.parametrize(
-    "family", [pytest.param(f, marks=pytest.mark.slow) if f in SLOW else f for f in FAMILIES]
-)
+@pytest.mark.parametrize("family", list(FAMILIES))
 def test_conforms(family: str, tmp_path: Path) -> None:
     adapter, write, arguments = FAMILIES[family]
     checkpoint = str(write(tmp_path / family))
