@@ -176,3 +176,20 @@ def test_chunks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     parts = score(miniature())
     for key, expected in whole.items.items():
         torch.testing.assert_close(parts.items[key], expected, rtol=0, atol=0, equal_nan=True)
+
+
+def test_rotating_the_space_and_reordering_the_images_change_nothing() -> None:
+    generator = torch.Generator().manual_seed(0)
+    data = miniature(labels=np.array([0, 1, 2, 3]))
+    text = normalise(torch.randn(len(data.texts), 6, generator=generator, dtype=torch.float64))
+    image = normalise(torch.randn(4, 6, generator=generator, dtype=torch.float64))
+    turn = torch.linalg.qr(torch.randn(6, 6, generator=generator, dtype=torch.float64)).Q
+    task = HierarchicalClassification(template="all")
+    before = task.score(SphereSpace(text, image, text[0]), data, generator).items
+    turned = task.score(SphereSpace(text @ turn, image @ turn, text[0]), data, generator).items
+    order = torch.tensor([2, 0, 3, 1])
+    other = replace(data, labels=data.labels[order.numpy()])
+    moved = task.score(SphereSpace(text, image[order], text[0]), other, generator).items
+    for key, expected in before.items():
+        torch.testing.assert_close(turned[key], expected, rtol=0, atol=1e-9, equal_nan=True)
+        torch.testing.assert_close(moved[key], expected[order], rtol=0, atol=0, equal_nan=True)

@@ -180,3 +180,19 @@ def test_bad_files_are_named_with_the_line(tmp_path: Path, text: str, problem: s
 def test_unknown_split(tmp_path: Path) -> None:
     with pytest.raises(HierevalError, match=r"^The split 'dev' of hyperlex must be 'all'\.$"):
         hyperlex(DataOptions(root=tmp_path, split="dev"))
+
+
+def test_rotating_the_space_and_reordering_the_pairs_change_nothing(tmp_path: Path) -> None:
+    generator = torch.Generator().manual_seed(1)
+    data = hyperlex(write(tmp_path, HEADER + MINIATURE))
+    text = normalise(torch.randn(len(data.texts), 5, generator=generator, dtype=torch.float64))
+    root = normalise(torch.randn(5, generator=generator, dtype=torch.float64))
+    turn = torch.linalg.qr(torch.randn(5, 5, generator=generator, dtype=torch.float64)).Q
+    before = HyperLex().score(SphereSpace(text, None, root), data, generator)
+    turned = HyperLex().score(SphereSpace(text @ turn, None, root @ turn), data, generator)
+    assert values(turned) == pytest.approx(values(before), abs=1e-9)
+    order = torch.randperm(len(data.rating), generator=generator)
+    moved = Scores(
+        [before.ids[i] for i in order], {key: v[order] for key, v in before.items.items()}
+    )
+    assert values(moved) == values(before)
