@@ -42,7 +42,7 @@ def draw(results: Path, picture: Path) -> None:
                 "return document.querySelector('.board').getBoundingClientRect().bottom"
             )
             chrome.execute_cdp_cmd(
-                "Emulation.setDeviceMetricsOverride", {**size, "height": int(height) + 24}
+                "Emulation.setDeviceMetricsOverride", {**size, "height": int(height) + 8}
             )
             picture.parent.mkdir(parents=True, exist_ok=True)
             chrome.save_screenshot(str(picture))

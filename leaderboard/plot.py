@@ -51,7 +51,7 @@ def _panel(row: Row, curve: tuple[Tier, ...]) -> Panel:
         line=_points(dots),
         band=_points([*upper, *reversed(lower)]),
         dots=dots,
-        ticks=((y(low), f"{low:.3g}"), (y(high), f"{high:.3g}")),
+        ticks=tuple({y(end): f"{end:.3g}" for end in (low, high)}.items()),
         tiers=tuple((x, str(tier.tier)) for x, tier in zip(xs, curve, strict=True)),
         words=f"{row.name}: mean radius {means}",
     )

@@ -134,6 +134,7 @@ _FACTS: tuple[Callable[[Row], str], ...] = (
     lambda row: row.revision,
     lambda row: clean(row.model.checkpoint, 30),
     lambda row: clean(_probe_parameters(row.records[0].probe), 40),
+    lambda row: clean(row.model.fingerprint)[:4],
     lambda row: clean(row.model.fingerprint)[:8],
 )
 

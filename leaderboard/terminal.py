@@ -14,7 +14,7 @@ from rich.text import Text
 from hiereval.leaderboard.board import Board, Reported, Section
 from hiereval.leaderboard.cells import Cell
 from hiereval.leaderboard.notes import MARKS
-from hiereval.leaderboard.text import arrow, clean, number, plural, signed
+from hiereval.leaderboard.text import arrow, clean, number, plural, signed, span
 
 _RULED = Box("    \n    \n ── \n    \n ·· \n ── \n    \n    \n")  # lines under head and sections
 _EMPTY = {"undefined": "n/a", "skipped": "skipped", "failed": "failed"}
@@ -82,6 +82,7 @@ def blocks(section: Section, width: int) -> list[list[Part]]:
     used = room + 1
     for group, indices in section.groups:
         widths = {i: _GAP + max(len(line) for line in _column_lines(section, i)) for i in indices}
+        widths[indices[0]] = max(widths[indices[0]], _GAP + min(len(group), room // 2))
         total = sum(widths.values())
         whole = total <= room  # a task is split only where it fits no block at all
         if (used + total > room and whole) or not packed:
@@ -118,7 +119,7 @@ def _metric_lines(section: Section, index: int) -> list[str]:
 
 def _label_width(section: Section, width: int) -> int:
     longest = max((len(row.name) for row in section.rows), default=0)
-    return min(max(longest, 12), max(24, width // 5))
+    return min(max(longest, 12), max(27, width // 5))
 
 
 def _block(section: Section, parts: list[Part], width: int) -> Table:
@@ -164,7 +165,7 @@ def cell_text(cell: Cell | None, dim: bool = False) -> Text:
     if cell.spread is not None:
         text.append(f" ±{number(cell.spread)}", style=small)
     elif cell.low is not None and cell.high is not None:
-        text.append(f" {number(cell.low)}–{number(cell.high)}", style=small)
+        text.append(f" {span(cell.low, cell.high)}", style=small)
     if cell.selectivity is not None:
         text.append(f" ({signed(cell.selectivity)})", style=small)
     return text

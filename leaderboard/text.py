@@ -48,9 +48,15 @@ def number(value: float) -> str:
     return shown.replace("0.", ".", 1) if abs(float(shown)) < 1 else shown
 
 
+def span(low: float, high: float) -> str:
+    """Return an interval: .905–.919, or -.454 to -.340 where a dash would be taken for a minus."""
+    return f"{number(low)}{' to ' if low < 0 or high < 0 else '–'}{number(high)}"
+
+
 def signed(value: float) -> str:
     """Return a difference with its sign: +.120."""
-    return ("+" if value >= 0 else "") + number(value)
+    shown = number(value)
+    return shown if shown.startswith("-") else f"+{shown}"
 
 
 def arrow(higher_is_better: bool | None) -> str:

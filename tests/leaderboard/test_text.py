@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hiereval.leaderboard.text import clean, number, plural, signed
+from hiereval.leaderboard.text import clean, number, plural, signed, span
 
 
 @given(st.text())
@@ -47,5 +47,6 @@ def test_number(value: float, shown: str) -> None:
 
 
 def test_signs_and_plurals() -> None:
-    assert [signed(0.12), signed(-0.12)] == ["+.120", "-.120"]
+    assert [signed(0.12), signed(-0.12), signed(-1e-9)] == ["+.120", "-.120", "+.000"]
+    assert [span(0.9, 0.95), span(-0.1, 0.2)] == [".900–.950", "-.100 to .200"]
     assert [plural(1, "run"), plural(2000, "run")] == ["1 run", "2,000 runs"]
