@@ -18,7 +18,7 @@ FLAGS = (
     "--disable-background-networking", "--disable-component-update", "--disable-sync",
     "--hide-scrollbars", "--disable-dev-shm-usage",
 )  # fmt: skip
-WIDTH = 1240
+WIDTH = 1280
 
 
 def draw(results: Path, picture: Path) -> None:
