@@ -63,16 +63,17 @@ class Ranking:
         it or equal to it, and of negatives equal to it, each [g, b]."""
         seen = weights.new_zeros(weights.shape[1])
         done = 0
-        for g in torch.arange(len(self.first)).split(THRESHOLDS):
-            end = int(self.first[g[-1] + 1]) if g[-1] + 1 < len(self.first) else len(self.positive)
-            start = int(self.first[g[0]])
-            own = _sums(weights, self.positive[start:end], self.first[g] - start)
-            last = int(self.within[g[-1]])
-            stops = torch.stack([self.above[g], self.within[g]], 1).reshape(-1)
+        ends = torch.cat([self.first[1:], self.first.new_tensor([len(self.positive)])])
+        for g in range(0, len(self.first), THRESHOLDS):
+            block = slice(g, g + THRESHOLDS)
+            first, above, upto = self.first[block], self.above[block], self.within[block]
+            start, end, last = int(first[0]), int(ends[block][-1]), int(upto[-1])
+            own = _sums(weights, self.positive[start:end], first - start)
+            stops = torch.stack([above, upto], 1).reshape(-1)
             begins = torch.cat([stops.new_tensor([done]), stops[:-1]]) - done
             sums = _sums(weights, self.negative[done:last], begins)
             between, equal = sums[0::2], sums[1::2]
-            within = seen + weights.new_ones(len(g), len(g)).tril() @ (between + equal)
+            within = seen + weights.new_ones(len(own), len(own)).tril() @ (between + equal)
             yield own, within, equal
             seen, done = within[-1], last
 
