@@ -1,0 +1,1 @@
+"""Adapters: one backend a file, heavy imports inside functions."""

@@ -133,7 +133,8 @@ class Checkpoint:
     def load_model(self, class_name: str, unused: tuple[str, ...] = (), **settings: Any) -> Any:
         """Return the model in float32, in evaluation mode, on the run's device.
 
-        Weights that begin with `unused` may be there; `settings` go to the class. Raises HierevalError if the weights are not exactly those of the class.
+        Weights that begin with `unused` may be there; `settings` go to the class. Raises
+        HierevalError if the weights are not exactly those of the class.
         """
         import transformers
 

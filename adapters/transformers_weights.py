@@ -24,8 +24,9 @@ def read(
     """Return the model of a folder in float32, whatever precision its weights are stored in.
 
     Pickles are read as data alone. Keys that begin with `unused` may be there (heads that no
-    vector depends on); `settings` go to the class. Raises HierevalError, with the first keys, if the weights lack
-    one of the architecture or hold one that it does not know, and if they cannot be read.
+    vector depends on); `settings` go to the class. Raises HierevalError, with the first keys, if
+    the weights lack one of the architecture or hold one that it does not know, and if they cannot
+    be read.
     """
     import torch
 

@@ -1,0 +1,1 @@
+"""Tasks: one a file, its paper cited at the top."""

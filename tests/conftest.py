@@ -10,7 +10,14 @@ from jaxtyping import install_import_hook
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
-install_import_hook(["hiereval.geometry", "hiereval.statistics", "hiereval.sweep"], "beartype.beartype")
+CHECKED = [
+    "hiereval.geometry",
+    "hiereval.statistics",
+    "hiereval.sweep",
+    "hiereval.ranks",
+    "hiereval.losses",
+]
+install_import_hook(CHECKED, "beartype.beartype")
 
 
 @pytest.fixture(scope="session")
