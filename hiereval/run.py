@@ -18,6 +18,7 @@ from hiereval.plan import ProbeRun, fitted_probes, plan_probes, plan_tasks
 from hiereval.recording import LEVEL, Outcome, Recorder, metric_values, undefined_metrics
 from hiereval.records import Record, TrainingInfo
 from hiereval.store import Store
+from hiereval.stored import StoredOnly
 from hiereval.types import (
     Adapter,
     Chains,
@@ -58,6 +59,7 @@ class RunConfig:
     batch_size: int | None = None
     output: Path | None = None  # folder of records; None keeps them in memory
     log_samples: bool = False
+    stored_only: bool = False  # never load the network
     overwrite: Overwrite = "missing"
 
 
@@ -87,6 +89,7 @@ def run(
     planned = plan_tasks(config.tasks, config.task_args, config.datasets, notes)
     probes = plan_probes(config.probes, config.probe_args, config.seed)
     adapter = open_adapter(config.model, config.options, config.model_args)
+    adapter = StoredOnly(adapter) if config.stored_only else adapter
     probes += fitted_probes(config.probes, adapter.id)
     job = _Job(config, adapter, progress)
     job.result.notes += notes

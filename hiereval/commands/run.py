@@ -73,6 +73,7 @@ Examples:
 @click.option("--resamples", default=1000, show_default=True, callback=options.positive)
 @click.option("--output-path", default="results", show_default=True, help="Folder of records.")
 @click.option("--log-samples", is_flag=True, help="Keep per-item values beside the records.")
+@click.option("--stored-only", is_flag=True, help="Never load the network; the store has all.")
 @click.option(
     "--overwrite",
     type=click.Choice(["never", "missing", "always"]),

@@ -25,13 +25,19 @@ Examples:
   hiereval score chains.jsonl --name my-captioner          # against HierarCaps
   hiereval score chains.jsonl --dataset mine.csv --format json
   hiereval score results/samples --resamples 10000         # no model, no data
+  hiereval score --model siglip --tasks retrieval --task-args steps=20     # from the store
 \b
 A line of chains.jsonl:
   {"image": "COCO_val2014_000000000139.jpg", "chain": ["room", "living room", "…"]}
 """
 )
-@click.argument("source", type=click.Path(path_type=Path))
-@click.option("--dataset", default="hierarcaps", show_default=True, help="True chains.")
+@click.argument("source", type=click.Path(path_type=Path), required=False)
+@click.option("--model", help="Score its stored vectors; takes the place of SOURCE.")
+@click.option("--model-args", help="With --model: as in 'hiereval run'.")
+@click.option("--tasks", help="With --model: all, names or globs.")
+@click.option("--task-args", help="With --model: parameters, steps=10.")
+@click.option("--probes", help="With --model: how embeddings become a space.")
+@click.option("--dataset", help="True chains.  [default: hierarcaps; with --model each task's own]")
 @click.option("--name", help="Of the model in its record.  [default: the file's name]")
 @click.option("--output-path", default="results", show_default=True, help="Folder of records.")
 @click.option("--log-samples", is_flag=True, help="Keep per-item values beside the record.")
@@ -43,8 +49,13 @@ A line of chains.jsonl:
 @options.data_options
 @options.plugins_option
 def command(
-    source: Path,
-    dataset: str,
+    source: Path | None,
+    model: str | None,
+    model_args: str | None,
+    tasks: str | None,
+    task_args: str | None,
+    probes: str | None,
+    dataset: str | None,
     name: str | None,
     output_path: str,
     log_samples: bool,
@@ -54,29 +65,47 @@ def command(
     data_dir: str | None,
     cache_dir: str | None,
     offline: bool,
-) -> None:
+) -> int | None:
     """Compute metrics without running a model.
 
     SOURCE is a samples file (or a folder of them), as 'hiereval run --log-samples' writes: its
     metrics are computed again. Or it is a predictions file, the chain of captions that a model
     generated for each image, general to specific: it is scored for precision, recall and order
     against the true chains, and the record is appended to --output-path. Captions match exactly.
+    With --model it is 'hiereval run' on vectors that are stored: no network is loaded.
     """
+    if (source is None) == (model is None):
+        raise HierevalError("The command must have either a SOURCE or --model.")
+    if source is None:
+        return _stored(
+            {
+                "--model": model, "--model-args": model_args, "--tasks": tasks,
+                "--task-args": task_args, "--probes": probes, "--dataset": dataset,
+                "--output-path": output_path, "--resamples": str(resamples), "--seed": str(seed),
+                "--data-dir": data_dir, "--cache-dir": cache_dir,
+            },
+            {"--log-samples": log_samples, "--offline": offline},
+        )  # fmt: skip
+    for flag, given in (("--tasks", tasks), ("--task-args", task_args), ("--probes", probes),
+                        ("--model-args", model_args)):  # fmt: skip
+        if given is not None:
+            raise HierevalError(f"The option {flag} must stand with --model, not with a SOURCE.")
     if not source.exists():
         raise HierevalError(f"The source {str(source)!r} must be a file or folder that exists.")
     if source.is_dir() or source.name.endswith(".samples.jsonl"):
         _again(source, resamples, seed, form)
-        return
+        return None
     from hiereval.datasets import cache_dir as cache_folder
     from hiereval.datasets import data_root
     from hiereval.datasets.predictions import read
     from hiereval.types import DataOptions
 
     predictions = read(source)
+    dataset = dataset or "hierarcaps"
     data = DataOptions(root=data_root(data_dir, cache_dir), offline=options.is_offline(offline))
-    model = name or source.name.removesuffix(".jsonl")
+    named = name or source.name.removesuffix(".jsonl")
     record, path, coverage = score_predictions(
-        predictions, source.name, model, dataset, data, cache_folder(cache_dir), Path(output_path),
+        predictions, source.name, named, dataset, data, cache_folder(cache_dir), Path(output_path),
         resamples=resamples, seed=seed, log_samples=log_samples,
     )  # fmt: skip
     if form == "json":
@@ -92,6 +121,18 @@ def command(
     _mention(f"of {images:,} images have no prediction and count as not found", coverage.missing)
     if form == "table":
         click.echo(f"Records: {path}    Board: hiereval leaderboard {output_path}")
+    return None
+
+
+def _stored(values: dict[str, str | None], flags: dict[str, bool]) -> int:
+    """Run on stored vectors alone, without the controls."""
+    from hiereval.commands.run import command as run
+
+    arguments = ["--stored-only", "--controls", "none", *(f for f, given in flags.items() if given)]
+    for option, value in values.items():
+        arguments += [] if value is None else [option, value]
+    code: int = run.main(arguments, prog_name="hiereval score", standalone_mode=False)
+    return code
 
 
 def _mention(what: str, names: tuple[str, ...]) -> None:
