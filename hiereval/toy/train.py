@@ -194,7 +194,9 @@ def make_checkpoint(data: Chains, out: Path, recipe: Recipe, progress: bool = Tr
 
 def main() -> None:
     """Parse the command line and train."""
-    parser = argparse.ArgumentParser(prog="python -m hiereval.toy.train", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m hiereval.toy.train", description=(__doc__ or "").split("\n")[0]
+    )
     parser.add_argument("--out", type=Path, required=True, help="folder for the checkpoint")
     parser.add_argument("--steps", type=int, default=Recipe.steps)
     parser.add_argument("--seed", type=int, default=Recipe.seed)
