@@ -108,15 +108,17 @@ def _without_twin(measured: list[Row], controls: list[Row]) -> Iterator[str]:
 
 
 def _empty(records: Sequence[Record]) -> Iterator[str]:
-    found: dict[tuple[str, str, str], list[str]] = defaultdict(list)
+    missing: dict[tuple[str, str, str], dict[str, None]] = defaultdict(dict)
     for record in records:
         if record.status != "ok":
             reason = _about_any(record.reason or "no reason was recorded", record.model.name)
-            found[clean(record.task.name), record.status, reason].append(
-                clean(record.model.name, 60)
-            )
-    for (task, status, reason), labels in sorted(found.items()):
-        yield f"{task} {status}: {_some(labels)} ({reason})."
+            task = clean(record.task.name)
+            missing[record.status, reason, task][clean(record.model.name, 60)] = None
+    tasks: dict[tuple[str, str, tuple[str, ...]], list[str]] = defaultdict(list)
+    for (status, reason, task), labels in sorted(missing.items()):
+        tasks[status, reason, tuple(labels)].append(task)
+    for (status, reason, who), names in tasks.items():
+        yield f"{_some(names)} {status}: {_some(who)} ({reason})."
 
 
 def _about_any(reason: str, model: str) -> str:

@@ -303,3 +303,16 @@ def test_the_best_of_several_twins_counts(
     (row,) = only(build([one(value, None), *(one(v, seed) for seed, v in enumerate(twins))]))
     assert row.cells[0] is not None
     assert row.cells[0].unbeaten == marks
+
+
+def test_tasks_skipped_for_one_reason_share_a_note(control: Make) -> None:
+    records = [
+        control(
+            kind, task=task, status="skipped", reason=f"{kind} has no image encoder", metrics={}
+        )
+        for task in ("retrieval", "interpolation")
+        for kind in ("words", "characters")
+    ]
+    assert build(records).sections[0].notes == (
+        "interpolation, retrieval skipped: words, characters (has no image encoder).",
+    )
