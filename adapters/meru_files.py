@@ -232,7 +232,7 @@ def _build(shape: Shape) -> Any:
     model.register_buffer("pixel_mean", torch.tensor(MEAN).reshape(3, 1, 1))
     model.register_buffer("pixel_std", torch.tensor(STD).reshape(3, 1, 1))
     model.logit_scale = torch.nn.Parameter(torch.tensor(1 / 0.07).log())
-    model.visual_alpha = model.textual_alpha = None
+    model.visual_alpha = model.textual_alpha = None  # type: ignore[assignment]
     if shape.curvature is not None:
         start = -0.5 * math.log(shape.embed_dim)
         for scalar, value in zip(SCALARS, (math.log(shape.curvature), start, start), strict=True):

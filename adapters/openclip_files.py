@@ -57,7 +57,9 @@ class Files:
         save_file(state, folder / WEIGHTS[0])
         config = {"model_cfg": self.model, "preprocess_cfg": self.preprocess}
         (folder / CONFIG).write_text(json.dumps(config, indent=1), "utf-8")
-        for name in TOKENIZER_FILES if tokenizer is not None else ():
+        if tokenizer is None:
+            return
+        for name in TOKENIZER_FILES:
             if (tokenizer / name).is_file():
                 shutil.copyfile(tokenizer / name, folder / name)
 

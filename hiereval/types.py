@@ -171,10 +171,25 @@ class Embeddings:
 class Space(Protocol):
     """Points with a root. Methods take points (rows of `text` and `image`), never a model."""
 
-    text: Tensor  # [t, d]
-    image: Tensor | None  # [i, d]
-    root: Tensor  # [d]
-    radius: Tensor  # [t] distance of each text from the root: small is general
+    @property
+    def text(self) -> Tensor:
+        """[t, d] points."""
+        ...
+
+    @property
+    def image(self) -> Tensor | None:
+        """[i, d] points."""
+        ...
+
+    @property
+    def root(self) -> Tensor:
+        """[d], the point that everything lies around."""
+        ...
+
+    @property
+    def radius(self) -> Tensor:
+        """[t] distance of each text from the root: small is general."""
+        ...
 
     def similarity(self, x: Tensor, y: Tensor) -> Tensor:
         """[n, d], [m, d] -> [n, m]; larger is closer."""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from hiereval.leaderboard.board import Board, Row, Section
+from hiereval.leaderboard.board import Board, Section
 from hiereval.leaderboard.cells import Cell
+from hiereval.leaderboard.rows import Row
 from hiereval.leaderboard.terminal import about
 from hiereval.leaderboard.text import LONGEST, arrow, clean, number
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-from hiereval.leaderboard.board import Board, Reported, Row, Section
+from hiereval.leaderboard.board import Board, Reported, Section
 from hiereval.leaderboard.cells import Cell
 from hiereval.leaderboard.notes import MARKS
+from hiereval.leaderboard.rows import Row
 from hiereval.leaderboard.terminal import about, legend
 from hiereval.leaderboard.text import LONGEST, arrow, clean, number, signed
 
