@@ -22,6 +22,7 @@ from torch import Generator, Tensor
 
 from hiereval.datasets.hierarchy import Hierarchy
 from hiereval.datasets.imagenet import LabelledImages
+from hiereval.degenerate import points_trouble, undefined
 from hiereval.statistics import Mean
 from hiereval.types import Dataset, Metric, Modality, Scores, Space
 
@@ -78,6 +79,10 @@ class HierarchicalClassification:
     def score(self, space: Space, dataset: LabelledImages, generator: Generator) -> Scores:
         """Predict a class (ties: the first) and a superclass ranking for every image."""
         assert space.image is not None
+        ids = [image.name for image in dataset.images]
+        trouble = points_trouble(space, images=True)
+        if trouble is not None:
+            return Scores(ids, {}, undefined(self.metrics, trouble))
         rows = slice(None)
         if self.template != "all":
             which = dataset.templates.index(self.template)
@@ -100,7 +105,7 @@ class HierarchicalClassification:
             **mistakes(dataset.hierarchy, dataset.labels, predicted.numpy(), self.count_root),
         }
         return Scores(
-            ids=[image.name for image in dataset.images],
+            ids=ids,
             items=items,
             undefined=_undefined(items, dataset),
             details=lambda i: {

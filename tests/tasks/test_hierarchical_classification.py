@@ -148,6 +148,16 @@ def test_a_class_without_superclass_is_left_out() -> None:
     assert (found["superclass_r1"].value, found["superclass_r1"].n) == (0.0, 2)
 
 
+def test_a_constant_encoder_is_undefined() -> None:
+    data = miniature()
+    text, image = torch.ones(len(data.texts), 2), torch.eye(2).repeat(2, 1)
+    task = HierarchicalClassification(template="{}")
+    scores = task.score(SphereSpace(text, image, image[0]), data, torch.Generator())
+    reason = "all texts have the same vector, as a constant encoder's do"
+    assert scores.undefined == {metric.name: reason for metric in task.metrics}
+    assert set(values(scores).values()) == {None}
+
+
 def test_unfit() -> None:
     data = miniature()
     assert HierarchicalClassification(template="the {}").unfit(data) == (
