@@ -118,7 +118,7 @@ def test_all_templates_average_the_similarities() -> None:
     text[data.texts.index("robin")] = torch.tensor([0.8, 0.6])
     text[data.texts.index("jay")] = torch.tensor([0.6, 0.8])
     text[data.texts.index("a jay")] = torch.tensor([1.0, 0.0])
-    image = torch.tensor([[1.0, 0.0]] * 4, dtype=torch.float64)
+    image = torch.tensor([[1.0, 0.0]] * 3 + [[0.0, 1.0]], dtype=torch.float64)
     space = SphereSpace(text, image, image[0])
     predicted = {
         template: HierarchicalClassification(template=template)
