@@ -14,7 +14,7 @@ from hiereval.leaderboard.cells import Cell
 from hiereval.leaderboard.columns import Column
 from hiereval.leaderboard.hub import HubDataset, identifier, scored, slug
 from hiereval.leaderboard.rows import Row
-from hiereval.leaderboard.text import clean
+from hiereval.leaderboard.text import clean, public
 
 SCHEMA = "0.3.0"
 HIERARCAPS = "https://github.com/TAU-VAILab/hierarcaps"
@@ -47,8 +47,10 @@ def logs(
 
 
 def _identity(row: Row) -> tuple[str, str]:
-    developer, slash, model = clean(row.model.checkpoint).partition("/")
-    return (developer, model) if slash and developer and model else ("unknown", row.model.name)
+    developer, slash, model = public(row.model.checkpoint).partition("/")
+    return (
+        (developer, model) if slash and developer and model else ("unknown", clean(row.model.name))
+    )
 
 
 def _log(section: Section, row: Row, organization: str, relationship: str) -> dict[str, Any]:

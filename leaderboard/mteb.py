@@ -10,7 +10,7 @@ from hiereval.leaderboard.board import Board
 from hiereval.leaderboard.columns import task_key
 from hiereval.leaderboard.hub import scored, slug
 from hiereval.leaderboard.rows import USUAL_PROBE, Row
-from hiereval.leaderboard.text import clean
+from hiereval.leaderboard.text import clean, public
 
 _LANGUAGES = ["eng-Latn"]
 
@@ -54,9 +54,10 @@ def _seconds(row: Row, key: tuple[str, int, str]) -> list[float]:
 
 
 def _home(row: Row) -> str:
-    name = clean(row.model.checkpoint if "/" in row.model.checkpoint else row.model.name)
+    checkpoint = public(row.model.checkpoint)
+    name = checkpoint if "/" in checkpoint else clean(row.model.name)
     revision = row.model.revision or row.model.weights_sha256 or row.model.fingerprint
-    return f"results/{'__'.join(map(slug, name.strip('/').split('/')[-2:]))}/{slug(revision)}"
+    return f"results/{'__'.join(map(slug, name.split('/')))}/{slug(revision)}"
 
 
 def _camel(text: str) -> str:
@@ -66,7 +67,7 @@ def _camel(text: str) -> str:
 def _meta(row: Row) -> dict[str, Any]:
     model = row.model
     return {
-        "name": clean(model.checkpoint),
+        "name": public(model.checkpoint),
         "revision": clean(model.revision) if model.revision else None,
         "release_date": None,
         "languages": _LANGUAGES,

@@ -12,7 +12,7 @@ from hiereval.leaderboard import plot, spreadsheet
 from hiereval.leaderboard.board import Board, Section
 from hiereval.leaderboard.cells import Cell
 from hiereval.leaderboard.notes import MARKS, is_words
-from hiereval.leaderboard.text import arrow, clean, number, signed, span
+from hiereval.leaderboard.text import arrow, clean, number, public, signed, span
 from hiereval.records import Record
 
 
@@ -28,7 +28,13 @@ def written(board: Board, records: Sequence[Record]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"number": number, "clean": clean, "arrow": arrow, "signed": signed}
+    environment.filters |= {
+        "public": public,
+        "number": number,
+        "clean": clean,
+        "arrow": arrow,
+        "signed": signed,
+    }
     environment.globals |= {"span": span}
     style, script = (_asset(name) for name in ("board.css", "board.js"))
     table = spreadsheet.written(record for record in records if record.limit is None)

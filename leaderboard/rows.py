@@ -12,7 +12,7 @@ from typing import Literal
 from hiereval.leaderboard import cells
 from hiereval.leaderboard.cells import Cell
 from hiereval.leaderboard.columns import Column, plain, task_key
-from hiereval.leaderboard.text import clean
+from hiereval.leaderboard.text import clean, public
 from hiereval.records import ModelInfo, ProbeInfo, Record
 
 Kind = Literal["measured", "control"]
@@ -132,7 +132,7 @@ def _told_apart(row: Row, namesakes: list[Row]) -> Row:
 _FACTS: tuple[Callable[[Row], str], ...] = (
     lambda row: clean(row.model.dtype, 12),
     lambda row: row.revision,
-    lambda row: clean(row.model.checkpoint, 30),
+    lambda row: public(row.model.checkpoint)[:30],
     lambda row: clean(_probe_parameters(row.records[0].probe), 40),
     lambda row: clean(row.model.fingerprint)[:4],
     lambda row: clean(row.model.fingerprint)[:8],

@@ -7,7 +7,7 @@ import io
 import json
 from collections.abc import Iterable, Iterator
 
-from hiereval.leaderboard.text import clean
+from hiereval.leaderboard.text import clean, public
 from hiereval.records import MetricValue, Record
 
 _LONGEST = 1000
@@ -34,7 +34,7 @@ def written(records: Iterable[Record]) -> str:
 
 def _row(record: Record, name: str, metric: MetricValue | None) -> Iterator[object]:
     model, data, probe = record.model, record.dataset, record.probe
-    yield from map(safe, (model.name, model.adapter, model.checkpoint, model.revision))
+    yield from map(safe, (model.name, model.adapter, public(model.checkpoint), model.revision))
     yield from (safe(model.fingerprint), safe(model.dtype), model.random_init)
     yield from map(safe, (data.name, data.split, data.revision, data.sha256))
     yield from (data.n_truncated, safe(record.task.name), record.task.version)

@@ -31,6 +31,16 @@ def clean(text: object, longest: int = LONGEST) -> str:
     return line[: longest - 1].rstrip() + "…" if cut else line
 
 
+def public(checkpoint: str) -> str:
+    """Return a checkpoint as others may see it: a name as it is, of a folder's path the last part.
+
+    "org/model" and "architecture/tag" are names; what starts at a root, or is deeper, is a path.
+    """
+    parts = checkpoint.replace("\\", "/").rstrip("/").split("/")
+    is_name = len(parts) <= 2 and parts[0] not in ("", "~", ".", "..") and ":" not in parts[0]
+    return clean(checkpoint if is_name else parts[-1])
+
+
 def number(value: float) -> str:
     """Return a metric's value with three decimals, fewer where it is large: .912, 12.3, 4,096."""
     size = abs(value)

@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable
 from html.parser import HTMLParser
 
-from hiereval.leaderboard import page
+from hiereval.leaderboard import every_eval_ever, formats, hub, mteb, page
 from hiereval.leaderboard.board import build
 from hiereval.records import Record
 
@@ -100,3 +100,11 @@ def test_the_plot_comes_before_the_table_and_says_what_it_shows(full: list[Recor
 
 def test_an_empty_board_says_so() -> None:
     assert "No records of full runs." in written([])
+
+
+def test_no_format_shows_where_a_checkpoint_lies(record: Callable[..., Record]) -> None:
+    records = [record(model__checkpoint="/home/ann/mine")]
+    board = build(records, every_metric=True)
+    exported = mteb.results(board) | every_eval_ever.logs(board, "Us") | hub.model_index(board, {})
+    texts = [formats.written(form, board, records) for form in ("html", "csv", "md", "latex")]
+    assert not any("home" in text for text in [*texts, *exported, *exported.values()])

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hiereval.leaderboard.text import clean, number, plural, signed, span
+from hiereval.leaderboard.text import clean, number, plural, public, signed, span
 
 
 @given(st.text())
@@ -50,3 +50,22 @@ def test_signs_and_plurals() -> None:
     assert [signed(0.12), signed(-0.12), signed(-1e-9)] == ["+.120", "-.120", "+.000"]
     assert [span(0.9, 0.95), span(-0.1, 0.2)] == [".900–.950", "-.100 to .200"]
     assert [plural(1, "run"), plural(2000, "run")] == ["1 run", "2,000 runs"]
+
+
+@pytest.mark.parametrize(
+    ("checkpoint", "shown"),
+    [
+        ("openai/clip-vit-base-patch32", "openai/clip-vit-base-patch32"),
+        ("ViT-B-32/laion2b", "ViT-B-32/laion2b"),
+        ("words", "words"),
+        ("/home/ann/models/mine", "mine"),
+        ("/home/ann/models/mine/", "mine"),
+        ("~/mine", "mine"),
+        ("./mine", "mine"),
+        ("a/b/mine", "mine"),
+        ("C:\\models\\mine", "mine"),
+        ("/", ""),
+    ],
+)
+def test_the_folders_of_a_machine_stay_private(checkpoint: str, shown: str) -> None:
+    assert public(checkpoint) == shown
