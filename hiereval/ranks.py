@@ -21,7 +21,8 @@ THRESHOLDS, RESAMPLES = 128, 512  # a block
 def pair_signs(x: Float[Tensor, "n k"]) -> Float64[Tensor, "n p"]:
     """Return sign(x[j] - x[i]) for the p = k (k - 1) / 2 pairs i < j of each row (NaN: NaN)."""
     i, j = torch.triu_indices(x.shape[1], x.shape[1], 1)
-    return (x[:, j] - x[:, i]).double().sign()
+    difference = (x[:, j] - x[:, i]).double()
+    return difference.sign().masked_fill(difference.isnan(), torch.nan)
 
 
 def kendall(x: Float[Tensor, "n k"]) -> Float64[Tensor, " n"]:

@@ -59,7 +59,7 @@ class Truth:
         tiers = torch.zeros(n, k, dtype=torch.float64)
         tiers.index_add_(0, self.item, torch.isin(true, predicted).double()).clamp_(max=1.0)
         tiers = tiers.masked_fill(size[:, None] == 0, torch.nan)
-        return Found(hits / size, tiers.mean(1), tiers, size)
+        return Found(hits / size, tiers.mean(1), tiers, size.masked_fill(size == 0, torch.nan))
 
     def tier(self, texts: Int64[Tensor, "n l"]) -> Int64[Tensor, "n l"]:
         """Return each predicted text's tier (from 0) in its image's chains, -1 where it has none.
@@ -77,7 +77,8 @@ class Truth:
         """Return the longest run of strictly increasing tiers in each path of texts, over k.
 
         Texts that are not true are skipped, then equal tiers that follow each other are one.
-        0.0 where no text is true, NaN where there is no prediction (-1 throughout).
+        0.0 where no text is true, NaN where there is no prediction (-1 throughout). A text at
+        different tiers of several chains makes this depend on the order of the chains.
         """
         tiers = self.tier(texts)
         last = torch.full((len(texts),), -1)

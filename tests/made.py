@@ -45,7 +45,7 @@ def random_chains(seed: int, c: int = 12, k: int = 4, images: int = 8) -> Chains
 
 
 def random_space(seed: int, data: Chains, dim: int = 5, grid: bool = False) -> SphereSpace:
-    """Float64 unit vectors; on a grid small integers, so that similarities and radii tie exactly."""
+    """Float64 unit vectors; on a grid small integers: similarities and radii tie exactly."""
     generator = torch.Generator().manual_seed(seed)
 
     def made(n: int) -> torch.Tensor:

@@ -1,9 +1,10 @@
-"""Ordering against pair-by-pair oracles, on HierarCaps' controls, and on input that says nothing."""
+"""Ordering against pair-by-pair oracles, on HierarCaps' controls, and on input without order."""
 
 from __future__ import annotations
 
 import json
 import math
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -47,9 +48,14 @@ def oracle(data: Chains, radii: list[float], items: list[int]) -> dict[str, floa
     pairs = [(i, j) for i in range(k) for j in range(i + 1, k)]
     found = {
         "tau_d": mean([t for t in (tau_b(row, tier) for row in r) if not math.isnan(t)]),
-        "exact_order": mean([float(all(a < b for a, b in zip(x, x[1:], strict=False))) for x in r]),
+        "exact_order": mean([float(all(a < b for a, b in pairwise(x))) for x in r]),
         "adversarial_accuracy": mean(
-            [float(x[i] < x[j]) for x, v in zip(r, w, strict=True) for i, j in pairs if v[j] <= v[i]]
+            [
+                float(x[i] < x[j])
+                for x, v in zip(r, w, strict=True)
+                for i, j in pairs
+                if v[j] <= v[i]
+            ]
         ),
         "tau_partial": partial(
             pooled_tau_b([(x, tier) for x in r]),
@@ -63,9 +69,7 @@ def oracle(data: Chains, radii: list[float], items: list[int]) -> dict[str, floa
         right = total = 0.0
         for length in {v[j + 1] for v in w}:
             cells = list(zip(chains, w, r, strict=True))
-            upper = [
-                x[j + 1] for c, v, x in cells if v[j + 1] == length and c[j + 1] not in low
-            ]
+            upper = [x[j + 1] for c, v, x in cells if v[j + 1] == length and c[j + 1] not in low]
             lower = [x[j] for c, v, x in cells if v[j] == length and c[j] not in high]
             right, total = right + wins(upper, lower), total + len(upper) * len(lower)
         found[f"length_matched_auroc_{j + 1}_{j + 2}"] = right / total if total else math.nan

@@ -1,0 +1,122 @@
+"""Interpolation against a query at a time, and the reference figures."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from made import chains_of, drawn, random_chains, random_space, repeated
+from reference import retrieval as oracle
+from safetensors.torch import load_file
+
+from hiereval.datasets import open_dataset
+from hiereval.geometry import SphereSpace, normalise
+from hiereval.statistics import bootstrap
+from hiereval.tasks import interpolation
+from hiereval.tasks.interpolation import Interpolation
+from hiereval.types import Chains, DataOptions, Scores
+
+
+def score(space: SphereSpace, data: Chains, steps: int = 50) -> Scores:
+    return Interpolation(steps=steps).score(space, data, torch.Generator())
+
+
+@settings(max_examples=25, derandomize=True, deadline=None)
+@given(seed=st.integers(0, 10_000), k=st.integers(1, 5), steps=st.integers(1, 20))
+def test_agrees_with_the_definitions(seed: int, k: int, steps: int) -> None:
+    data = random_chains(seed, k=k, images=5)
+    space = random_space(seed, data)
+    assert space.image is not None
+    assert data.chain_image is not None
+    pool, root = space.text[torch.from_numpy(data.pool)].numpy(), space.root.numpy()
+    items = []
+    for i in range(len(data.images)):
+        chains = [[data.texts[t] for t in row] for row in data.chains[data.chain_image == i]]
+        path = oracle.interpolation(space.image[i].numpy(), pool, root, steps)
+        texts = [data.texts[data.pool[index]] for index in path]
+        tiers = oracle.tiers(texts, chains)
+        items.append((oracle.precision(texts, chains), float(np.mean(tiers)), max(tiers)))
+    scores = score(space, data, steps)
+    for row in drawn(len(items), seed):
+        p, r, a = np.mean([items[i] for i in repeated(row)], axis=0).tolist()
+        expected = {"precision": p, "recall": r, "any_recall": a, "f1": oracle.f1(p, r)}
+        for metric in Interpolation.metrics:
+            got = metric.statistic(scores.items, row[None]).item()
+            assert got == pytest.approx(expected[metric.name], abs=1e-9), metric.name
+
+
+def test_chunks_do_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = random_chains(2)
+    space = random_space(2, data)
+    whole = score(space, data).items
+    monkeypatch.setattr(interpolation, "CHUNK", 1)
+    cut = score(space, data).items
+    assert all(torch.equal(whole[key], cut[key]) for key in whole)
+
+
+def test_first_of_equal_captions_is_predicted() -> None:
+    data = chains_of([["a", "b"]], images=["1.jpg"], pool=["z", "a", "b"])
+    text = torch.tensor(
+        [{"a": (1.0, 0.0), "z": (1.0, 0.0), "b": (0.0, 1.0)}[t] for t in data.texts]
+    )
+    scores = score(SphereSpace(text, text[:1], text[-1]), data, steps=1)
+    assert scores.details is not None
+    assert json.loads(json.dumps(scores.details(0))) == {
+        "predictions": [{"caption": "z", "step": 0, "tier": None}]
+    }
+
+
+def test_an_image_that_is_nan_is_left_out() -> None:
+    data = random_chains(0, images=3)
+    space = random_space(0, data)
+    assert space.image is not None
+    image = space.image.clone()
+    image[0] = math.nan
+    scores = score(SphereSpace(space.text, image, space.root), data)
+    found = bootstrap(Interpolation.metrics, scores, seed=0, resamples=5)
+    assert {estimate.n for estimate in found.values()} == {2}
+
+
+def test_undefined_with_its_reason() -> None:
+    data = random_chains(0)
+    space = random_space(0, data)
+    same = score(SphereSpace(space.text * 0 + 1, space.image, space.root), data)
+    assert same.undefined == {
+        metric.name: "all texts have the same vector, as a constant encoder's do"
+        for metric in Interpolation.metrics
+    }
+    one = chains_of([["a"], ["a"]], images=["1.jpg", "2.jpg"])
+    lone = score(SphereSpace(torch.ones(1, 2), torch.eye(2), torch.zeros(2)), one)
+    assert set(lone.undefined.values()) == {"there is one caption only"}
+
+
+def test_parameters_and_data_that_do_not_fit() -> None:
+    assert Interpolation().unfit(chains_of([["a", "b"]])) == "made has no images"
+    with pytest.raises(ValueError, match=r"^The steps 0 must be at least 1\.$"):
+        Interpolation(steps=0)
+
+
+@pytest.mark.data
+@pytest.mark.reference
+@pytest.mark.parametrize("name", ["tree_mid", "tree_steps10"])
+def test_reference_figures(hierarcaps_root: Path, reference_root: Path, name: str) -> None:
+    data = open_dataset("hierarcaps", DataOptions(root=hierarcaps_root, offline=True))
+    expected = json.loads((reference_root / "interpolation_expected.json").read_text())[name]
+    arrays = load_file(reference_root / "embeddings" / name / "embeddings.safetensors")
+    index = json.loads((reference_root / "embeddings" / name / "index.json").read_text())
+    text = {t: i for i, t in enumerate(index["texts"])}
+    image = {t: i for i, t in enumerate(index["images"])}
+    space = SphereSpace(
+        normalise(arrays["text"][[text[t] for t in data.texts]]),
+        normalise(arrays["image"][[image[i.name] for i in data.images]]),
+        normalise(arrays["text"][text[""]]),
+    )
+    found = bootstrap(Interpolation.metrics, score(space, data), seed=0, resamples=5)
+    for metric, percent in expected.items():
+        assert found[metric].value == pytest.approx(percent / 100, abs=1e-8)
