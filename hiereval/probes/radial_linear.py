@@ -34,10 +34,10 @@ class RadialLinear:
     rank: int = 32  # of the map, at most the embedding's dimension
     pairing: Pairing = "released"
     negatives: bool = True  # False: only the entailed pairs' angles
-    pullback: float = 10.0
+    pullback: float = 20.0
     entail: float = 1.0
     hard: float = 0.0  # weight of the batch's worst pairs
-    lr: float = 0.003
+    lr: float = 0.02
     batch: int = 2048  # chains a step; 0: all of them
     epochs: int = 30
     patience: int = 5  # epochs without a better development loss
