@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
+from math import isfinite
 from typing import Any
 
 from hiereval.leaderboard.board import Board, Section
+from hiereval.leaderboard.columns import Column
 from hiereval.leaderboard.rows import Row
 
 
@@ -27,12 +29,21 @@ def _section(section: Section) -> dict[str, Any]:
         "revision": section.revision,
         "sha256": section.sha256,
         "image_source": section.image_source,
-        "columns": [asdict(column) for column in section.columns],
+        "columns": [_column(column) for column in section.columns],
         "measured": [_row(row) for row in section.measured],
         "controls": [_row(row) for row in section.controls],
         "reported": [asdict(figure) for figure in section.reported],
         "notes": section.notes,
     }
+
+
+def _column(column: Column) -> dict[str, Any]:
+    """An unbounded range is "Infinity", as in a record: JSON has no other way."""
+    bounds = column.range and [
+        bound if isfinite(bound) else "Infinity" if bound > 0 else "-Infinity"
+        for bound in column.range
+    ]
+    return {**asdict(column), "range": bounds}
 
 
 def _row(row: Row) -> dict[str, Any]:
@@ -41,5 +52,5 @@ def _row(row: Row) -> dict[str, Any]:
         "probe": row.probe,
         "cells": [cell and asdict(cell) for cell in row.cells],
         "radius_by_tier": [asdict(tier) for tier in row.curve],
-        "records": [record.model_dump(mode="json") for record in row.records],
+        "records": [json.loads(record.model_dump_json()) for record in row.records],
     }
