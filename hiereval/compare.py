@@ -191,7 +191,7 @@ def _differences(
     a: Samples, b: Samples, seed: int, resamples: int, level: float
 ) -> list[Difference]:
     """Return one Difference a metric; both sides see the same draws."""
-    metrics = metrics_of(a.identity.task, a.scores.items)
+    metrics = metrics_of(a.identity.task, a.scores.items or b.scores.items)
     n = len(a.scores.ids)
     values = {m.name: tuple(_value(m, side) for side in (a, b)) for m in metrics}
     defined = [m for m in metrics if None not in values[m.name]]

@@ -192,3 +192,18 @@ def test_undefined_metrics_are_null_with_the_side_and_stay_out_of_the_correction
     assert compare([nothing], [one], resamples=20).differences[0].undefined_reason == (
         "A: it is undefined on the shared items"
     )
+
+
+def test_a_side_without_any_value_is_null_throughout(tmp_path: Path) -> None:
+    """A constant encoder has no items at all; the tiers are then those of the other side."""
+    tiers = torch.ones(2, 5, dtype=torch.float64)
+    flat = torch.ones(2, dtype=torch.float64)
+    names = ["precision", "recall", "predictions", "ordered_recall"]
+    items = {**dict.fromkeys(names, flat), "tiers": tiers}
+    good = side(tmp_path, Scores(["x", "y"], items), "b", task="generation")
+    every = samples.metrics_of(good.identity.task, items)
+    bad = Scores(["x", "y"], {}, {metric.name: "constant" for metric in every})
+    nothing = side(tmp_path, bad, task="generation")
+    found = compare([nothing], [good], resamples=5).differences
+    assert [d.undefined_reason for d in found] == ["A: constant"] * len(every)
+    assert "recall_tier_5" in [d.metric for d in found]
