@@ -1,0 +1,85 @@
+"""The worked examples of the tasks' pages, computed again, and the controls' figures there."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+import torch
+from made import chains_of
+
+from hiereval.datasets import open_dataset
+from hiereval.geometry import EuclideanSpace
+from hiereval.statistics import bootstrap
+from hiereval.tasks.entailment import Entailment
+from hiereval.tasks.flat_retrieval import FlatRetrieval
+from hiereval.tasks.image_entailment import ImageEntailment
+from hiereval.tasks.interpolation import Interpolation
+from hiereval.tasks.ordering import Ordering
+from hiereval.tasks.retrieval import Retrieval
+from hiereval.types import Chains, DataOptions, Task
+
+PAGES = Path(__file__).parents[2] / "docs" / "tasks"
+CHAIN = chains_of([["animal", "bird", "blue bird", "a blue bird on a branch"]])
+CHAIN_POINTS = [(1.0, 0.0), (2.0, 0.5), (1.5, 1.0), (3.0, 1.0)]
+PAIRS = chains_of(
+    [["bird", "a blue bird"], ["car", "a red car"]],
+    [["car", "a red car"], ["bird", "a blue bird"]],
+    ["bird.jpg", "car.jpg"],
+)
+PAIR_POINTS = [(1.0, 0.5), (2.0, 2.0), (1.0, -1.0), (0.5, 0.25)]
+IMAGES = torch.tensor([[3.0, 2.0], [1.0, -0.5]], dtype=torch.float64)
+
+
+def table(page: str, heading: str) -> list[list[str]]:
+    """The cells of the rows below a heading that begin with a name in code font."""
+    section = (PAGES / f"{page}.md").read_text().split(f"## {heading}\n")[1].split("\n## ")[0]
+    rows = re.findall(r"^\| (`[^`]+` \|.*)\|$", section, flags=re.MULTILINE)
+    return [[cell.strip(" `") for cell in row.split("|")] for row in rows]
+
+
+def shown(value: float | None, places: int = 3) -> str:
+    return "null" if value is None else f"{value:.{places}f}"
+
+
+@pytest.mark.parametrize(
+    ("task", "data", "points"),
+    [
+        (Ordering(), CHAIN, CHAIN_POINTS),
+        (Entailment(), PAIRS, PAIR_POINTS),
+        (ImageEntailment(negatives=1), PAIRS, PAIR_POINTS),
+        (Retrieval(steps=5), PAIRS, PAIR_POINTS),
+        (Interpolation(steps=5), PAIRS, PAIR_POINTS),
+        (FlatRetrieval(), PAIRS, PAIR_POINTS),
+    ],
+    ids=lambda value: getattr(value, "name", ""),
+)
+def test_worked_example(task: Task, data: Chains, points: list[tuple[float, float]]) -> None:
+    text = torch.tensor(points, dtype=torch.float64)
+    space = EuclideanSpace(text, IMAGES, torch.zeros(2, dtype=torch.float64))
+    scores = task.score(space, data, torch.Generator().manual_seed(0))
+    found = bootstrap(task.metrics, scores, seed=0, resamples=5)
+    expected = [[name, shown(estimate.value)] for name, estimate in found.items()]
+    assert table(task.name, "Worked example") == expected
+
+
+@pytest.mark.data
+def test_controls_of_the_ordering_page(hierarcaps_root: Path) -> None:
+    data = open_dataset("hierarcaps", DataOptions(root=hierarcaps_root, offline=True))
+    rows = {row[0]: row[1:] for row in table("ordering", "Chance and controls")}
+    counts = {"words": lambda t: len(t.split()), "characters": len, "constant": lambda t: 1}
+    assert rows.keys() == {f"control:{name}" for name in counts}
+    for name, count in counts.items():
+        text = torch.tensor([[float(count(t))] for t in data.texts])
+        scores = Ordering().score(
+            EuclideanSpace(text, None, torch.zeros(1)), data, torch.Generator()
+        )
+        found = bootstrap(Ordering.metrics, scores, seed=0, resamples=5)
+        assert rows[f"control:{name}"] == [
+            shown(found["tau_d"].value, 4),
+            shown(found["exact_order"].value),
+            shown(found["length_matched_auroc"].value),
+            shown(found["adversarial_accuracy"].value),
+            shown(found["tau_partial"].value),
+        ]
