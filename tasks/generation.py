@@ -82,7 +82,7 @@ class Generation:
             "precision": found.precision,
             "recall": found.recall.nan_to_num(0.0),
             "tiers": found.tiers.nan_to_num(0.0),
-            "predictions": found.predictions,
+            "predictions": found.predictions.nan_to_num(0.0),
             "ordered_recall": truth.ordered_recall(paths).nan_to_num(0.0),
         }
         every = metrics(truth.chains.shape[1])
