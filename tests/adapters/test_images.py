@@ -59,3 +59,19 @@ def test_cutting_a_strip_first_changes_nothing_to_see(size: tuple[int, int]) -> 
     difference = process(processor, strip)["pixel_values"] - whole
     assert difference.abs().max() <= 2 * level
     assert not torch.equal(whole, whole.flip(-1))
+
+
+def test_a_processor_that_crops_is_given_the_middle_alone() -> None:
+    """The resize of the whole strip, 224 x 896,000, would take gigabytes."""
+    seen = []
+
+    class Recording(CLIPImageProcessorPil):
+        def resize(self, image: np.ndarray, *arguments: object, **settings: object) -> np.ndarray:
+            seen.append(image.shape)
+            return super().resize(image, *arguments, **settings)
+
+    strip = Image.new("RGB", (1, 4000), (9, 9, 9))
+    assert process(Recording(), strip)["pixel_values"].shape == (3, 224, 224)
+    squash = Recording(size={"height": 8, "width": 8}, do_center_crop=False)
+    assert process(squash, strip)["pixel_values"].shape == (3, 8, 8)
+    assert seen == [(3, 16, 1), (3, 4000, 1)]
