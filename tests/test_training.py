@@ -134,13 +134,13 @@ def test_shared_images_are_refused() -> None:
 def test_test_images_are_refused_wherever_the_test_split_is_at_hand(tmp_path: Path) -> None:
     with fails(
         "The training data 'mine' must share no image with the test data 'shapes'; they share 1, "
-        "the first is 'test-00000'."
+        "the first is 'test-0000'."
     ):
         refuse_test_images(
             assemble(
                 [list("abcd")] * 2,
                 [list("efgh")] * 2,
-                [FileImage("test-00000", Path()), FileImage("mine.jpg", Path())],
+                [FileImage("test-0000", Path()), FileImage("mine.jpg", Path())],
                 name="mine",
                 split="train",
             ),

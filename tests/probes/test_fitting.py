@@ -1,0 +1,124 @@
+"""`hiereval fit`, and the fitted probes in a run."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+import torch
+
+from hiereval import evaluate
+from hiereval.cli import main
+from hiereval.errors import HierevalError
+
+SMALL = "epochs=2,batch=256,rank=4"
+
+
+def call(*arguments: str) -> int:
+    with pytest.raises(SystemExit) as done:
+        main([*arguments])
+    return int(done.value.code or 0)
+
+
+@pytest.fixture
+def few_shapes(tmp_path: Path) -> Path:
+    """The toy's vocabulary in a few chains without images."""
+    chain = "shape => {0} => {1} {0} => a {1} {0} above a {2} star"
+    kinds = [("circle", "red"), ("square", "blue"), ("heart", "green"), ("star", "gold")]
+    lines = ["positive,negative"]
+    for i in range(24):
+        kind, colour = kinds[i % 4]
+        other, another = kinds[(i + 1) % 4]
+        last = kinds[(i // 4) % 4][1]
+        lines.append(f"{chain.format(kind, colour, last)},{chain.format(other, another, last)}")
+    path = tmp_path / "few.csv"
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+def fit(few: Path, out: Path, *more: str) -> int:
+    torch.set_num_threads(1)
+    flags = ["--model", "toy", "--probe", "radial-linear", "--train-data", str(few)]
+    return call("fit", *flags, "--out", str(out), "--probe-args", SMALL, *more)
+
+
+def test_fit_keeps_three_seeds_and_controls_that_a_run_uses(
+    few_shapes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "probe"
+    assert fit(few_shapes, out) == 0
+    names = sorted(path.name for path in out.iterdir())
+    assert names == [f"seed-{s}{c}" for s in range(3) for c in ("", "-shuffled-tiers")]
+    shown = capsys.readouterr().out.splitlines()
+    assert len(shown) == 7
+    assert re.fullmatch(
+        rf"{re.escape(str(out / 'seed-0'))}: development loss -?\d\.\d{{4}} -> -?\d\.\d{{4}} "
+        r"\(best at step \d of 2\)",
+        shown[0],
+    )
+    assert shown[-1] == f"Measure it: hiereval run --model toy --probes path:{out}"
+    found = evaluate(
+        "toy", datasets=["shapes"], tasks="ordering", probes=[f"path:{out}"], resamples=20
+    )
+    assert [(r.probe.seed, r.probe.training and r.probe.training.control) for r in found] == [
+        (s, c) for s in range(3) for c in ("none", "shuffled-tiers")
+    ]
+    assert {r.status for r in found} == {"ok"}
+    assert {r.probe.training.dataset for r in found if r.probe.training} == {"few.csv"}
+    fresh = evaluate(
+        "toy",
+        datasets=["shapes"],
+        tasks="ordering",
+        resamples=20,
+        probes=["radial-linear"],
+        probe_args={"epochs": "2", "batch": "256", "rank": "4"},
+        train_data=str(few_shapes),
+    )
+    kept = {(r.probe.seed, r.probe.training.control): r.metrics for r in found if r.probe.training}
+    for record in fresh:
+        assert record.probe.training is not None
+        assert record.metrics == kept[record.probe.seed, record.probe.training.control]
+
+
+def test_another_models_probe_is_refused_by_a_run(few_shapes: Path, tmp_path: Path) -> None:
+    out = tmp_path / "probe"
+    assert fit(few_shapes, out, "--probe-args", "seed=0,control=none") == 0
+    assert [path.name for path in out.iterdir()] == ["seed-0"]
+    with pytest.raises(HierevalError, match=r"^The probe .* must be used with the model it was"):
+        evaluate(
+            "control:words",
+            datasets=["shapes"],
+            tasks="ordering",
+            probes=[f"path:{out}"],
+            resamples=20,
+        )
+
+
+def test_what_needs_no_fitting_is_not_fitted(
+    few_shapes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    flags = ["--model", "toy", "--train-data", str(few_shapes), "--out", str(tmp_path / "p")]
+    assert call("fit", *flags, "--probe", "mean-root") == 2
+    assert capsys.readouterr().err == (
+        "error: The probe 'mean-root' must be one that is trained: learned-root, radial-linear. "
+        "The others need no fitting: give them to 'hiereval run --probes'.\n"
+    )
+
+
+def test_a_folder_that_exists_is_refused(
+    few_shapes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert fit(few_shapes, tmp_path) == 2
+    message = f"error: The output folder {str(tmp_path)!r} must be new or empty.\n"
+    assert capsys.readouterr().err == message
+
+
+def test_training_on_test_images_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert fit(Path("shapes"), tmp_path / "p") == 2
+    assert capsys.readouterr().err == (
+        "error: The training data 'shapes' must share no image with the test data 'shapes'; they "
+        "share 400, the first is 'test-0000'.\n"
+    )
