@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from torch import Generator, Tensor
 
+from hiereval.datasets.text_file import read_text
 from hiereval.errors import HierevalError
 from hiereval.spearman import Spearman
 from hiereval.types import DataOptions, Dataset, Metric, Modality, Scores, Space
@@ -94,7 +95,7 @@ def read(path: Path) -> WordPairs:
 
 
 def _rows(path: Path) -> Iterator[tuple[str, str, str, str, float]]:
-    lines = path.read_text("utf-8-sig").splitlines()
+    lines = read_text(path).splitlines()
     if not lines or lines[0].split()[: len(COLUMNS)] != COLUMNS:
         raise HierevalError(f"{path}:1: the header must begin with '{' '.join(COLUMNS)}'.")
     for number, line in enumerate(lines[1:], start=2):

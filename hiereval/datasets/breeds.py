@@ -15,6 +15,7 @@ import numpy as np
 
 from hiereval.datasets.hierarchy import Hierarchy, build
 from hiereval.datasets.imagenet import LabelledImages, assemble, read_images, read_templates
+from hiereval.datasets.text_file import read_text
 from hiereval.errors import HierevalError, nearest
 from hiereval.types import DataOptions
 
@@ -97,7 +98,7 @@ def _read(folder: Path) -> tuple[dict[str, str], list[tuple[str, str]], list[str
     """Return names (a class by its first synonym), (child, parent) edges and the classes."""
     path = folder / FILES[0]
     try:
-        info = json.loads(path.read_text("utf-8"))
+        info = json.loads(read_text(path))
         labels = {str(wnid): str(words).partition(",")[0].strip() for _, wnid, words in info}
     except (ValueError, TypeError) as error:
         raise HierevalError(f"{path}: the file must be a JSON list of [n, wnid, names].") from error
@@ -109,7 +110,7 @@ def _read(folder: Path) -> tuple[dict[str, str], list[tuple[str, str]], list[str
 
 def _lines(path: Path, separator: str | None) -> list[tuple[str, str]]:
     found = []
-    for number, line in enumerate(path.read_text("utf-8-sig").splitlines(), start=1):
+    for number, line in enumerate(read_text(path).splitlines(), start=1):
         fields = line.strip().split(separator)
         if len(fields) != 2:
             raise HierevalError(f"{path}:{number}: the line must have two columns, found {line!r}.")

@@ -7,6 +7,7 @@ Depth and height are longest paths, so that an ancestor is always less deep than
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,6 +17,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Bool, Int64
 
+from hiereval.datasets.text_file import read_text
 from hiereval.errors import HierevalError
 
 
@@ -139,8 +141,8 @@ def read_edges(path: Path) -> list[tuple[str, str]]:
 def read_pairs(path: Path, header: tuple[str, str]) -> list[tuple[int, str, str]]:
     """Return (line, first, second) of a two-column CSV file; a bad line raises, named."""
     rows = []
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        reader = csv.reader(file)
+    reader = csv.reader(io.StringIO(read_text(path), newline=""), strict=True)
+    try:
         if tuple(cell.strip() for cell in next(reader, [])) != header:
             raise HierevalError(f"{path}:1: the header must be '{','.join(header)}'.")
         for row in reader:
@@ -153,4 +155,6 @@ def read_pairs(path: Path, header: tuple[str, str]) -> list[tuple[int, str, str]
                     f"{header[1]}, found {','.join(row)!r}."
                 )
             rows.append((reader.line_num, cells[0], cells[1]))
+    except csv.Error as error:
+        raise HierevalError(f"{path}:{reader.line_num}: {error}.") from error
     return rows

@@ -18,6 +18,7 @@ import numpy as np
 
 from hiereval.datasets.hierarchy import Hierarchy, build, read_edges, read_pairs
 from hiereval.datasets.images import FileImage
+from hiereval.datasets.text_file import read_text
 from hiereval.datasets.wordnet import open_wordnet
 from hiereval.errors import HierevalError
 from hiereval.types import DataOptions, Dataset
@@ -163,7 +164,7 @@ def read_images(folder: Path, classes: Sequence[str]) -> list[tuple[int, FileIma
 
 def read_templates(path: Path) -> tuple[str, ...]:
     """Return the built-in prompt templates and those of the user's file, one a line."""
-    lines = path.read_text("utf-8-sig").splitlines() if path.is_file() else []
+    lines = read_text(path).splitlines() if path.is_file() else []
     for number, line in enumerate(lines, start=1):
         if line.strip() and (line.count("{}") != 1 or line.count("{") + line.count("}") != 2):
             raise HierevalError(
@@ -179,7 +180,7 @@ def _names(folder: Path) -> list[tuple[str, str]]:
 
 
 def _superclasses(path: Path, hierarchy: Hierarchy) -> list[str]:
-    lines = path.read_text("utf-8-sig").splitlines() if path.is_file() else []
+    lines = read_text(path).splitlines() if path.is_file() else []
     for number, line in enumerate(lines, start=1):
         if line.strip() and line.strip() not in hierarchy.nodes:
             raise HierevalError(

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from hiereval.datasets.text_file import read_text
 from hiereval.errors import HierevalError, shorten
 from hiereval.types import Chains, Dataset
 
@@ -36,16 +37,7 @@ def read(path: Path) -> Predictions:
 
     Raises one HierevalError that counts the bad lines and names line and field of the first ten.
     """
-    try:
-        data = path.read_bytes()
-        lines = data.decode("utf-8-sig").split("\n")
-    except OSError as error:
-        raise HierevalError(
-            f"The predictions {str(path)!r} cannot be read: {error.strerror}."
-        ) from error
-    except UnicodeDecodeError as error:
-        bad = data.count(b"\n", 0, error.start) + 1
-        raise HierevalError(f"{path}:{bad}: the line must be UTF-8.") from error
+    lines = read_text(path).split("\n")
     chains: dict[str, tuple[str, ...]] = {}
     places: dict[str, int] = {}
     problems: list[str] = []
@@ -66,7 +58,7 @@ def read(path: Path) -> Predictions:
         raise HierevalError(shorten(problems))
     if not chains:
         raise HierevalError(f"{path}: the file must hold at least one prediction.")
-    return Predictions(chains, hashlib.sha256(data).hexdigest())
+    return Predictions(chains, hashlib.sha256(path.read_bytes()).hexdigest())
 
 
 def _parse(line: str) -> tuple[str, tuple[str, ...]]:

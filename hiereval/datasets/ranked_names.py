@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import io
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -14,6 +15,7 @@ from typing import Self
 import numpy as np
 
 from hiereval.datasets.images import FileImage
+from hiereval.datasets.text_file import read_text
 from hiereval.errors import HierevalError, shorten
 from hiereval.types import DataOptions, Dataset
 
@@ -57,14 +59,13 @@ def read(path: Path) -> RankedNames:
     Other columns are ignored. Raises one HierevalError that counts the bad rows and names the
     first ten.
     """
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        reader = csv.DictReader(file, strict=True)
-        try:
-            header = [name.strip() for name in reader.fieldnames or ()]
-            reader.fieldnames = header
-            rows = [(reader.line_num, row) for row in reader]
-        except csv.Error as error:
-            raise HierevalError(f"{path}:{reader.line_num}: {error}.") from error
+    reader = csv.DictReader(io.StringIO(read_text(path), newline=""), strict=True)
+    try:
+        header = [name.strip() for name in reader.fieldnames or ()]
+        reader.fieldnames = header
+        rows = [(reader.line_num, row) for row in reader]
+    except csv.Error as error:
+        raise HierevalError(f"{path}:{reader.reader.line_num}: {error}.") from error
     columns = sorted((h for h in header if re.fullmatch(r"rank\d+", h)), key=lambda h: int(h[4:]))
     expected = [f"rank{i}" for i in range(1, len(columns) + 1)]
     if columns != expected or len(columns) < 2:

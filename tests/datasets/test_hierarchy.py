@@ -91,6 +91,7 @@ def test_edges_file(tmp_path: Path) -> None:
         ("", ":1: the header must be 'child,parent'."),
         ("parent,child\n", ":1: the header must be 'child,parent'."),
         ("child,parent\ndog\n", ":2: the line must hold a child and a parent, found 'dog'."),
+        ('child,parent\ndog,"animal\n', ":2: unexpected end of data."),
         ("child,parent\ndog,\n", ":2: the line must hold a child and a parent, found 'dog,'."),
     ],
 )

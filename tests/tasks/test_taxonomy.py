@@ -174,6 +174,7 @@ def test_steps_must_be_positive() -> None:
          "rank1, rank3."),
         ("rank1\na\n", ":1: the columns must be rank1, rank2, ... without a gap, found rank1."),
         ("", ":1: the columns must be rank1, rank2, ... without a gap, found none."),
+        ('rank1,rank2\na,"b\n', ":2: unexpected end of data."),
         ("rank1,rank2\n", ": the table must hold at least one row."),
         ("rank1,rank2\na,b\nc\n", ":3: the rank2 must not be empty."),
         ("rank1,rank2,image\na,b,9.jpg\n",
