@@ -17,9 +17,14 @@ PACKAGES = (
 )  # fmt: skip
 
 
-@cache
 def environment(device: str) -> Environment:
     """Return the environment as a record holds it."""
+    plugins = sorted(f"{kind}:{name}" for kind, name in registry.foreign())
+    return _fixed(device).model_copy(update={"plugins": plugins})
+
+
+@cache
+def _fixed(device: str) -> Environment:
     import torch
 
     cuda = device.startswith("cuda")
@@ -32,7 +37,7 @@ def environment(device: str) -> Environment:
         driver=f"CUDA {torch.version.cuda}" if cuda else None,
         git_commit=commit,
         git_dirty=dirty,
-        plugins=sorted(f"{kind}:{name}" for kind, name in registry.foreign()),
+        plugins=[],
     )
 
 

@@ -6,6 +6,7 @@ import os
 import re
 import shlex
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -32,7 +33,9 @@ def test_the_first_two_commands_install_run_and_check() -> None:
     "page", [page for page in PAGES if commands(page)], ids=lambda p: str(p.relative_to(ROOT))
 )
 def test_commands(page: Path, tmp_path: Path) -> None:
-    environment = {**os.environ, "HIEREVAL_CACHE": str(tmp_path / "cache"), "COLUMNS": "120"}
+    scripts = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    own = {"HIEREVAL_CACHE": str(tmp_path / "cache"), "COLUMNS": "120", "PATH": scripts}
+    environment = {**os.environ, **own}
     for command in commands(page):
         command = command.removeprefix("pip install . && ")
         if command.startswith(ELSEWHERE):

@@ -128,8 +128,8 @@ def test_every_bad_image_is_named_before_any_is_encoded(tmp_path: Path, fake: Ha
         embed(fake, data, images=True, store=Store(tmp_path))
     assert str(caught.value) == (
         "2 images cannot be used:\n"
-        "The image 'empty.jpg' is empty or not an image in a format that Pillow reads.\n"
-        "The image 'words.jpg' is empty or not an image in a format that Pillow reads."
+        "  The image 'empty.jpg' is empty or not an image in a format that Pillow reads.\n"
+        "  The image 'words.jpg' is empty or not an image in a format that Pillow reads."
     )
     assert [what for what, _ in HashAdapter.calls if what == "images"] == []
 
