@@ -7,7 +7,7 @@ value, with multinomial counts it is a bootstrap replicate (Efron & Tibshirani 1
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Bool, Float64
@@ -108,6 +108,16 @@ def n_defined(metric: Metric, scores: Scores) -> int:
     return len(scores.ids) if defined is None else int(defined(scores.items).sum())
 
 
+def with_chance(metrics: Sequence[Metric], items: Items) -> tuple[Metric, ...]:
+    """Return the metrics with the chance level that average precision has on these items."""
+    return tuple(
+        replace(metric, chance=metric.statistic.chance(items))
+        if isinstance(metric.statistic, AveragePrecision)
+        else metric
+        for metric in metrics
+    )
+
+
 # --- statistics ----------------------------------------------------------------------------------
 
 
@@ -186,6 +196,13 @@ class AveragePrecision:
 
     def defined(self, items: Items) -> Bool[Tensor, " n"]:
         return _any_finite(items, None, self.positive, self.negative)
+
+    def chance(self, items: Items) -> float | None:
+        """Return the share of positives, which a random ranking scores; None without any score."""
+        positive, negative = (
+            int(items[k].isfinite().sum()) for k in (self.positive, self.negative)
+        )
+        return positive / (positive + negative) if positive + negative else None
 
     def __call__(self, items: Items, weights: Float64[Tensor, "b n"]) -> Float64[Tensor, " b"]:
         return average_precision(Ranking.of(items[self.positive], items[self.negative]), weights)

@@ -15,7 +15,7 @@ import torch
 from torch import Generator, Tensor
 
 from hiereval.degenerate import points_trouble, undefined
-from hiereval.statistics import Auroc, AveragePrecision, Mean, ones
+from hiereval.statistics import Auroc, AveragePrecision, Mean, ones, with_chance
 from hiereval.types import Chains, Dataset, Metric, Modality, Scores, Space
 
 Negatives = Literal["both", "released", "documented"]
@@ -102,6 +102,7 @@ class Entailment:
             ids=[f"chain {i}" for i in range(len(chains))],
             items=items,
             undefined=trouble or _undefined(self.metrics, items),
+            metrics=with_chance(self.metrics, items),
             details=lambda i: {
                 "captions": [dataset.texts[t] for t in chains[i].tolist()],
                 "negatives": [dataset.texts[t] for t in wrong[i].tolist()],

@@ -13,7 +13,7 @@ import torch
 from torch import Generator, Tensor
 
 from hiereval.degenerate import points_trouble, undefined
-from hiereval.statistics import Auroc, AveragePrecision, ones
+from hiereval.statistics import Auroc, AveragePrecision, ones, with_chance
 from hiereval.types import Chains, Dataset, Metric, Modality, Scores, Space
 
 ROUNDS = 64  # draws before a caption counts as having no negative
@@ -78,6 +78,7 @@ class ImageEntailment:
             ids=[f"chain {i}" for i in range(len(chains))],
             items=items,
             undefined=undefined(self.metrics, trouble),
+            metrics=with_chance(self.metrics, items),
             details=lambda i: {
                 "image": dataset.images[int(image[i])].name,
                 "captions": [dataset.texts[t] for t in chains[i].tolist()],

@@ -103,6 +103,17 @@ def test_pairing_of_the_ranked_negatives() -> None:
     assert score(space, data, "documented").items["negative"].shape == (2, 1)
 
 
+@pytest.mark.parametrize(("negatives", "share"), [("both", 1 / 3), ("released", 1 / 2)])
+def test_chance_of_average_precision_is_the_share_of_positives(
+    negatives: Negatives, share: float
+) -> None:
+    scores = score(by_hand()[1], by_hand()[0], negatives)
+    assert scores.metrics is not None
+    chance = {metric.name: metric.chance for metric in scores.metrics}
+    assert chance["average_precision"] == share
+    assert chance["auroc"] == 0.5
+
+
 def test_a_constant_encoder_is_undefined() -> None:
     data = random_chains(0)
     text = torch.ones(len(data.texts), 3)
