@@ -15,7 +15,8 @@ from reference import lorentz, meru
 from hiereval.adapters.meru import Meru, exponential_map
 from hiereval.errors import HierevalError
 from hiereval.geometry import LorentzSpace, space_of
-from hiereval.types import LoadOptions
+from hiereval.run import RunConfig, run
+from hiereval.types import DataOptions, LoadOptions
 
 TEXTS = ["", "a bird", "A blue bird on a branch.", "two dogs, a ball \U0001f600 \0 x", "bird " * 99]
 GOLDEN = [
@@ -164,3 +165,24 @@ def test_what_is_not_there() -> None:
         "meru_vit_l.pth', because this run is offline. "
         f"'hiereval download meru:{address}' fetches it where there is a network."
     )
+
+
+def test_every_task_runs_on_the_hyperboloid(file: Path, tmp_path: Path) -> None:
+    """No task knows the geometry; the root is the vertex, or the vector of the empty text."""
+    result = run(
+        RunConfig(
+            model=f"meru:{file}",
+            data=DataOptions(root=tmp_path),
+            cache_dir=tmp_path,
+            datasets=["shapes"],
+            probes=["origin", "empty-root"],
+            resamples=10,
+            limit=12,
+        )
+    )
+    done = {(record.task.name, record.probe.name) for record in result.new if record.status == "ok"}
+    tasks = {"ordering", "entailment", "image-entailment", "retrieval", "interpolation",
+             "flat-retrieval"}  # fmt: skip
+    assert done == {(task, probe) for task in tasks for probe in ("origin", "empty-root")}
+    assert {record.model.geometry for record in result.new} == {"lorentz"}
+    assert all(record.status != "failed" for record in result.new)
