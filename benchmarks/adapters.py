@@ -120,8 +120,13 @@ def align(folder: Path, captions: Sequence[str]) -> None:
     ).save_pretrained(folder)
 
 
+def _named(checkpoint: str) -> Callable[[Path, Sequence[str]], str]:
+    """Return a writer of nothing, for adapters that know their architectures by name."""
+    return lambda folder, captions: checkpoint
+
+
 # name -> (what it is, adapter, its folder's writer)
-ARCHITECTURES: dict[str, tuple[str, str, Callable[[Path, Sequence[str]], None]]] = {
+ARCHITECTURES: dict[str, tuple[str, str, Callable[[Path, Sequence[str]], str | None]]] = {
     "clip-b32": ("CLIP ViT-B/32", "hf-clip", clip_b32),
     "clip-l14": ("CLIP ViT-L/14", "hf-clip", clip_l14),
     "siglip-base": ("SigLIP base, 224", "siglip", siglip_base),
@@ -130,6 +135,10 @@ ARCHITECTURES: dict[str, tuple[str, str, Callable[[Path, Sequence[str]], None]]]
     "siglip2-naflex": ("SigLIP 2 base NaFlex, 256 patches", "siglip", siglip2_naflex),
     "blip": ("BLIP base, 384", "blip", blip_base),
     "align": ("ALIGN base (EfficientNet-B7), 289", "hf-clip", align),
+    "openclip-b32": ("OpenCLIP ViT-B/32", "openclip", _named("ViT-B-32")),
+    "openclip-h14": ("OpenCLIP ViT-H/14", "openclip", _named("ViT-H-14")),
+    "meru-b16": ("MERU ViT-B/16", "meru", _named("vit-b")),
+    "meru-l16": ("MERU ViT-L/16", "meru", _named("vit-l")),
 }
 
 
@@ -149,9 +158,9 @@ def measure(name: str, data: Path, chains: int, precision: Any) -> dict[str, Any
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch, name)
         folder.mkdir()
-        write(folder, whole.texts)
+        checkpoint = write(folder, whole.texts) or str(folder)
         options = LoadOptions(random_init=0, precision=precision)
-        adapter = registry.load("adapters", adapter_name)(str(folder), options)
+        adapter = registry.load("adapters", adapter_name)(checkpoint, options)
         started = time.perf_counter()
         adapter.encode_texts(["a bird"])  # loads the network
         adapter.encode_images([adapter.preprocess(Image.new("RGB", (8, 8)))])
