@@ -1,0 +1,80 @@
+"""models.toml: complete, well formed, and true of the libraries that load what it names."""
+
+from __future__ import annotations
+
+import re
+
+import open_clip
+import pytest
+
+from hiereval import registry
+from hiereval.adapters.meru_files import ARCHITECTURES
+from hiereval.models import Card, cards
+
+EXPECTED = [
+    "toy",
+    "siglip",
+    "siglip2",
+    "siglip2-naflex",
+    "clip-b32",
+    "clip-b16",
+    "clip-l14",
+    "openclip-b32-laion2b",
+    "openclip-l14-laion2b",
+    "openclip-h14-laion2b",
+    "dfn",
+    "metaclip",
+    "metaclip2",
+    "eva02",
+    "align",
+    "altclip",
+    "blip-base",
+    "blip-large",
+    "hierarcaps-clip-b",
+    "hierarcaps-clip-l",
+    "meru",
+    "hycoclip",
+]
+OPENCLIP = [name for name, card in cards().items() if card.adapter == "openclip"]
+
+
+def test_what_people_run_has_a_name() -> None:
+    assert set(EXPECTED) <= set(cards())
+
+
+@pytest.mark.parametrize("name", list(cards()))
+def test_a_row_is_well_formed(name: str) -> None:
+    card: Card = cards()[name]
+    assert re.fullmatch(r"[a-z][a-z0-9-]*", name)
+    assert card.adapter in registry.names("adapters")
+    assert card.revision is None or re.fullmatch(r"[0-9a-f]{40}", card.revision)
+    assert card.description.endswith(".")
+    assert len(card.description) < 90
+    for address in filter(None, (card.paper, card.link)):
+        assert address.startswith("https://")
+    assert card.paper is None or card.paper.startswith("https://arxiv.org/abs/")
+    assert card.adapter not in ("hf-clip", "siglip", "blip") or name == "toy" or (
+        card.link == f"https://huggingface.co/{card.checkpoint}"
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("name", OPENCLIP)
+def test_an_openclip_row_is_open_clips_own(name: str) -> None:
+    card = cards()[name]
+    architecture, _, tag = card.checkpoint.partition("/")
+    config = open_clip.get_model_config(architecture)
+    settings = open_clip.get_pretrained_cfg(architecture, tag)
+    assert settings, card.checkpoint
+    assert settings.get("quick_gelu", False) == config.get("quick_gelu", False)
+    assert card.link == f"https://huggingface.co/{settings['hf_hub'].rstrip('/')}"
+    assert card.context_length == config["text_cfg"].get("context_length", 77)
+
+
+def test_merus_architectures_are_the_published_ones() -> None:
+    """The authors' configurations: timm's ViT-S (12 heads), B and L at 16 x 16, text L12 W512."""
+    assert {n: (s.width, s.depth) for n, s in ARCHITECTURES.items()} == {
+        "vit-s": (384, 12), "vit-b": (768, 12), "vit-l": (1024, 24),
+    }  # fmt: skip
+    assert {(s.text_width, s.text_depth, s.embed_dim) for s in ARCHITECTURES.values()} == {
+        (512, 12, 512)
+    }
