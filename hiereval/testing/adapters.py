@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import json
-import os
-import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +12,7 @@ from unittest import mock
 
 from hiereval.testing import samples
 from hiereval.testing.checks import Check, Failed, NotApplicable, require, run
+from hiereval.testing.preprocessing import altered, same
 from hiereval.types import Adapter, Geometry, Modality, ModelId
 
 if TYPE_CHECKING:
@@ -23,7 +21,6 @@ if TYPE_CHECKING:
 EXACT = 1e-5  # between vectors of one text in different batches, computed in float32
 ROUNDED = 5e-2  # computed in half precision
 LARGE = 1 << 20  # bytes that an adapter may hold before it has loaded its weights
-SETTINGS = ("mean", "image_mean", "std", "image_std")  # of preprocessing, in a folder's JSON files
 
 
 def check_adapter(
@@ -223,8 +220,8 @@ class _Kit:
         self._close(whole, alone, "of pictures alone and in a batch")
         self._close(whole, self._encode_pictures(pictures[::-1]).flip(0), "in reversed order")
         seen = self._close(whole[:1], whole[3:], "of the same picture in one batch")
-        same = before == [picture.tobytes() for picture in pictures]
-        require(same, "preprocess must not change the picture that it is given")
+        kept = before == [picture.tobytes() for picture in pictures]
+        require(kept, "preprocess must not change the picture that it is given")
         return seen
 
     def kind_of_picture(self, kind: str) -> str:
@@ -257,8 +254,8 @@ class _Kit:
         with ThreadPoolExecutor(8) as pool:
             together = list(pool.map(adapter.preprocess, pictures))
         one_by_one = [self.adapter.preprocess(picture) for picture in pictures]
-        same = [_same(a, b) for a, b in zip(together, one_by_one, strict=True)]
-        require(all(same), f"{same.count(False)} of 16 pictures differ when 8 threads preprocess")
+        equal = [same(a, b) for a, b in zip(together, one_by_one, strict=True)]
+        require(all(equal), f"{equal.count(False)} of 16 pictures differ when 8 threads preprocess")
         return "8 threads, 16 pictures"
 
     # --- both -------------------------------------------------------------------------------------
@@ -292,12 +289,12 @@ class _Kit:
             return "stated in the id"
         with tempfile.TemporaryDirectory() as temporary:
             copy = Path(temporary) / folder.name
-            changed = _altered(folder, copy)
+            changed = altered(folder, copy)
             if not changed:
                 return "stated in the id"
             other = self.reopen(model.checkpoint.replace(str(folder), str(copy)))
             picture = samples.picture()
-            if _same(other.preprocess(picture), self.adapter.preprocess(picture)):
+            if same(other.preprocess(picture), self.adapter.preprocess(picture)):
                 return f"{', '.join(changed)} of the folder is not used"
             require(
                 other.id.fingerprint() != model.fingerprint(),
@@ -373,53 +370,3 @@ def _loads() -> Iterator[list[str]]:
 
     with mock.patch.object(torch.nn.Module, "register_parameter", watched):
         yield seen
-
-
-def _same(a: Any, b: Any) -> bool:
-    """Return whether two preprocessed pictures are equal, whatever they are made of."""
-    import numpy as np
-    import torch
-
-    if isinstance(a, Mapping) and isinstance(b, Mapping):
-        return a.keys() == b.keys() and all(_same(a[key], b[key]) for key in a)
-    if isinstance(a, torch.Tensor) and isinstance(b, torch.Tensor):
-        return torch.equal(a, b)
-    if isinstance(a, np.ndarray) and isinstance(b, np.ndarray):
-        return np.array_equal(a, b)
-    if isinstance(a, list | tuple) and isinstance(b, list | tuple):
-        return len(a) == len(b) and all(_same(x, y) for x, y in zip(a, b, strict=True))
-    return bool(a == b)
-
-
-def _altered(folder: Path, copy: Path) -> list[str]:
-    """Copy a checkpoint (weights as links) with other means and deviations; say which."""
-    changed: list[str] = []
-    copy.mkdir()
-    for path in sorted(folder.iterdir()):
-        target = copy / path.name
-        if path.is_dir():
-            shutil.copytree(path, target)
-        elif path.suffix == ".json" and path.stat().st_size < LARGE:
-            content = json.loads(path.read_text("utf-8"))
-            found = _shift(content)
-            changed += found
-            target.write_text(json.dumps(content) if found else path.read_text("utf-8"), "utf-8")
-        else:
-            os.symlink(path.resolve(), target)
-    return list(dict.fromkeys(changed))
-
-
-def _shift(content: Any) -> list[str]:
-    """Move every list of numbers under a known name; return the names."""
-    if isinstance(content, list):
-        return [name for part in content for name in _shift(part)]
-    if not isinstance(content, dict):
-        return []
-    found = []
-    for key, value in content.items():
-        if key in SETTINGS and isinstance(value, list):
-            content[key] = [number + 0.1 for number in value]
-            found.append(key)
-        else:
-            found += _shift(value)
-    return found
