@@ -13,10 +13,12 @@ from dataclasses import dataclass
 import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
+from torch.nn.functional import pad
 
 from hiereval.types import Space
 
-CANDIDATES, IMAGES = 1024, 1024  # a block of similarities
+CANDIDATES, IMAGES = 4096, 1024  # a block of similarities
+STRIP = 128  # candidates whose maximum says whether to look at them one by one
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,40 +103,49 @@ def sweep(
         for first in range(0, len(images), height):
             part = slice(first, first + height)
             similarity = space.similarity(images[part], points)
-            rows = (similarity.amax(1) >= best[part]).nonzero()[:, 0]
-            if not len(rows):
-                continue
-            similarity, image = similarity[rows], rows + first
-            row, column = _changes(similarity, chosen, best[image], given[image])
-            found.append((image[row], column + start))
+            row, column = _changes(similarity, chosen, best[part], given[part])
+            found.append((row + first, column + start))
             last = torch.ones_like(row, dtype=torch.bool)
             last[:-1] = row[1:] != row[:-1]
             row, column = row[last], column[last]
-            best[image[row]] = similarity[row, column]
-            given[image[row]] = chosen[column]
+            best[row + first] = similarity[row, column]
+            given[row + first] = chosen[column]
     image, position = (torch.cat(parts) for parts in zip(*found, strict=True))
     by_image = image.sort(stable=True).indices
     return Path(order, ordered, len(images), image[by_image], position[by_image])
 
 
 def _changes(
-    similarity: Float[Tensor, "r w"],
+    similarity: Float[Tensor, "i w"],
     given: Int64[Tensor, " w"],
-    best: Float[Tensor, " r"],
-    best_given: Int64[Tensor, " r"],
+    best: Float[Tensor, " i"],
+    best_given: Int64[Tensor, " i"],
 ) -> tuple[Int64[Tensor, " e"], Int64[Tensor, " e"]]:
     """Return (row, column), row by row, where the best of a row so far changes.
 
-    It changes to what is more similar, or equally similar and given earlier.
+    It changes to what is more similar, or equally similar and given earlier. Most strips hold
+    nothing of the kind, and are passed over by their maximum.
     """
-    similarity = torch.cat([best[:, None], similarity], 1)
-    row, column = (similarity == similarity.cummax(1).values).nonzero(as_tuple=True)
-    value = similarity[row, column]
-    rank = torch.where(column == 0, best_given[row], given[column - 1])
+    width = similarity.shape[1]
+    strips = pad(similarity, (0, -width % STRIP), value=-torch.inf).unflatten(1, (-1, STRIP))
+    top = strips.amax(2)
+    before = torch.cat([best[:, None], top], 1).cummax(1).values[:, :-1]
+    row, strip = (top >= before).nonzero(as_tuple=True)
+    inside = strips[row, strip]
+    reached = torch.maximum(inside.cummax(1).values, before[row, strip, None])
+    piece, offset = (inside == reached).nonzero(as_tuple=True)
+    # these are at least as good as all before; the best of before goes first, in column -1
+    rows = row.unique()
+    row, column = torch.cat([rows, row[piece]]), strip[piece] * STRIP + offset
+    column = torch.cat([torch.full_like(rows, -1), column])
+    order = (row * (width + 1) + column).argsort()
+    row, column = row[order], column[order]
+    old, at = column < 0, column.clamp(min=0)
+    value = torch.where(old, best[row], similarity[row, at])
+    rank = torch.where(old, best_given[row], given[at])
     new = torch.ones_like(row)  # a larger value, or another row
     new[1:] = (row[1:] != row[:-1]) | (value[1:] != value[:-1])
-    key = rank - new.cumsum(0) * (rank.max() + 1)  # falls from group to group
-    change = torch.ones_like(row, dtype=torch.bool)
-    change[1:] = key[1:] < key.cummin(0).values[:-1]
-    change &= column > 0
-    return row[change], column[change] - 1
+    key = rank - new.cumsum(0) * (best_given.max() + given.max() + 1)  # falls from group to group
+    change = ~old
+    change[1:] &= key[1:] < key.cummin(0).values[:-1]
+    return row[change], column[change]
