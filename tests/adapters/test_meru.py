@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -186,3 +187,33 @@ def test_every_task_runs_on_the_hyperboloid(file: Path, tmp_path: Path) -> None:
     assert done == {(task, probe) for task in tasks for probe in ("origin", "empty-root")}
     assert {record.model.geometry for record in result.new} == {"lorentz"}
     assert all(record.status != "failed" for record in result.new)
+
+
+def test_an_address_is_fetched_once(
+    file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import pooch
+    import requests
+
+    address = "https://example.org/models/meru_vit_s.pth"
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
+
+    def refuse(*_: object, **__: object) -> None:
+        raise requests.ConnectionError("no route")
+
+    monkeypatch.setattr(requests, "head", refuse)
+    assert "because it could not be fetched (ConnectionError)." in _refused(address)
+
+    fetched = []
+
+    def retrieve(url: str, known_hash: None, fname: str, path: Path) -> None:
+        fetched.append(url)
+        path.mkdir(parents=True)
+        shutil.copyfile(file, path / fname)
+
+    monkeypatch.setattr(requests, "head", lambda *_, **__: None)
+    monkeypatch.setattr(pooch, "retrieve", retrieve)
+    first, again = _open(address), _open(address)
+    assert fetched == [address]
+    assert first.id.fingerprint() == again.id.fingerprint() == _open(file).id.fingerprint()
+    assert first.id.name == "meru_vit_s"
