@@ -65,9 +65,7 @@ def ordered_recall(predictions: Sequence[str], chains: Chains) -> float:
     return best / len(chains[0])
 
 
-def interpolation(
-    image: np.ndarray, pool: np.ndarray, root: np.ndarray, steps: int
-) -> list[int]:
+def interpolation(image: np.ndarray, pool: np.ndarray, root: np.ndarray, steps: int) -> list[int]:
     """Indices of the captions nearest to points between the image's nearest caption and r."""
     start = pool[int(np.argmax(pool @ image))]
     found = []
