@@ -87,12 +87,12 @@ def made(candidates: int, images: int, dim: int, rising: bool) -> tuple[SphereSp
 def per_level(space: SphereSpace, images: Tensor, levels: Tensor) -> Tensor:
     """Mask the pool at each level for each image, as a direct reading of the protocol does."""
     masks = [space.radius <= level for level in levels]
+    inside = [mask.nonzero()[:, 0] for mask in masks]
     best = torch.empty(len(images), len(levels), dtype=torch.int64)
     for i, image in enumerate(images):
         similarity = space.similarity(image[None], space.text)[0]
         for j, mask in enumerate(masks):
-            inside = mask.nonzero()[:, 0]
-            best[i, j] = inside[similarity[mask].argmax()]
+            best[i, j] = inside[j][similarity[mask].argmax()]
     return best
 
 
