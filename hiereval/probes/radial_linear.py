@@ -37,8 +37,8 @@ class RadialLinear:
     pullback: float = 20.0
     entail: float = 1.0
     hard: float = 0.0  # weight of the batch's worst pairs
-    lr: float = 0.02
-    batch: int = 2048  # chains a step; 0: all of them
+    lr: float = 0.005
+    batch: int = 512  # chains a step; 0: all of them
     epochs: int = 30
     patience: int = 5  # epochs without a better development loss
     development: float = 0.1  # share of the images held out for early stopping
