@@ -6,18 +6,44 @@ import dataclasses
 import fnmatch
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from hiereval import registry
 from hiereval.errors import HierevalError, nearest
 from hiereval.records import TrainingInfo
-from hiereval.types import ModelId, Probe, Task
+from hiereval.types import DataOptions, LoadOptions, ModelId, Probe, Task
 
 FITTED = "path:"  # a probe fitted earlier, in a folder
 SEEDS = 3  # of every trained probe
 CONTROLS = ("none", "shuffled-tiers")
+Overwrite = Literal["never", "missing", "always"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunConfig:
+    """One model's run; the fields are the flags of `hiereval run`."""
+
+    model: str
+    data: DataOptions
+    cache_dir: Path
+    options: LoadOptions = field(default_factory=LoadOptions)
+    model_args: Mapping[str, str] = field(default_factory=dict)
+    datasets: Sequence[str] = ()  # empty: each task's own
+    tasks: str = "all"
+    task_args: Mapping[str, str] = field(default_factory=dict)
+    probes: Sequence[str] = ("empty-root",)
+    probe_args: Mapping[str, str] = field(default_factory=dict)
+    train_data: str | None = None  # None: the training split that belongs to the dataset
+    seed: int = 0
+    resamples: int = 1000
+    limit: int | None = None
+    batch_size: int | None = None
+    output: Path | None = None  # folder of records; None keeps them in memory
+    log_samples: bool = False
+    stored_only: bool = False  # never load the network
+    overwrite: Overwrite = "missing"
 
 
 @dataclass(frozen=True)

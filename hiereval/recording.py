@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal
 
 from hiereval.environment import environment
-from hiereval.plan import ProbeRun, parameters
+from hiereval.plan import ProbeRun, RunConfig, parameters
 from hiereval.records import (
     DatasetInfo,
     MetricValue,
@@ -26,7 +26,6 @@ from hiereval.types import Dataset, Metric, ModelId, Scores, Task
 
 if TYPE_CHECKING:
     from hiereval.embed import EmbedStats
-    from hiereval.run import RunConfig
 
 LEVEL = 0.95  # of every interval
 

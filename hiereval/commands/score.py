@@ -162,10 +162,11 @@ def score_predictions(
     from hiereval import records, samples, statistics
     from hiereval.datasets import open_dataset
     from hiereval.datasets.predictions import match
+    from hiereval.job import records_file
     from hiereval.plan import ProbeRun
     from hiereval.recording import Outcome, Recorder, metric_values
     from hiereval.registry import load
-    from hiereval.run import RunConfig, records_file
+    from hiereval.run import RunConfig
     from hiereval.types import Chains, ModelId
 
     truth = open_dataset(dataset, data)

@@ -21,8 +21,8 @@ from hiereval.finetune.output import Output
 from hiereval.finetune.recipe import Recipe
 from hiereval.finetune.tower import TextTower, Trainable, trainable
 from hiereval.geometry import normalise
+from hiereval.job import not_finite
 from hiereval.models import open_adapter
-from hiereval.run import not_finite
 from hiereval.store import Store
 from hiereval.types import Chains, DataOptions, LoadOptions
 

@@ -13,10 +13,10 @@ from hiereval import registry, training
 from hiereval.datasets import open_dataset
 from hiereval.embed import Progress, embed
 from hiereval.errors import HierevalError
+from hiereval.job import not_finite
 from hiereval.models import open_adapter
 from hiereval.plan import ProbeRun, plan_probes
 from hiereval.probes import artefacts
-from hiereval.run import not_finite
 from hiereval.store import Store
 from hiereval.types import DataOptions, LoadOptions
 

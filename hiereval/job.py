@@ -1,0 +1,267 @@
+"""One model's job: what is there is skipped, the rest embedded once and scored probe by probe."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hiereval import records, samples, statistics, training
+from hiereval.datasets import open_dataset
+from hiereval.embed import EmbedStats, Progress, embed
+from hiereval.errors import HierevalError
+from hiereval.plan import ProbeRun, RunConfig
+from hiereval.recording import LEVEL, Outcome, Recorder, metric_values, undefined_metrics
+from hiereval.records import Record, TrainingInfo
+from hiereval.store import Store
+from hiereval.types import Adapter, Chains, Dataset, Embeddings, ModelId, Space, Task
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class RunResult:
+    """What a run did: new records, those that were there already, and notes for people."""
+
+    new: list[Record] = field(default_factory=list)
+    found: list[Record] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    path: Path | None = None
+
+
+def records_file(output: Path, model: ModelId) -> Path:
+    """Return the file in the output folder for a model's records; nothing is read from its name."""
+    if output.suffix in (".json", ".jsonl", ".csv") and not output.is_dir():
+        raise HierevalError(
+            f"The output path {str(output)!r} must be a folder; the files in it are named there."
+        )
+    name = model.name if model.random_init is None else f"{model.name}-random-init"
+    safe = "".join(c if c.isalnum() or c in "-._" else "-" for c in name).strip("-.") or "model"
+    return output / f"{safe[:100]}.jsonl"
+
+
+class Job:
+    """One run's model, store and output, shared by its datasets."""
+
+    def __init__(self, config: RunConfig, adapter: Adapter, progress: Progress) -> None:
+        self.config, self.adapter, self.progress = config, adapter, progress
+        self.store = Store(config.cache_dir)
+        self.recorder = Recorder(adapter.id, config)
+        self.result = RunResult()
+        self.there: dict[str, Record] = {}
+        if config.output is not None:
+            self.result.path = path = records_file(config.output, adapter.id)
+            records.check_writable(path)
+            if path.exists():
+                self.there = {record.record_id: record for record in records.read(path)}
+
+    def measure(self, dataset: Dataset, tasks: list[Task], probes: list[ProbeRun]) -> None:
+        """Skip what is there or does not fit, embed the rest once, score it under every probe."""
+        if self.config.tasks == "all":  # which means all that are for this kind of data
+            tasks = [task for task in tasks if isinstance(dataset, task.dataset_type)]
+        data = self._training_data(dataset, probes)
+        probes = [with_training(probe, data) for probe in probes]
+        todo: dict[str, list[Task]] = {}
+        for probe in probes:
+            for task in tasks:
+                if self._is_there(self.recorder.record_id(dataset, task, probe)):
+                    continue
+                reason = unfit(task, dataset, self.adapter)
+                if reason is None:
+                    todo.setdefault(probe.key, []).append(task)
+                else:
+                    self._emit(dataset, task, probe, Outcome(status="skipped", reason=reason))
+        probes = [probe for probe in probes if probe.key in todo]
+        if not probes:
+            return
+        needed = [task for tasks in todo.values() for task in tasks]
+        embeddings, stats = self._embed(dataset, needed, probes)
+        trouble = not_finite(embeddings, dataset)
+        done = 0
+        for probe in probes:
+            fit = Outcome(stats=stats)
+            space: Space | None = None
+            if trouble is None:
+                space, fit = self._space(probe, embeddings, data, stats)
+            for task in todo[probe.key]:
+                self.progress("scoring", done, len(needed))
+                if trouble is not None:
+                    outcome = replace(fit, metrics=undefined_metrics(task.metrics, trouble))
+                else:
+                    outcome = self._outcome(dataset, task, space, fit)
+                self._emit(dataset, task, probe, outcome)
+                done += 1
+        self.progress("scoring", done, len(needed))
+
+    def _is_there(self, record_id: str) -> bool:
+        old = self.there.get(record_id)
+        if old is None or old.status == "failed" or self.config.overwrite == "always":
+            return False
+        if self._samples_are_due(old) and not self._samples_path(old).exists():
+            return False
+        if self.config.overwrite == "never":
+            raise HierevalError(
+                f"The results file {str(self.result.path)!r} already holds {old.task.name} on "
+                f"{old.dataset.name}; --overwrite missing skips it, always measures it again."
+            )
+        self.result.found.append(old)
+        return True
+
+    def _embed(
+        self, dataset: Dataset, tasks: list[Task], probes: list[ProbeRun]
+    ) -> tuple[Embeddings, EmbedStats]:
+        anchors = [text for probe in probes for text in probe.probe.anchors(self.adapter.id)]
+        return embed(
+            self.adapter,
+            dataset,
+            images=any("image" in task.modalities for task in tasks),
+            anchors=list(dict.fromkeys(anchors)),
+            store=self.store,
+            batch_size=self.config.batch_size,
+            device=self.config.options.device,
+            progress=self.progress,
+        )
+
+    def _training_data(self, dataset: Dataset, probes: list[ProbeRun]) -> Chains | None:
+        """Return what trained probes are fitted on, None where there are none to fit.
+
+        Refuses probes that have seen, or would see, an image of the dataset.
+        """
+        for probe in probes:
+            if probe.training is not None and probe.images is not None:
+                training.refuse_shared_images(probe.training.dataset, probe.images, dataset)
+        if not any(probe.to_fit for probe in probes):
+            return None
+        spec = self.config.train_data or training.training_spec(dataset)
+        if spec is None:
+            raise HierevalError(
+                f"The dataset {dataset.name!r} must have training data for a trained probe: "
+                "give it with --train-data."
+            )
+        data = training.checked(open_dataset(spec, self.config.data))
+        training.refuse_shared_images(data.name, training.image_names(data), dataset)
+        return data
+
+    def _space(
+        self, probe: ProbeRun, embeddings: Embeddings, data: Chains | None, stats: EmbedStats
+    ) -> tuple[Space | None, Outcome]:
+        """Return the probe's space, or none and why; a trained probe is fitted first."""
+        import torch
+
+        started = time.perf_counter()
+        try:
+            if probe.to_fit and data is not None:
+                vectors, _ = embed(
+                    self.adapter,
+                    data,
+                    images=False,
+                    anchors=tuple(probe.probe.anchors(self.adapter.id)),
+                    store=self.store,
+                    batch_size=self.config.batch_size,
+                    device=self.config.options.device,
+                    progress=self.progress,
+                )
+                generator = torch.Generator().manual_seed(probe.seed or 0)
+                probe.probe.fit(vectors, data, generator)
+            space = probe.probe.space(embeddings)
+        except HierevalError as error:
+            return None, Outcome(status="skipped", reason=str(error), stats=stats)
+        return space, Outcome(stats=stats, fit_s=time.perf_counter() - started)
+
+    def _outcome(self, dataset: Dataset, task: Task, space: Space | None, fit: Outcome) -> Outcome:
+        """Score one task; whatever goes wrong inside it is its own failure, said in its record."""
+        import torch
+
+        if space is None:
+            return fit
+        started = time.perf_counter()
+        try:
+            generator = torch.Generator().manual_seed(self.config.seed)
+            scores = task.score(space, dataset, generator)
+            estimates = statistics.bootstrap(
+                task.metrics,
+                scores,
+                seed=self.config.seed,
+                resamples=self.config.resamples,
+                level=LEVEL,
+            )
+        except Exception as error:
+            log.debug("%s failed", task.name, exc_info=True)
+            return replace(fit, status="failed", reason=f"{type(error).__name__}: {error}")
+        return replace(
+            fit,
+            metrics=metric_values(scores.metrics or task.metrics, estimates),
+            summary=dict(scores.summary),
+            scores=scores,
+            score_s=time.perf_counter() - started,
+        )
+
+    def _emit(self, dataset: Dataset, task: Task, probe: ProbeRun, outcome: Outcome) -> None:
+        record = self.recorder.record(dataset, task, probe, outcome)
+        if self._samples_are_due(record) and outcome.scores is not None:
+            samples.write(self._samples_path(record), record, outcome.scores)
+        self.result.new.append(record)
+        if self.result.path is not None:
+            records.append(self.result.path, record)
+
+    def _samples_are_due(self, record: Record) -> bool:
+        return self.config.log_samples and self.result.path is not None and record.status == "ok"
+
+    def _samples_path(self, record: Record) -> Path:
+        assert self.result.path is not None
+        return samples.path_of(self.result.path.parent, record)
+
+
+def with_training(probe: ProbeRun, data: Chains | None) -> ProbeRun:
+    """Return the probe with a note of what it is going to be fitted on."""
+    if not probe.to_fit or data is None:
+        return probe
+    info = TrainingInfo(
+        dataset=data.name,
+        split=data.split,
+        sha256=data.sha256,
+        n=len(data.chains),
+        control=probe.parameters["control"],
+    )
+    return replace(probe, training=info)
+
+
+def unfit(task: Task, dataset: Dataset, adapter: Adapter) -> str | None:
+    """Return why this task cannot run on this dataset with this model, or None."""
+    if not isinstance(dataset, task.dataset_type):
+        return (
+            f"{task.name} needs {task.dataset_type.__name__} data, "
+            f"{dataset.name} is {type(dataset).__name__}"
+        )
+    lacking = task.modalities - adapter.modalities
+    if lacking:
+        return f"{adapter.id.name} has no {' and no '.join(sorted(lacking))} encoder"
+    if "image" in task.modalities and not dataset.images:
+        return f"{dataset.name} has no images"
+    return task.unfit(dataset)
+
+
+def not_finite(embeddings: Embeddings, dataset: Dataset) -> str | None:
+    """Return which embeddings hold NaN or infinity (the first is named), or None."""
+    parts: list[tuple[str, Tensor | None, Callable[[int], str]]] = [
+        ("text", embeddings.text, lambda i: dataset.texts[i]),
+        ("image", embeddings.image, lambda i: dataset.images[i].name),
+    ]
+    for anchor, vector in embeddings.anchors.items():
+        parts.append(("anchor text", vector[None], lambda _, anchor=anchor: anchor))  # type: ignore[misc]
+    for what, vectors, name in parts:
+        if vectors is None:
+            continue
+        bad = (~vectors.isfinite().all(dim=1)).nonzero()[:, 0].tolist()
+        if bad:
+            return (
+                f"the embedding of {what} {name(bad[0])!r} is not finite "
+                f"({len(bad):,} of {len(vectors):,} are not)"
+            )
+    return None
