@@ -94,9 +94,18 @@ def open_adapter(spec: str, options: LoadOptions, model_args: Mapping[str, str])
                 f"({', '.join(known) or 'none'}).{nearest(key, known)}"
             )
     adapter: Adapter = factory(found.checkpoint, options, **arguments)
-    if found.name is not None:
-        adapter.id = dataclasses.replace(adapter.id, name=found.name)
+    name = found.name or _finetuning(found.checkpoint)
+    if name is not None:
+        adapter.id = dataclasses.replace(adapter.id, name=name)
     return adapter
+
+
+def _finetuning(checkpoint: str) -> str | None:
+    """Return the name of the fine-tuning whose `model` folder this is; None if it is of none."""
+    folder = Path(checkpoint.removeprefix("local-dir:")).absolute()
+    if folder.name == "model" and (folder.parent / "card.json").is_file():
+        return folder.parent.name
+    return None
 
 
 def download(spec: str, revision: str | None = None) -> ModelId:

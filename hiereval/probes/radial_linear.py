@@ -34,7 +34,7 @@ class RadialLinear:
     rank: int = 32  # of the map, at most the embedding's dimension
     pairing: Pairing = "released"
     negatives: bool = True  # False: only the entailed pairs' angles
-    pullback: float = 20.0
+    pullback: float = 40.0
     entail: float = 1.0
     hard: float = 0.0  # weight of the batch's worst pairs
     lr: float = 0.005

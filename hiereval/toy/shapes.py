@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
-from itertools import islice
+from itertools import islice, takewhile
+from random import Random
 
 from hiereval.errors import HierevalError, nearest
 from hiereval.toy.drawing import png
@@ -12,7 +13,7 @@ from hiereval.toy.scenes import Scene, scenes
 from hiereval.types import Chains, DataOptions
 
 SEED = 1
-TEST, TRAIN = 400, 8000  # scenes, in this order: no scene stands in both
+SPLITS = {"test": 1000, "validation": 1000, "train": 8000}  # scenes; none stands in two
 
 
 @dataclass(frozen=True)
@@ -29,13 +30,22 @@ class RenderedImage:
 
 @cache
 def split_scenes(split: str) -> tuple[Scene, ...]:
-    """Return the scenes of a split, "test" or "train"."""
-    parts = {"test": (0, TEST), "train": (TEST, TEST + TRAIN)}
-    if split not in parts:
+    """Return the scenes of a split."""
+    if split not in SPLITS:
         raise HierevalError(
-            f"The split {split!r} of shapes must be test or train.{nearest(split, parts)}"
+            f"The split {split!r} of shapes must be {', '.join(SPLITS)}.{nearest(split, SPLITS)}"
         )
-    return tuple(islice(scenes(SEED), *parts[split]))
+    first = sum(SPLITS[name] for name in takewhile(lambda name: name != split, SPLITS))
+    return _all_scenes()[first : first + SPLITS[split]]
+
+
+@cache
+def _all_scenes() -> tuple[Scene, ...]:
+    """Return every split's scenes, shuffled: those with one object run out as scenes are drawn,
+    and no split is to have more of them than another."""
+    drawn = list(islice(scenes(SEED), sum(SPLITS.values())))
+    Random(f"splits/{SEED}").shuffle(drawn)
+    return tuple(drawn)
 
 
 def shapes(options: DataOptions) -> Chains:

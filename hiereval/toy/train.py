@@ -33,8 +33,8 @@ class Recipe:
     """Everything that the weights depend on, the data apart."""
 
     seed: int = 0
-    steps: int = 1600
-    batch: int = 64
+    steps: int = 900
+    batch: int = 256
     learning_rate: float = 2e-3
     weight_decay: float = 0.05
     warmup: int = 100  # steps

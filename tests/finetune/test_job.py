@@ -54,6 +54,7 @@ def test_the_new_checkpoint_loads_again_with_its_images_unchanged(
     assert old.id.tokenizer_fingerprint == new.id.tokenizer_fingerprint
     assert old.id.preprocess_fingerprint == new.id.preprocess_fingerprint
     assert old.id.weights_sha256 != new.id.weights_sha256
+    assert new.id.name == "out"  # not "model", which every fine-tuned checkpoint would be
 
 
 @pytest.mark.parametrize("family", FAMILIES)

@@ -16,7 +16,7 @@ from hiereval.toy.scenes import Scene
 from hiereval.toy.shapes import shapes, split_scenes
 from hiereval.types import Chains, DataOptions
 
-SPLITS = ("test", "train")
+SPLITS = ("test", "validation", "train")
 
 
 def dataset(split: str | None = None) -> Chains:
@@ -50,28 +50,33 @@ def test_a_chain_narrows_and_a_negative_is_a_child_of_the_tier_above(split: str)
         assert things(scene.chain[2])[0][1] == scene.facts.colour
 
 
-def test_train_and_test_share_no_scene() -> None:
-    test, train = (split_scenes(split) for split in SPLITS)
-    assert (len(test), len(train)) == (400, 8000)
-    assert len({scene.facts for scene in (*test, *train)}) == 8400
+def test_no_scene_stands_in_two_splits() -> None:
+    splits = [split_scenes(split) for split in SPLITS]
+    assert [len(split) for split in splits] == [1000, 1000, 8000]
+    assert len({scene.facts for split in splits for scene in split}) == 10_000
     names = {image.name for split in SPLITS for image in dataset(split).images}
-    assert len(names) == 8400
+    assert len(names) == 10_000
 
 
-def test_no_test_picture_is_a_training_picture() -> None:
+def test_no_split_has_more_scenes_of_one_object_than_another() -> None:
+    alone = [np.mean([scene.facts.other is None for scene in split_scenes(s)]) for s in SPLITS]
+    assert max(alone) - min(alone) < 0.02  # a standard error of 1,000 scenes is 0.01
+
+
+def test_no_picture_stands_in_two_splits() -> None:
     pictures = [{image.read() for image in dataset(split).images[:400]} for split in SPLITS]
-    assert [len(part) for part in pictures] == [400, 400]
-    assert not pictures[0] & pictures[1]
+    assert [len(part) for part in pictures] == [400, 400, 400]
+    assert len(set.union(*pictures)) == 1200
 
 
 def test_the_form_is_that_of_chains() -> None:
     data = dataset()
     assert (data.name, data.split, data.revision) == ("shapes", "test", None)
-    assert data.chains.shape == (400, 4)
+    assert data.chains.shape == (1000, 4)
     assert data.negatives is not None
-    assert data.negatives.shape == (400, 4)
+    assert data.negatives.shape == (1000, 4)
     assert data.chain_image is not None
-    assert data.chain_image.tolist() == list(range(400))
+    assert data.chain_image.tolist() == list(range(1000))
     assert data.pool.tolist() == data.chains.reshape(-1).tolist()
     assert len(set(data.texts)) == len(data.texts)
     scene = split_scenes("test")[7]
@@ -81,15 +86,16 @@ def test_the_form_is_that_of_chains() -> None:
 
 def test_it_is_the_same_everywhere() -> None:
     assert {split: dataset(split).sha256 for split in SPLITS} == {
-        "test": "79ff1abe2708431b956028f5c75b277f469a0907994900bfee700d0a08f184ef",
-        "train": "a42478ea42b76393d65f332780ffa5d5ed87527d69808a782b588093a6d4f052",
+        "test": "c6e0ee30fd7d70973ad147efe77c4b0a94f8bd7ca1af40ab867c31f589608934",
+        "validation": "27ed115f9f5c6e5ce50323e1e423036097f4d0dc1d2d5196221e28c48db15000",
+        "train": "c42b3e0f5c2b69c74b924b9f8030d5dc8d12979ebb4936f8fae03341f78f5a64",
     }
     pixels = hashlib.sha256()
     for image in dataset().images[:100]:
         with Image.open(io.BytesIO(image.read())) as picture:
             assert (picture.format, picture.mode, picture.size) == ("PNG", "RGB", (48, 48))
             pixels.update(picture.tobytes())
-    assert pixels.hexdigest() == "49d822864371638dfe630fd29ee3b16abc0a92eca28b3ef008ef7a2414fcfeef"
+    assert pixels.hexdigest() == "96cdf719018b7dfb559acf892ee488943abedd348d547fa7182478765a2dddb0"
 
 
 def test_reading_a_picture_twice_gives_the_same_bytes() -> None:
@@ -101,12 +107,12 @@ def test_word_count_is_a_poor_guide_to_the_tier() -> None:
     data = dataset()
     words = np.array([len(text.split()) for text in data.texts])[data.chains]
     no_longer = (words[:, 1:] <= words[:, :-1]).mean(0)
-    assert no_longer == pytest.approx([1.0, 0.0, 0.0625])
+    assert no_longer == pytest.approx([1.0, 0.0, 0.036])
 
 
 def test_an_unknown_split_is_one_line() -> None:
     with pytest.raises(HierevalError) as error:
         dataset("tests")
     assert str(error.value) == (
-        "The split 'tests' of shapes must be test or train. Did you mean 'test'?"
+        "The split 'tests' of shapes must be test, validation, train. Did you mean 'test'?"
     )
