@@ -73,7 +73,7 @@ def main() -> None:
     parser.add_argument("--model", default="toy")
     parser.add_argument("--data", default="shapes:train")
     parser.add_argument("--dataset", default="shapes")
-    parser.add_argument("--lr", type=float, help="default: the probe's own; 3e-6 for finetune")
+    parser.add_argument("--lr", type=float, help="default: the probe's own; 1e-6 for finetune")
     parser.add_argument("--epochs", type=int)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--resamples", type=int, default=1000)
@@ -126,7 +126,7 @@ def tuned(given: argparse.Namespace, changes: Mapping[str, Any]) -> dict[str, Ce
                     cache_dir=cache_dir(),
                     options=LoadOptions(device=pick_device("auto")),
                     recipe=Recipe(
-                        lr=given.lr or 3e-6, epochs=given.epochs or 1, seed=seed, **changes
+                        lr=given.lr or 1e-6, epochs=given.epochs or 1, seed=seed, **changes
                     ),
                 )
             )

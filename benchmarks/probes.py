@@ -35,7 +35,7 @@ def main() -> None:
     )
     parser.add_argument("--model")
     parser.add_argument("--random-init", type=int)
-    parser.add_argument("--datasets", default="hierarcaps,hierarcaps-expanded")
+    parser.add_argument("--datasets", help="default: each task's own, of HierarCaps")
     parser.add_argument("--tasks", default="ordering,entailment")
     parser.add_argument("--probes", default="empty-root,learned-root,radial-linear")
     parser.add_argument("--probe-args", default="")
@@ -53,7 +53,7 @@ def main() -> None:
                 precision=given.precision,
                 random_init=given.random_init,
             ),
-            datasets=given.datasets.split(","),
+            datasets=given.datasets.split(",") if given.datasets else [],
             tasks=given.tasks,
             probes=given.probes.split(","),
             probe_args=dict(pair.split("=") for pair in given.probe_args.split(",") if pair),

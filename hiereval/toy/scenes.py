@@ -123,7 +123,10 @@ def _fourth_tier(facts: Facts, random: Random) -> str:
 
 
 def _wrong(facts: Facts, random: Random) -> Facts:
-    """Change one fact that every caption of the fourth tier states and the third does not."""
+    """Change one fact that every caption of the fourth tier states and the third does not.
+
+    What comes out could itself be a scene: the caption alone does not say which of the two is.
+    """
     if facts.other is None:
         return replace(facts, size=_other_than(random, SIZES, facts.size))
     kind, colour = facts.other
@@ -131,7 +134,8 @@ def _wrong(facts: Facts, random: Random) -> Facts:
     if changed == "kind":
         return replace(facts, other=(_other_than(random, KINDS, kind, facts.kind), colour))
     if changed == "colour":
-        return replace(facts, other=(kind, _other_than(random, tuple(COLOURS), colour)))
+        wrong = _other_than(random, tuple(COLOURS), colour, facts.colour)
+        return replace(facts, other=(kind, wrong))
     return replace(facts, relation=_OPPOSITE[facts.relation])
 
 

@@ -63,15 +63,17 @@ def make_tokenizer(captions: list[str], vocabulary: int = 900) -> Any:
     blank = CLIPTokenizer().backend_tokenizer
     learner = Tokenizer(BPE(end_of_word_suffix="</w>"))
     learner.normalizer, learner.pre_tokenizer = blank.normalizer, blank.pre_tokenizer
+    ends = [letter + "</w>" for letter in alphabet]
     trainer = BpeTrainer(
         vocab_size=vocabulary,
         initial_alphabet=alphabet,
         end_of_word_suffix="</w>",
+        special_tokens=ends,  # numbered here: the learner numbers them anew each time, ties follow
         show_progress=False,
     )
     learner.train_from_iterator(captions, trainer)
     merges: Any = [tuple(pair) for pair in json.loads(learner.to_str())["model"]["merges"]]
-    words = [*alphabet, *(letter + "</w>" for letter in alphabet), *("".join(m) for m in merges)]
+    words = [*alphabet, *ends, *("".join(m) for m in merges)]
     vocab = {token: i for i, token in enumerate(dict.fromkeys((*words, *special)))}
     return CLIPTokenizer(vocab=vocab, merges=merges, model_max_length=77)
 

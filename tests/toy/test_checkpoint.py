@@ -94,17 +94,17 @@ def test_it_is_the_ordinary_adapter() -> None:
 
 def test_what_it_reaches(toy: Embeddings, data: Chains) -> None:
     retrieval = values("retrieval", toy, data)
-    assert retrieval["recall"].low >= 0.6
-    assert retrieval["precision"].low >= 0.45
+    assert retrieval["recall"].low >= 0.75
+    assert retrieval["precision"].low >= 0.55
     entailment = values("entailment", toy, data)
-    assert entailment["triplet_accuracy_released"].low >= 0.85
+    assert entailment["triplet_accuracy_released"].low >= 0.9
     documented = entailment["triplet_accuracy_documented"]  # both sides are children: chance
     assert documented.low < 0.5 < documented.high
     ordering = values("ordering", toy, data)
-    assert 0.85 < ordering["tau_d"].value < 0.95  # above word count's, below the ceiling
-    assert 0.6 < ordering["exact_order"].value < 0.85
+    assert 0.9 < ordering["tau_d"].value < 0.97  # above word count's, below the ceiling
+    assert 0.78 < ordering["exact_order"].value < 0.88
     flat = values("flat-retrieval", toy, data)
-    assert 0.3 < flat["image_to_text_r1"].value < 0.5
+    assert 0.45 < flat["image_to_text_r1"].value < 0.55
 
 
 def test_it_reaches_more_than_word_count_and_an_untrained_twin(
@@ -116,8 +116,8 @@ def test_it_reaches_more_than_word_count_and_an_untrained_twin(
     tau = [values("ordering", e, data)["tau_d"] for e in (counted, twin, toy)]
     assert max(tau[0].high, tau[1].high) < tau[2].low
     reached = [values("retrieval", e, data) for e in (twin, toy)]
-    assert reached[0]["recall"].high < 0.1 < 0.6 < reached[1]["recall"].low
-    assert reached[0]["precision"].high < 0.1 < 0.45 < reached[1]["precision"].low
+    assert reached[0]["recall"].high < 0.1 < 0.75 < reached[1]["recall"].low
+    assert reached[0]["precision"].high < 0.1 < 0.55 < reached[1]["precision"].low
 
 
 def test_every_kind_is_recognised(toy: Embeddings, data: Chains) -> None:
