@@ -1,6 +1,8 @@
-"""Draw the pictures of the documentation: the board of a results folder, in headless Chromium.
+"""Draw the pictures of the documentation: scenes of shapes, and a results folder's board.
 
-Usage: python docs/make_images.py RESULTS [PICTURE]
+    python docs/make_images.py RESULTS
+
+The board is a screenshot of the page in headless Chromium.
 """
 
 from __future__ import annotations
@@ -12,6 +14,9 @@ from pathlib import Path
 
 from hiereval import records
 from hiereval.leaderboard import board, page
+from hiereval.toy import drawing
+from hiereval.toy.drawing import SIDE
+from hiereval.toy.shapes import split_scenes
 
 FLAGS = (
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
@@ -19,10 +24,11 @@ FLAGS = (
     "--hide-scrollbars", "--disable-dev-shm-usage",
 )  # fmt: skip
 WIDTH = 1280
+IMAGES = Path(__file__).parent / "images"
 
 
 def draw(results: Path, picture: Path) -> None:
-    """Write the board of `results` as a PNG, twice as fine as it is shown."""
+    """Write the board of `results` as a PNG, half as fine again as it is shown."""
     from selenium import webdriver
 
     there = records.read_all([results])
@@ -44,12 +50,23 @@ def draw(results: Path, picture: Path) -> None:
             chrome.execute_cdp_cmd(
                 "Emulation.setDeviceMetricsOverride", {**size, "height": int(height) + 8}
             )
-            picture.parent.mkdir(parents=True, exist_ok=True)
             chrome.save_screenshot(str(picture))
 
 
+def draw_scenes(picture: Path, columns: int = 8, rows: int = 3) -> None:
+    """Write the first scenes of the test split as a PNG, twice as large as they are."""
+    from PIL import Image
+
+    side = 2 * SIDE
+    sheet = Image.new("RGB", (columns * (side + 4), rows * (side + 4)), "white")
+    for i, scene in enumerate(split_scenes("test")[: columns * rows]):
+        at = (i % columns * (side + 4) + 2, i // columns * (side + 4) + 2)
+        sheet.paste(drawing.draw(scene).resize((side, side), Image.Resampling.NEAREST), at)
+    sheet.quantize(64).save(picture, optimize=True)
+
+
 if __name__ == "__main__":
-    if len(sys.argv) not in (2, 3):
+    if len(sys.argv) != 2:
         sys.exit(__doc__)
-    target = sys.argv[2] if len(sys.argv) == 3 else Path(__file__).parent / "images" / "board.png"
-    draw(Path(sys.argv[1]), Path(target))
+    draw_scenes(IMAGES / "shapes.png")
+    draw(Path(sys.argv[1]), IMAGES / "board.png")
