@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Iterator
+from typing import Any
 
 import click
 
@@ -33,27 +34,26 @@ def command(kind: str, as_json: bool) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    shown = [column for column in rows[0] if any(row[column] is not None for row in rows)]
-    if kind == "models":
-        shown = ["name", "adapter", "checkpoint", "parameters", "licence", "description"]
+    cells = _model_cells if kind == "models" else _cells
     table = Table(box=None, padding=(0, 1), header_style="bold")
-    for column in shown:
-        table.add_column(
-            column, overflow="fold", justify="right" if column == "parameters" else "left"
-        )
     for row in rows:
-        table.add_row(*[Text(_cell(column, row[column])) for column in shown])
+        shown = cells(row)
+        if not table.columns:
+            for name in shown:
+                right = name == "parameters"
+                table.add_column(name, overflow="fold", justify="right" if right else "left")
+        table.add_row(*[Text.assemble(*cell) for cell in shown.values()])
     Console().print(table)
 
 
-def _models() -> Iterator[dict[str, object]]:
+def _models() -> Iterator[dict[str, Any]]:
     from hiereval.models import cards
 
     for name, card in cards().items():
         yield {"name": name, **dataclasses.asdict(card)}
 
 
-def _plugins(kind: str) -> Iterator[dict[str, object]]:
+def _plugins(kind: str) -> Iterator[dict[str, Any]]:
     from hiereval import registry
 
     for name in registry.names(kind):  # type: ignore[arg-type]
@@ -61,9 +61,24 @@ def _plugins(kind: str) -> Iterator[dict[str, object]]:
         yield {"name": name, "from": origin, "description": description}
 
 
-def _cell(column: str, value: object) -> str:
-    if value is None:
-        return ""
-    if column == "parameters" and isinstance(value, int):
-        return f"{value / 1e6:,.1f} M"
-    return str(value)
+Cells = dict[str, list[str | tuple[str, str]]]  # heading -> parts of a text, some with a style
+
+
+def _cells(row: dict[str, Any]) -> Cells:
+    return {name: ["" if value is None else str(value)] for name, value in row.items()}
+
+
+def _model_cells(row: dict[str, Any]) -> Cells:
+    """Return a model in three cells, so that a row is readable at 80 columns."""
+    revision, tokens = row["revision"], row["context_length"]
+    facts = [
+        f"{row['adapter']}:{row['checkpoint']}{f' @ {revision[:8]}' if revision else ''}",
+        f"{tokens} tokens" if tokens else None,
+        row["licence"],
+    ]
+    parameters = row["parameters"]
+    return {
+        "name": [row["name"]],
+        "parameters": [f"{parameters / 1e6:,.1f} M" if parameters else ""],
+        "description": [row["description"], ("\n" + ", ".join(filter(None, facts)), "dim")],
+    }
