@@ -14,10 +14,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hiereval import fingerprint
-from hiereval.adapters import meru_files
+from hiereval.adapters import causal_text, meru_files
 from hiereval.adapters.images import middle, to_rgb
 from hiereval.adapters.precision import DTYPES, inference
-from hiereval.errors import HierevalError
 from hiereval.types import LoadOptions, Modality, ModelId
 
 if TYPE_CHECKING:
@@ -85,13 +84,11 @@ class Meru:
 
     def encode_texts(self, texts: Sequence[str]) -> Tensor:
         """Return [n, d] float32 text vectors: points of the hyperboloid, or unnormalised."""
-        ids = self.tokenizer(list(texts))
-        ends = (ids == self.tokenizer.eot_token_id).any(dim=1)
-        if not bool(ends.all()):
-            text = texts[int((~ends).nonzero()[0])]
-            raise HierevalError(f"The text {text[:60]!r} lost its end token in tokenisation.")
-        with inference(self.options.precision, self.options.device):
-            features = self.model.textual(ids.to(self.options.device))
+        textual, device = self.model.textual, self.options.device
+        with inference(self.options.precision, device):
+            features = causal_text.encode(
+                textual, "forward", textual, self.tokenizer, texts, device
+            )
             return self._lift(features.float(), self.model.textual_alpha)
 
     def preprocess(self, image: Image) -> Tensor:

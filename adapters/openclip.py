@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hiereval import fingerprint, hub
-from hiereval.adapters import openclip_files
+from hiereval.adapters import causal_text, openclip_files
 from hiereval.adapters.images import middle, to_rgb
 from hiereval.adapters.precision import DTYPES, inference
 from hiereval.errors import HierevalError
@@ -107,14 +107,14 @@ class OpenClip:
 
     def encode_texts(self, texts: Sequence[str]) -> Tensor:
         """Return [n, d] float32 text vectors of the joint space, not normalised."""
-        ids = self.tokenizer(list(texts))  # padded to the context length
-        if self.tokenizer_folder is None:
-            ends = (ids == self.tokenizer.eot_token_id).any(dim=1)
-            if not bool(ends.all()):
-                text = texts[int((~ends).nonzero()[0])]
-                raise HierevalError(f"The text {text[:60]!r} lost its end token in tokenisation.")
-        with inference(self.options.precision, self.options.device):
-            ids = ids.to(self.options.device)
+        device = self.options.device
+        with inference(self.options.precision, device):
+            if self.tokenizer_folder is None:
+                transformer = getattr(self.model, "text", self.model)
+                return causal_text.encode(
+                    self.model, "encode_text", transformer, self.tokenizer, texts, device
+                ).float()
+            ids = self.tokenizer(list(texts)).to(device)  # padded to the context length
             return self.model.encode_text(ids, normalize=False).float()
 
     def text_tower(self) -> tuple[Any, tuple[str, ...]]:

@@ -1,0 +1,59 @@
+"""open_clip's causal text transformers, cut to the longest text of a batch.
+
+open_clip pads every text to the context length, 77 for CLIP, where a caption has about ten
+tokens. Under a causal mask nothing behind the end token reaches its vector, so the positions
+behind the last end token of the batch need not be computed: the vectors are the same to rounding.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from hiereval.errors import HierevalError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+def is_causal(transformer: Any) -> bool:
+    """Return whether vectors stand at the end token and depend on nothing behind it."""
+    pool = getattr(transformer, "text_pool_type", getattr(transformer, "pool_type", None))
+    masked = getattr(transformer, "attn_mask", None) is not None
+    return pool in ("argmax", "eos") and masked and getattr(transformer, "cls_emb", None) is None
+
+
+def encode(
+    network: Any, method: str, transformer: Any, tokenizer: Any, texts: Sequence[str], device: str
+) -> Tensor:
+    """Return network.method(ids) of texts under CLIP's tokenizer, on the device.
+
+    `transformer` is the network itself, or the part of it that owns the positions and the mask.
+    Raises HierevalError if a text has lost its end token.
+    """
+    import torch
+
+    ids = tokenizer(list(texts)).to(device)  # [n, context]
+    ends = ids == tokenizer.eot_token_id
+    if not bool(ends.any(dim=1).all()):
+        text = texts[int((~ends.any(dim=1)).nonzero()[0])]
+        raise HierevalError(f"The text {text[:60]!r} lost its end token in tokenisation.")
+
+    class Call(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.network = network
+
+        def forward(self, ids: Tensor) -> Tensor:
+            return getattr(self.network, method)(ids)
+
+    call = Call()
+    if not is_causal(transformer):
+        return call(ids)
+    length = int(ends.int().argmax(dim=1).max()) + 1
+    path = next(name for name, module in call.named_modules() if module is transformer)
+    shorter = {
+        f"{path}.positional_embedding": transformer.positional_embedding[:length],
+        f"{path}.attn_mask": transformer.attn_mask[:length, :length],
+    }
+    return torch.func.functional_call(call, shorter, (ids[:, :length],))
