@@ -120,5 +120,5 @@ def test_training_on_test_images_is_refused(
     assert fit(Path("shapes"), tmp_path / "p") == 2
     assert capsys.readouterr().err == (
         "error: The training data 'shapes' must share no image with the test data 'shapes'; they "
-        "share 400, the first is 'test-0000'.\n"
+        "share 1,000, the first is 'test-0000'.\n"
     )
