@@ -6,6 +6,8 @@ from importlib.metadata import distribution
 from importlib.resources import files
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[1]
 
 
@@ -31,7 +33,11 @@ def test_data_files_are_installed() -> None:
 
 
 def test_no_generic_top_level_names_are_installed() -> None:
-    tops = {path.parts[0] for path in distribution("hiereval").files or []}
+    installed = distribution("hiereval")
+    tops = {path.parts[0] for path in installed.files or []}
+    if installed.read_text("RECORD") is None or any("__editable__" in top for top in tops):
+        pytest.skip("the package is used from the checkout; tox tests the wheel")
+    assert "hiereval" in tops
     assert not tops & {"adapters", "tasks", "leaderboard", "tests", "benchmarks", "docs"}
 
 
