@@ -154,25 +154,32 @@ class Job:
         """Return the probe's space, or none and why; a trained probe is fitted first."""
         import torch
 
-        started = time.perf_counter()
         try:
-            if probe.to_fit and data is not None:
-                vectors, _ = embed(
-                    self.adapter,
-                    data,
-                    images=False,
-                    anchors=tuple(probe.probe.anchors(self.adapter.id)),
-                    store=self.store,
-                    batch_size=self.config.batch_size,
-                    device=self.config.options.device,
-                    progress=self.progress,
-                )
+            vectors = self._training_vectors(probe, data)
+            started = time.perf_counter()  # they are shared by all seeds: not part of this fit
+            if vectors is not None and data is not None:
                 generator = torch.Generator().manual_seed(probe.seed or 0)
                 probe.probe.fit(vectors, data, generator)
             space = probe.probe.space(embeddings)
         except HierevalError as error:
             return None, Outcome(status="skipped", reason=str(error), stats=stats)
         return space, Outcome(stats=stats, fit_s=time.perf_counter() - started)
+
+    def _training_vectors(self, probe: ProbeRun, data: Chains | None) -> Embeddings | None:
+        """Return what the probe is to be fitted on, encoded once; None where nothing is to be."""
+        if data is None or not probe.to_fit:
+            return None
+        vectors, _ = embed(
+            self.adapter,
+            data,
+            images=False,
+            anchors=tuple(probe.probe.anchors(self.adapter.id)),
+            store=self.store,
+            batch_size=self.config.batch_size,
+            device=self.config.options.device,
+            progress=self.progress,
+        )
+        return vectors
 
     def _outcome(self, dataset: Dataset, task: Task, space: Space | None, fit: Outcome) -> Outcome:
         """Score one task; whatever goes wrong inside it is its own failure, said in its record."""

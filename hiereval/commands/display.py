@@ -11,6 +11,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
+from hiereval.leaderboard.cells import Cell, cell
+from hiereval.leaderboard.text import number, span
+
 if TYPE_CHECKING:
     from hiereval.records import MetricValue, Record
 
@@ -64,77 +67,95 @@ class Bars:
 
 
 def show_results(console: Console, model: Sequence[Record], controls: Sequence[Record]) -> None:
-    """Print a table for each dataset and probe: the model with intervals, the controls beside."""
-    groups = dict.fromkeys((r.dataset.name, r.dataset.split, _probe(r)) for r in model)
-    for group in groups:
-        name, split, probe = group
-        mine = [r for r in model if (r.dataset.name, r.dataset.split, _probe(r)) == group]
-        theirs = [r for r in controls if (r.dataset.name, r.dataset.split) == (name, split)]
-        console.print(_table(f"{name} ({split}), probe {probe}", mine, theirs))
+    """Print a table for each dataset and probe: the model with intervals, the controls beside.
+
+    A trained probe is one table: the mean over its seeds, its shuffled-tiers control beside it.
+    """
+    groups: dict[tuple[str, ...], list[Record]] = {}
+    for record in model:
+        groups.setdefault(_group(record), []).append(record)
+    for mine in groups.values():
+        data = mine[0].dataset
+        theirs = [
+            r for r in controls if (r.dataset.name, r.dataset.split) == (data.name, data.split)
+        ]
+        console.print(Text(_title(mine), "bold"), highlight=False, soft_wrap=True)
+        console.print(_table(mine, theirs))
     for reason in _reasons([*model, *controls]):
         console.print(Text(reason), style="dim", highlight=False, soft_wrap=True)
 
 
-def _probe(record: Record) -> str:
+def _group(record: Record) -> tuple[str, ...]:
+    """Return what the records of one table share: all but the task, the seed and the control."""
     probe = record.probe
-    control = probe.training.control if probe.training else "none"
-    shuffled = "" if control == "none" else f", {control}"
-    return probe.name if probe.seed is None else f"{probe.name} (seed {probe.seed}{shuffled})"
+    parameters = {k: v for k, v in probe.parameters.items() if k not in ("seed", "control")}
+    return record.dataset.name, record.dataset.split, probe.name, repr(sorted(parameters.items()))
 
 
-def _table(title: str, mine: list[Record], theirs: list[Record]) -> Table:
-    columns = list(dict.fromkeys(r.model.name if r.model.random_init is None else "random-init"
-                                 for r in theirs))  # fmt: skip
-    by = {
-        (r.model.name if r.model.random_init is None else "random-init", r.task.name): r
-        for r in theirs
-    }
-    table = Table(title=title, title_justify="left", title_style="bold", box=None, padding=(0, 1))
-    table.add_column("", no_wrap=True)
-    table.add_column(Text(mine[0].model.name), justify="right", style="bold")
-    table.add_column("95 % interval")
-    for column in columns:
-        table.add_column(SHORT.get(column, column), justify="right", style="dim")
+def _table(mine: list[Record], theirs: list[Record]) -> Table:
+    """Return the table of one model, dataset and probe, tasks that were skipped last."""
+    tasks: dict[str, list[Record]] = {}
     for record in sorted(mine, key=lambda record: record.status != "ok"):
-        if record.status != "ok":
-            table.add_row(Text(record.task.name, "cyan"), record.status)
+        tasks.setdefault(record.task.name, []).append(record)
+    beside: dict[str, dict[str, Record]] = {}
+    for record in theirs:
+        if any(metric.value is not None for metric in record.metrics.values()):
+            name = "random-init" if record.model.random_init is not None else record.model.name
+            beside.setdefault(name, {})[record.task.name] = record
+    table = Table(box=None, padding=(0, 1), pad_edge=False)
+    table.add_column("", overflow="fold")
+    table.add_column("value", justify="right", style="bold", no_wrap=True)
+    table.add_column("95 % CI", no_wrap=True)
+    shuffled = any(_shuffled(record) for record in mine)
+    for column in [*(["shuffled"] if shuffled else []), *beside]:
+        table.add_column(SHORT.get(column, column), justify="right", style="dim", no_wrap=True)
+    for task, records in tasks.items():
+        if records[0].status != "ok":
+            table.add_row(Text(task, "cyan"), Text(records[0].status, "not bold"))
             continue
-        table.add_row(Text(record.task.name, "cyan"))
-        for metric, value in record.metrics.items():
+        table.add_row(Text(task, "cyan"))
+        for metric, value in records[0].metrics.items():
+            shown = cell(records, metric)
+            assert shown is not None
             others = [
-                other.metrics.get(metric) if (other := by.get((c, record.task.name))) else None
-                for c in columns
+                by[task].metrics.get(metric) if task in by else None for by in beside.values()
             ]
-            style = "green" if _beats(value, others) else ""
+            limits = [other.value if other else None for other in others]
+            if shuffled:
+                limits = [shown.control, *limits]
             table.add_row(
                 f"  {metric}",
-                Text(_number(value), style),
-                _interval(value),
-                *[_number(other) if other else "" for other in others],
+                Text(_number(shown.value), "green" if _beats(shown, value, limits) else ""),
+                "" if shown.low is None or shown.high is None else span(shown.low, shown.high),
+                *([_number(shown.control)] if shuffled else []),
+                *["" if other is None else _number(other.value) for other in others],
             )
     return table
 
 
-def _beats(value: MetricValue, others: Sequence[MetricValue | None]) -> bool:
+def _title(mine: Sequence[Record]) -> str:
+    first = mine[0]
+    seeds = len({record.probe.seed for record in mine})
+    return (
+        f"{first.model.name} on {first.dataset.name} ({first.dataset.split}), "
+        f"probe {first.probe.name}{f', mean of {seeds} seeds' if seeds > 1 else ''}"
+    )
+
+
+def _shuffled(record: Record) -> bool:
+    return record.probe.training is not None and record.probe.training.control != "none"
+
+
+def _beats(shown: Cell, metric: MetricValue, controls: Sequence[float | None]) -> bool:
     """Return whether the interval lies wholly on the better side of every defined control."""
-    controls = [o.value for o in others if o is not None and o.value is not None]
-    if not controls or value.ci_low is None or value.ci_high is None:
+    known = [value for value in controls if value is not None]
+    if not known or shown.low is None or shown.high is None or metric.higher_is_better is None:
         return False
-    if value.higher_is_better is None:
-        return False
-    if value.higher_is_better:
-        return value.ci_low > max(controls)
-    return value.ci_high < min(controls)
+    return shown.low > max(known) if metric.higher_is_better else shown.high < min(known)
 
 
-def _number(value: MetricValue) -> str:
-    return "n/a" if value.value is None else f"{value.value:.3f}"
-
-
-def _interval(value: MetricValue) -> str:
-    if value.ci_low is None or value.ci_high is None:
-        return ""
-    return f"[{value.ci_low:.3f}, {value.ci_high:.3f}]"
+def _number(value: float | None) -> str:
+    return "n/a" if value is None else number(value)
 
 
 def _reasons(records: Sequence[Record]) -> list[str]:
