@@ -14,7 +14,7 @@ from rich.text import Text
 from hiereval.leaderboard.board import Board, Reported, Section
 from hiereval.leaderboard.cells import Cell
 from hiereval.leaderboard.notes import MARKS
-from hiereval.leaderboard.text import arrow, clean, number, plural, signed, span
+from hiereval.leaderboard.text import arrow, clean, number, plural, shortened, signed, span
 
 _RULED = Box("    \n    \n ── \n    \n ·· \n ── \n    \n    \n")  # lines under head and sections
 _EMPTY = {"undefined": "n/a", "skipped": "skipped", "failed": "failed"}
@@ -141,7 +141,8 @@ def _block(section: Section, parts: list[Part], width: int) -> Table:
         for row in rows:
             if any(_says_something(row.cells[index]) for index in shown):
                 cells = [cell_text(row.cells[index], dim) for index in shown]
-                table.add_row(Text(row.name, style="dim" if dim else ""), *cells)
+                name = Text(shortened(row.name, label), style="dim" if dim else "")
+                table.add_row(name, *cells)
         table.add_section()
     return table
 
@@ -206,5 +207,6 @@ def _runs(section: Section, width: int) -> Table:
     for row in section.rows:
         facts = (row.revision or "–", clean(row.model.dtype, 12), row.date)
         fingerprint = clean(row.model.fingerprint)[:8]
-        table.add_row(Text(row.name), *(Text(fact) for fact in (*facts, fingerprint)))
+        name = Text(shortened(row.name, label))
+        table.add_row(name, *(Text(fact) for fact in (*facts, fingerprint)))
     return table

@@ -31,6 +31,14 @@ def clean(text: object, longest: int = LONGEST) -> str:
     return line[: longest - 1].rstrip() + "…" if cut else line
 
 
+def shortened(name: str, width: int) -> str:
+    """Return a name of at most `width` characters, its middle cut out: both ends tell it apart."""
+    if len(name) <= width:
+        return name
+    tail = (width - 1) // 2
+    return f"{name[: width - 1 - tail]}…{name[len(name) - tail :]}"
+
+
 def public(checkpoint: str) -> str:
     """Return a checkpoint as others may see it: a name as it is, of a folder's path the last part.
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hiereval.leaderboard.text import clean, number, plural, public, signed, span
+from hiereval.leaderboard.text import clean, number, plural, public, shortened, signed, span
 
 
 @given(st.text())
@@ -69,3 +69,10 @@ def test_signs_and_plurals() -> None:
 )
 def test_the_folders_of_a_machine_stay_private(checkpoint: str, shown: str) -> None:
     assert public(checkpoint) == shown
+
+
+def test_a_long_name_keeps_both_ends() -> None:
+    assert shortened("clip / mean-root", 16) == "clip / mean-root"
+    assert shortened("all-MiniLM-L6-v2 / radial-linear", 27) == "all-MiniLM-L6…radial-linear"
+    assert shortened("abcdef", 2) == "a…"
+    assert shortened("abcdef", 1) == "…"
