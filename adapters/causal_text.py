@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
 
 def is_causal(transformer: Any) -> bool:
-    """Return whether vectors stand at the end token and depend on nothing behind it."""
+    """Return whether vectors stand at the largest id, the end token, and see nothing behind it."""
     pool = getattr(transformer, "text_pool_type", getattr(transformer, "pool_type", None))
     masked = getattr(transformer, "attn_mask", None) is not None
-    return pool in ("argmax", "eos") and masked and getattr(transformer, "cls_emb", None) is None
+    return pool == "argmax" and masked and getattr(transformer, "cls_emb", None) is None
 
 
 def encode(
@@ -34,9 +34,9 @@ def encode(
     import torch
 
     ids = tokenizer(list(texts)).to(device)  # [n, context]
-    ends = ids == tokenizer.eot_token_id
-    if not bool(ends.any(dim=1).all()):
-        text = texts[int((~ends.any(dim=1)).nonzero()[0])]
+    ends = (ids == tokenizer.eot_token_id).any(dim=1)
+    if not bool(ends.all()):
+        text = texts[int((~ends).nonzero()[0])]
         raise HierevalError(f"The text {text[:60]!r} lost its end token in tokenisation.")
 
     class Call(torch.nn.Module):
@@ -50,7 +50,7 @@ def encode(
     call = Call()
     if not is_causal(transformer):
         return call(ids)
-    length = int(ends.int().argmax(dim=1).max()) + 1
+    length = int(ids.argmax(dim=1).max()) + 1
     path = next(name for name, module in call.named_modules() if module is transformer)
     shorter = {
         f"{path}.positional_embedding": transformer.positional_embedding[:length],

@@ -124,7 +124,7 @@ def _table(mine: list[Record], theirs: list[Record]) -> Table:
             if shuffled:
                 limits = [shown.control, *limits]
             table.add_row(
-                f"  {metric}",
+                Text(f"  {metric}"),
                 Text(_number(shown.value), "green" if _beats(shown, value, limits) else ""),
                 "" if shown.low is None or shown.high is None else span(shown.low, shown.high),
                 *([_number(shown.control)] if shuffled else []),

@@ -14,6 +14,7 @@ from hiereval.adapters.causal_text import encode, is_causal
 
 TEXTS = ["", "bird", "a blue bird on a branch", "bird " * 99]
 CUSTOM = {**CLIP, "custom_text": True}  # a text tower that is a module of its own
+EOS = {**CUSTOM, "text_cfg": {**CLIP["text_cfg"], "pool_type": "eos"}}  # at an id of its own
 COCA = {**CUSTOM, "text_cfg": {**CLIP["text_cfg"], "embed_cls": True}}  # pooled at an added token
 
 
@@ -47,7 +48,8 @@ def test_gradients_reach_the_weights_themselves() -> None:
 
 
 @pytest.mark.parametrize(
-    ("config", "causal"), [(CLIP, True), (CUSTOM, True), (SIGLIP, False), (COCA, False)]
+    ("config", "causal"),
+    [(CLIP, True), (CUSTOM, True), (SIGLIP, False), (EOS, False), (COCA, False)],
 )
 def test_only_vectors_at_the_end_token_of_a_causal_tower_are_cut(
     config: dict[str, Any], causal: bool
