@@ -207,6 +207,6 @@ def _runs(section: Section, width: int) -> Table:
     for row in section.rows:
         facts = (row.revision or "–", clean(row.model.dtype, 12), row.date)
         fingerprint = clean(row.model.fingerprint)[:8]
-        name = Text(shortened(row.name, label))
-        table.add_row(name, *(Text(fact) for fact in (*facts, fingerprint)))
+        label_text = Text(shortened(row.name, label))
+        table.add_row(label_text, *(Text(fact) for fact in (*facts, fingerprint)))
     return table
