@@ -207,6 +207,5 @@ def _runs(section: Section, width: int) -> Table:
     for row in section.rows:
         facts = (row.revision or "–", clean(row.model.dtype, 12), row.date)
         fingerprint = clean(row.model.fingerprint)[:8]
-        label_text = Text(shortened(row.name, label))
-        table.add_row(label_text, *(Text(fact) for fact in (*facts, fingerprint)))
+        table.add_row(*map(Text, (shortened(row.name, label), *facts, fingerprint)))
     return table
