@@ -10,6 +10,7 @@ import checkpoints
 import openclip_checkpoint
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from hiereval.finetune.job import FinetuneConfig, finetune
 from hiereval.finetune.recipe import Recipe
@@ -17,11 +18,29 @@ from hiereval.types import DataOptions
 
 POSITIVE = ("animal", "dog", "small dog", "a small dog on a red carpet")
 NEGATIVE = ("vehicle", "car", "old car", "an old car in a narrow street")
+
+
+def openclip(folder: Path) -> Path:
+    """An OpenCLIP checkpoint with random matrices: sines put all texts at nearly one point, where
+    angles magnify rounding."""
+    openclip_checkpoint.write(folder, openclip_checkpoint.CLIP)
+    (file,) = folder.glob("*.safetensors")
+    generator = torch.Generator().manual_seed(0)
+    weights = {
+        name: value
+        if value.ndim < 2
+        else torch.randn(value.shape, generator=generator) / value.shape[-1] ** 0.5
+        for name, value in load_file(file).items()
+    }
+    save_file(weights, file)
+    return folder
+
+
 WRITERS: dict[str, Callable[[Path], Path]] = {
     "hf-clip": checkpoints.clip,
     "siglip": checkpoints.siglip,
     "blip": checkpoints.blip,
-    "openclip": lambda folder: openclip_checkpoint.write(folder, openclip_checkpoint.CLIP),
+    "openclip": openclip,
     "chinese-clip": checkpoints.chinese_clip,  # a text tower with dropout
 }
 ADAPTERS = {"openclip": "openclip:local-dir", "chinese-clip": "hf-clip"}

@@ -14,7 +14,7 @@ from hiereval.finetune.job import FinetuneConfig, finetune
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("family", ["hf-clip", "blip"])
+@pytest.mark.parametrize("family", ["hf-clip", "blip", "openclip"])
 def test_two_processes_have_the_losses_of_one(
     family: str, configure: Callable[..., FinetuneConfig], tmp_path: Path
 ) -> None:
