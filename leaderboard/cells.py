@@ -33,6 +33,13 @@ class Cell:
     rank: int | None = None
     unbeaten: tuple[str, ...] = ()  # controls that the interval does not lie beyond
 
+    def beyond(self, values: Sequence[float], higher_is_better: bool) -> bool:
+        """Whether the interval, or the value where it has none, is wholly better than all these."""
+        assert self.value is not None
+        if higher_is_better:
+            return (self.value if self.low is None else self.low) > max(values)
+        return (self.value if self.high is None else self.high) < min(values)
+
 
 def cell(records: Sequence[Record], metric: str) -> Cell | None:
     """Make a cell of every record of one row and task; None where there is none.

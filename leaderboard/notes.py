@@ -61,15 +61,7 @@ def _unbeaten(
     found = []
     for name, rows in against.items():
         values = [c.value for row in rows if (c := row.cells[index]) and c.value is not None]
-        if not values:
-            continue
-        if column.higher_is_better:
-            bound = cell.value if cell.low is None else cell.low
-            beaten = bound > max(values)
-        else:
-            bound = cell.value if cell.high is None else cell.high
-            beaten = bound < min(values)
-        if not beaten:
+        if values and not cell.beyond(values, column.higher_is_better):
             found.append(name)
     return tuple(found)
 

@@ -151,7 +151,7 @@ def _beats(shown: Cell, metric: MetricValue, controls: Sequence[float | None]) -
     known = [value for value in controls if value is not None]
     if not known or shown.low is None or shown.high is None or metric.higher_is_better is None:
         return False
-    return shown.low > max(known) if metric.higher_is_better else shown.high < min(known)
+    return shown.beyond(known, metric.higher_is_better)
 
 
 def _number(value: float | None) -> str:
