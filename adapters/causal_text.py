@@ -23,13 +23,11 @@ def is_causal(transformer: Any) -> bool:
     return pool == "argmax" and masked and getattr(transformer, "cls_emb", None) is None
 
 
-def encode(
-    network: Any, method: str, transformer: Any, tokenizer: Any, texts: Sequence[str], device: str
-) -> Tensor:
+def encode(network: Any, method: str, tokenizer: Any, texts: Sequence[str], device: str) -> Tensor:
     """Return network.method(ids) of texts under CLIP's tokenizer, on the device.
 
-    `transformer` is the network itself, or the part of it that owns the positions and the mask.
-    Raises HierevalError if a text has lost its end token.
+    Positions and mask are the network's own, or those of its part `text`. Raises HierevalError if
+    a text has lost its end token.
     """
     import torch
 
@@ -47,13 +45,13 @@ def encode(
         def forward(self, ids: Tensor) -> Tensor:
             return getattr(self.network, method)(ids)
 
-    call = Call()
+    call, part = Call(), "network.text" if hasattr(network, "text") else "network"
+    transformer = call.get_submodule(part)
     if not is_causal(transformer):
         return call(ids)
     length = int(ids.argmax(dim=1).max()) + 1
-    path = next(name for name, module in call.named_modules() if module is transformer)
     shorter = {
-        f"{path}.positional_embedding": transformer.positional_embedding[:length],
-        f"{path}.attn_mask": transformer.attn_mask[:length, :length],
+        f"{part}.positional_embedding": transformer.positional_embedding[:length],
+        f"{part}.attn_mask": transformer.attn_mask[:length, :length],
     }
     return torch.func.functional_call(call, shorter, (ids[:, :length],))

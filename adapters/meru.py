@@ -84,10 +84,10 @@ class Meru:
 
     def encode_texts(self, texts: Sequence[str]) -> Tensor:
         """Return [n, d] float32 text vectors: points of the hyperboloid, or unnormalised."""
-        textual, device = self.model.textual, self.options.device
+        device = self.options.device
         with inference(self.options.precision, device):
             features = causal_text.encode(
-                textual, "forward", textual, self.tokenizer, texts, device
+                self.model.textual, "forward", self.tokenizer, texts, device
             )
             return self._lift(features.float(), self.model.textual_alpha)
 

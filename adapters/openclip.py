@@ -110,9 +110,8 @@ class OpenClip:
         device = self.options.device
         with inference(self.options.precision, device):
             if self.tokenizer_folder is None:
-                transformer = getattr(self.model, "text", self.model)
                 return causal_text.encode(
-                    self.model, "encode_text", transformer, self.tokenizer, texts, device
+                    self.model, "encode_text", self.tokenizer, texts, device
                 ).float()
             ids = self.tokenizer(list(texts)).to(device)  # padded to the context length
             return self.model.encode_text(ids, normalize=False).float()

@@ -70,8 +70,7 @@ def markdown(records: Sequence[Record]) -> str:
     for record in records:
         if record.status != "ok":
             print(f"{record.status}: {record.reason}", file=sys.stderr)
-        training = record.probe.training
-        shuffled = training is not None and training.control != "none"
+        shuffled = record.probe.control != "none"
         row = f"`{record.probe.name}`{', tiers shuffled' if shuffled else ''}"
         for name, metric in record.metrics.items():
             if name in HEADINGS:

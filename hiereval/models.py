@@ -12,6 +12,7 @@ from pathlib import Path
 
 from hiereval import registry
 from hiereval.errors import HierevalError, nearest
+from hiereval.finetune import CARD, MODEL
 from hiereval.types import Adapter, LoadOptions, ModelId
 
 BUILTIN = "builtin:"  # a checkpoint that is shipped in hiereval/<name>/checkpoint
@@ -94,16 +95,17 @@ def open_adapter(spec: str, options: LoadOptions, model_args: Mapping[str, str])
                 f"({', '.join(known) or 'none'}).{nearest(key, known)}"
             )
     adapter: Adapter = factory(found.checkpoint, options, **arguments)
-    name = found.name or _finetuning(found.checkpoint)
+    name = found.name or _finetuning(adapter)
     if name is not None:
         adapter.id = dataclasses.replace(adapter.id, name=name)
     return adapter
 
 
-def _finetuning(checkpoint: str) -> str | None:
+def _finetuning(adapter: Adapter) -> str | None:
     """Return the name of the fine-tuning whose `model` folder this is; None if it is of none."""
-    folder = Path(checkpoint.removeprefix("local-dir:")).absolute()
-    if folder.name == "model" and (folder.parent / "card.json").is_file():
+    prefix = getattr(adapter, "folder_prefix", "")
+    folder = Path(adapter.id.checkpoint.removeprefix(prefix)).absolute()
+    if folder.name == MODEL and (folder.parent / CARD).is_file():
         return folder.parent.name
     return None
 

@@ -97,6 +97,11 @@ class ProbeInfo(Strict):
     seed: int | None = None
     training: TrainingInfo | None = None
 
+    @property
+    def control(self) -> str:
+        """How its training data were altered; "none" for a probe proper, trained or not."""
+        return "none" if self.training is None else self.training.control
+
 
 class MetricValue(Strict):
     """A value with its bootstrap interval, or null with the reason."""

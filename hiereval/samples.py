@@ -107,7 +107,7 @@ def write(path: Path, record: Record, scores: Scores) -> None:
             name=record.probe.name,
             parameters=record.probe.parameters,
             seed=record.probe.seed,
-            control=record.probe.training.control if record.probe.training else "none",
+            control=record.probe.control,
         ),
         n=len(scores.ids),
         undefined=dict(scores.undefined),

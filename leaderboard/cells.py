@@ -51,7 +51,7 @@ def cell(records: Sequence[Record], metric: str) -> Cell | None:
         return None
     newest: dict[tuple[int | None, str], Record] = {}
     for record in sorted(records, key=lambda record: record.timestamp.timestamp()):
-        newest[record.probe.seed, _control(record)] = record
+        newest[record.probe.seed, record.probe.control] = record
     own = [record for (_, control), record in sorted(newest.items(), key=str) if control == "none"]
     shuffled = [record for (_, control), record in newest.items() if control != "none"]
     if not own:
@@ -90,10 +90,6 @@ def _over_seeds(values: list[MetricValue], shuffled: list[MetricValue]) -> Cell:
         control=control,
         selectivity=None if control is None else mean - control,
     )
-
-
-def _control(record: Record) -> str:
-    return "none" if record.probe.training is None else record.probe.training.control
 
 
 def _reason(reason: str | None) -> str:

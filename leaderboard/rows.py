@@ -72,7 +72,7 @@ def is_control(record: Record) -> bool:
     return record.model.adapter == "control" or record.model.random_init is not None
 
 
-def _row_key(record: Record) -> tuple[str, ...]:
+def row_key(record: Record) -> tuple[str, ...]:
     """Model and probe; seeds and shuffled controls of a trained probe share a row."""
     probe, training = record.probe, record.probe.training
     fitted_on = (training.dataset, training.split, training.sha256) if training else ()
@@ -86,7 +86,7 @@ def rows_of(records: list[Record], columns: list[Column]) -> list[Row]:
     """Return a row for each model and probe, controls among them, labels all different."""
     grouped: dict[tuple[str, ...], list[Record]] = defaultdict(list)
     for record in records:
-        grouped[_row_key(record)].append(record)
+        grouped[row_key(record)].append(record)
     rows = [_row(f"r{i}", grouped[key], columns) for i, key in enumerate(sorted(grouped))]
     return _distinguished(rows)
 
@@ -145,7 +145,7 @@ def _probe_parameters(probe: ProbeInfo) -> str:
 
 def _curve(records: list[Record]) -> tuple[Tier, ...]:
     """Radii by tier from the newest record that has them; a malformed summary gives none."""
-    own = [r for r in records if r.probe.training is None or r.probe.training.control == "none"]
+    own = [r for r in records if r.probe.control == "none"]
     for record in sorted(own, key=lambda record: -record.timestamp.timestamp()):
         try:
             tiers = [

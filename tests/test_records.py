@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from made_records import make_record
 
 from hiereval import records
 from hiereval.errors import HierevalError
@@ -16,69 +17,8 @@ from hiereval.records import Record
 
 
 def a_record(**changes: Any) -> Record:
-    value = {
-        "value": 0.5,
-        "ci_low": 0.4,
-        "ci_high": 0.6,
-        "ci_level": 0.95,
-        "n": 10,
-        "undefined_reason": None,
-        "higher_is_better": True,
-    }
-    fields: dict[str, Any] = {
-        "run_id": "r",
-        "record_id": "i",
-        "timestamp": datetime(2026, 1, 1, tzinfo=UTC),
-        "status": "ok",
-        "reason": None,
-        "model": {
-            **dict.fromkeys(records.ModelInfo.model_fields),
-            "name": "m",
-            "adapter": "a",
-            "adapter_version": 1,
-            "checkpoint": "c",
-            "fingerprint": "f",
-            "dtype": "float32",
-            "geometry": "sphere",
-            "root_text": "",
-            "trust_remote_code": False,
-        },
-        "task": {"name": "ordering", "version": 1, "parameters": {}},
-        "dataset": {
-            "name": "d",
-            "split": "test",
-            "revision": None,
-            "sha256": "s",
-            "image_source": "",
-            "n_texts": 4,
-            "n_images": 0,
-            "n_truncated": None,
-        },
-        "probe": {"name": "empty-root", "parameters": {}},
-        "metrics": {"tau_d": value},
-        "environment": {
-            "hiereval": "0",
-            "python": "3",
-            "packages": {},
-            "device": "cpu",
-            "driver": None,
-            "git_commit": None,
-            "git_dirty": None,
-            "plugins": [],
-        },
-        "timings": {
-            "encode_s": 0.0,
-            "fit_s": 0.0,
-            "score_s": 0.0,
-            "images_per_s": None,
-            "texts_per_s": None,
-        },
-        "batch_size": None,
-        "bootstrap_resamples": 1000,
-        "seed": 0,
-        "limit": None,
-    }
-    return Record.model_validate({**fields, **changes})
+    own = {"record_id": "i", "timestamp": datetime(2026, 1, 1, tzinfo=UTC)}
+    return make_record(**{"metrics": {"tau_d": 0.5}, **own, **changes})
 
 
 def test_what_is_appended_is_read_back(tmp_path: Path) -> None:

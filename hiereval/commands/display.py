@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from hiereval.leaderboard.cells import Cell, cell
+from hiereval.leaderboard.rows import row_key
 from hiereval.leaderboard.text import number, span
 
 if TYPE_CHECKING:
@@ -73,7 +74,8 @@ def show_results(console: Console, model: Sequence[Record], controls: Sequence[R
     """
     groups: dict[tuple[str, ...], list[Record]] = {}
     for record in model:
-        groups.setdefault(_group(record), []).append(record)
+        key = (record.dataset.name, record.dataset.split, *row_key(record))
+        groups.setdefault(key, []).append(record)
     for mine in groups.values():
         data = mine[0].dataset
         theirs = [
@@ -83,13 +85,6 @@ def show_results(console: Console, model: Sequence[Record], controls: Sequence[R
         console.print(_table(mine, theirs))
     for reason in _reasons([*model, *controls]):
         console.print(Text(reason), style="dim", highlight=False, soft_wrap=True)
-
-
-def _group(record: Record) -> tuple[str, ...]:
-    """Return what the records of one table share: all but the task, the seed and the control."""
-    probe = record.probe
-    parameters = {k: v for k, v in probe.parameters.items() if k not in ("seed", "control")}
-    return record.dataset.name, record.dataset.split, probe.name, repr(sorted(parameters.items()))
 
 
 def _table(mine: list[Record], theirs: list[Record]) -> Table:
@@ -106,7 +101,7 @@ def _table(mine: list[Record], theirs: list[Record]) -> Table:
     table.add_column("", overflow="fold")
     table.add_column("value", justify="right", style="bold", no_wrap=True)
     table.add_column("95 % CI", no_wrap=True)
-    shuffled = any(_shuffled(record) for record in mine)
+    shuffled = any(record.probe.control != "none" for record in mine)
     for column in [*(["shuffled"] if shuffled else []), *beside]:
         table.add_column(SHORT.get(column, column), justify="right", style="dim", no_wrap=True)
     for task, records in tasks.items():
@@ -140,10 +135,6 @@ def _title(mine: Sequence[Record]) -> str:
         f"{first.model.name} on {first.dataset.name} ({first.dataset.split}), "
         f"probe {first.probe.name}{f', mean of {seeds} seeds' if seeds > 1 else ''}"
     )
-
-
-def _shuffled(record: Record) -> bool:
-    return record.probe.training is not None and record.probe.training.control != "none"
 
 
 def _beats(shown: Cell, metric: MetricValue, controls: Sequence[float | None]) -> bool:

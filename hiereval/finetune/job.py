@@ -14,6 +14,7 @@ from hiereval import __version__, training
 from hiereval.datasets import open_dataset
 from hiereval.embed import Progress, embed
 from hiereval.errors import HierevalError
+from hiereval.finetune import CARD
 from hiereval.finetune.curves import picture
 from hiereval.finetune.distributed import Group, group, local_device
 from hiereval.finetune.loop import Material, Report, Training, settings
@@ -131,7 +132,7 @@ def _finish(run: Training, output: Output, facts: Mapping[str, Any]) -> None:
     output.write_lines("validation.jsonl", run.validations)
     output.write_bytes("curves.png", picture(run.log, run.validations))
     output.write_json(
-        "card.json",
+        CARD,
         {
             "hiereval": __version__,
             "torch": torch.__version__,

@@ -17,6 +17,7 @@ from typing import Any
 import torch
 
 from hiereval.errors import HierevalError
+from hiereval.finetune import MODEL
 
 
 class Output:
@@ -24,7 +25,7 @@ class Output:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.state, self.model = folder / "state.pt", folder / "model"
+        self.state, self.model = folder / "state.pt", folder / MODEL
 
     def open(self, resume: bool) -> None:
         """Create the folder; one that holds anything is refused unless it is to be resumed."""

@@ -284,7 +284,7 @@ class _Kit:
             model.preprocess_fingerprint is not None,
             "id.preprocess_fingerprint must say what is done to pictures",
         )
-        folder = Path(model.checkpoint.removeprefix("local-dir:"))
+        folder = Path(model.checkpoint.removeprefix(getattr(self.adapter, "folder_prefix", "")))
         if self.reopen is None or not folder.is_dir():
             return "stated in the id"
         with tempfile.TemporaryDirectory() as temporary:

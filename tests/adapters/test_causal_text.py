@@ -31,14 +31,14 @@ def test_the_vectors_are_those_of_the_whole_context(
     seen = []
     tower(model).transformer.register_forward_pre_hook(lambda _, x: seen.append(x[0].shape[1]))
     whole = model.encode_text(SimpleTokenizer()(texts))
-    cut = encode(model, "encode_text", tower(model), SimpleTokenizer(), texts, "cpu")
+    cut = encode(model, "encode_text", SimpleTokenizer(), texts, "cpu")
     assert seen == [77, positions]
     torch.testing.assert_close(cut, whole, atol=1e-6, rtol=0)
 
 
 def test_gradients_reach_the_weights_themselves() -> None:
     model = openclip_checkpoint.model(CLIP)
-    encode(model, "encode_text", model, SimpleTokenizer(), TEXTS[:3], "cpu").sum().backward()
+    encode(model, "encode_text", SimpleTokenizer(), TEXTS[:3], "cpu").sum().backward()
     cut = model.positional_embedding.grad.clone()
     model.zero_grad()
     model.encode_text(SimpleTokenizer()(TEXTS[:3])).sum().backward()

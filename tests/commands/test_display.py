@@ -71,6 +71,16 @@ def test_other_parameters_are_another_table() -> None:
     assert titles == ["toy on hierarcaps (test), probe radial-linear"] * 2
 
 
+def test_other_training_data_is_another_table() -> None:
+    first, second = make_trained(0.9, 0), make_trained(0.8, 0)
+    assert second.probe.training is not None
+    training = second.probe.training.model_copy(update={"sha256": "8" * 64})
+    probe = second.probe.model_copy(update={"training": training})
+    second = second.model_copy(update={"probe": probe})
+    values = [line.split()[1] for line in shown([first, second]) if "tau_d" in line]
+    assert values == [".900", ".800"]
+
+
 def test_skipped_tasks_stand_last_with_the_reason_below() -> None:
     skipped = make_record(task="retrieval", metrics={}, status="skipped", reason="no images")
     assert shown([skipped, make_record()]) == [
