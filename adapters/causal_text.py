@@ -46,7 +46,7 @@ def encode(network: Any, method: str, tokenizer: Any, texts: Sequence[str], devi
             return getattr(self.network, method)(ids)
 
     call, part = Call(), "network.text" if hasattr(network, "text") else "network"
-    transformer = call.get_submodule(part)
+    transformer: Any = call.get_submodule(part)
     if not is_causal(transformer):
         return call(ids)
     length = int(ids.argmax(dim=1).max()) + 1
