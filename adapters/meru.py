@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from hiereval import fingerprint
 from hiereval.adapters import causal_text, meru_files
-from hiereval.adapters.images import middle, to_rgb
+from hiereval.adapters.image_processing import middle, to_rgb
 from hiereval.adapters.precision import DTYPES, inference
 from hiereval.types import LoadOptions, Modality, ModelId
 

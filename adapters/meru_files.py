@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hiereval import hub
+from hiereval import snapshots
 from hiereval.datasets import cache_dir
 from hiereval.errors import HierevalError, nearest
 from hiereval.types import LoadOptions
@@ -87,7 +87,7 @@ def _file(checkpoint: str, options: LoadOptions) -> tuple[Path, str | None]:
             "'avik-pal/hycoclip/hycoclip_vit_b.pth', or its https address; with --random-init also "
             f"one of {', '.join(ARCHITECTURES)}.{nearest(checkpoint, ARCHITECTURES)}"
         )
-    found = hub.snapshot(
+    found = snapshots.snapshot(
         "meru",
         f"{organisation}/{repository}",
         options,
@@ -111,7 +111,7 @@ def _fetched(address: str, options: LoadOptions) -> Path:
         reason = "this run is offline"
     else:
         try:
-            hub.within(hub.ANSWER_SECONDS, lambda: requests.head(address, timeout=60))
+            snapshots.within(snapshots.ANSWER_SECONDS, lambda: requests.head(address, timeout=60))
             pooch.retrieve(address, None, file.name, file.parent)
             return file
         except (requests.RequestException, TimeoutError, OSError, ValueError) as error:

@@ -8,9 +8,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hiereval import fingerprint, hub
+from hiereval import fingerprint, snapshots
 from hiereval.adapters import causal_text, openclip_files
-from hiereval.adapters.images import middle, to_rgb
+from hiereval.adapters.image_processing import middle, to_rgb
 from hiereval.adapters.precision import DTYPES, inference
 from hiereval.errors import HierevalError
 from hiereval.types import LoadOptions, Modality, ModelId
@@ -152,7 +152,7 @@ def _build(files: openclip_files.Files, options: LoadOptions) -> Any:
     if "hf_model_name" in model_cfg["text_cfg"]:  # its configuration alone, never its weights
         name = str(model_cfg["text_cfg"]["hf_model_name"])
         other = LoadOptions(offline=options.offline, random_init=0)
-        folder = hub.snapshot("openclip", name, other).folder
+        folder = snapshots.snapshot("openclip", name, other).folder
         model_cfg["text_cfg"].update(hf_model_name=str(folder), hf_model_pretrained=False)
     if "timm_model_name" in model_cfg["vision_cfg"]:
         model_cfg["vision_cfg"]["timm_model_pretrained"] = False

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from hiereval import fingerprint, hub
+from hiereval import fingerprint, snapshots
 from hiereval.adapters.transformers_loading import TOKENIZER_FILES, VOCABULARIES
 from hiereval.errors import HierevalError, nearest
 from hiereval.types import LoadOptions
@@ -93,7 +93,7 @@ def _from_folder(checkpoint: str, options: LoadOptions) -> Files:
         raise HierevalError(f"The folder {name!r} of {checkpoint!r} must exist.")
     groups = [(file,) for file in WEIGHTS]
     spec = f"openclip:{checkpoint}"
-    found = hub.snapshot("openclip", name, options, weights=groups, model=spec)
+    found = snapshots.snapshot("openclip", name, options, weights=groups, model=spec)
     config = found.folder / CONFIG
     if not config.is_file():
         transformers = (found.folder / "config.json").is_file()
@@ -153,7 +153,7 @@ def _from_tag(checkpoint: str, architecture: str, tag: str, options: LoadOptions
     names = WEIGHTS if not file else (f"{file.rpartition('.')[0]}.safetensors", file)
     groups = [(name,) for name in names]
     spec = f"openclip:{checkpoint}"
-    found = hub.snapshot("openclip", repository, options, weights=groups, model=spec)
+    found = snapshots.snapshot("openclip", repository, options, weights=groups, model=spec)
     weights = _weights(checkpoint, found.folder, names) if options.random_init is None else None
     keys = ("mean", "std", "interpolation", "resize_mode", "fill_color")
     preprocess = {**_defaults(), **{key: settings[key] for key in keys if key in settings}}
@@ -221,7 +221,7 @@ def tokenizer_folder(files: Files, options: LoadOptions) -> Path | None:
             f"({', '.join(' + '.join(group) for group in VOCABULARIES)})."
         )
     other = replace(options, revision=None, random_init=0)  # no weights wanted
-    return hub.snapshot("openclip", str(name), other).folder
+    return snapshots.snapshot("openclip", str(name), other).folder
 
 
 def _holds_tokenizer(folder: Path) -> bool:

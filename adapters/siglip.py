@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hiereval.adapters.images import collate, process
+from hiereval.adapters.image_processing import collate, process
 from hiereval.adapters.transformers_loading import open_checkpoint, token_counts, tokenize
 from hiereval.errors import HierevalError
 from hiereval.types import LoadOptions, Modality

@@ -11,7 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from hiereval import fingerprint, hub
+from hiereval import fingerprint, snapshots
 from hiereval.adapters.precision import DTYPES, inference
 from hiereval.adapters.transformers_weights import first_line, initialise, quiet, read
 from hiereval.errors import HierevalError
@@ -203,7 +203,7 @@ class Checkpoint:
         with quiet():
             model.save_pretrained(folder)
         for source in (self.folder, self.processor):
-            for path in sorted(path for kind in hub.CONFIGURATION for path in source.glob(kind)):
+            for path in sorted(path for kind in snapshots.CONFIGURATION for path in source.glob(kind)):
                 if not path.name.endswith(".index.json"):  # of sharded weights
                     shutil.copyfile(path, folder / path.name)
 
@@ -226,7 +226,7 @@ def open_checkpoint(
     `processor` names another checkpoint for the tokenizer and the image processor. Raises
     HierevalError, naming the right adapter, for a checkpoint of another kind.
     """
-    found = hub.snapshot(adapter, name, options)
+    found = snapshots.snapshot(adapter, name, options)
     config_file = found.folder / "config.json"
     if not config_file.is_file():
         openclip = (found.folder / "open_clip_config.json").is_file()
@@ -238,7 +238,7 @@ def open_checkpoint(
     if options.random_init is None:
         groups = (
             sorted(path for pattern in group for path in found.folder.glob(pattern))
-            for group in (hub.SAFETENSORS, hub.PICKLES)
+            for group in (snapshots.SAFETENSORS, snapshots.PICKLES)
         )
         weights = next(filter(None, groups), [])
         if not weights:
@@ -248,7 +248,7 @@ def open_checkpoint(
             )
     other = found
     if processor is not None:
-        other = hub.snapshot(adapter, processor, replace(options, revision=None), weights=((),))
+        other = snapshots.snapshot(adapter, processor, replace(options, revision=None), weights=((),))
     return Checkpoint(
         adapter=adapter,
         name=name,

@@ -23,7 +23,7 @@ from typing import Any
 from hiereval import evaluate
 from hiereval.datasets import cache_dir, data_root
 from hiereval.environment import pick_device
-from hiereval.finetune.job import FinetuneConfig, finetune
+from hiereval.finetune.finetuning import FinetuneConfig, finetune
 from hiereval.finetune.recipe import Recipe
 from hiereval.records import Record
 from hiereval.types import DataOptions, LoadOptions

@@ -30,7 +30,7 @@ sys.path.insert(0, str(ROOT / "tests"))
 
 
 def _clip(folder: Path, captions: Sequence[str], text: dict[str, Any], **vision: Any) -> None:
-    from checkpoints import clip_processor, clip_tokenizer
+    from support.checkpoints import clip_processor, clip_tokenizer
     from transformers import CLIPConfig
 
     width = text.get("hidden_size", 512)
@@ -60,14 +60,14 @@ def _siglip(folder: Path, side: int, text: dict[str, Any], vision: dict[str, Any
 
 
 def siglip_base(folder: Path, captions: Sequence[str]) -> None:
-    from checkpoints import siglip_tokenizer
+    from support.checkpoints import siglip_tokenizer
 
     siglip_tokenizer(folder, captions, size=4000)
     _siglip(folder, 224, {}, {})
 
 
 def siglip_so400m(folder: Path, captions: Sequence[str]) -> None:
-    from checkpoints import siglip_tokenizer
+    from support.checkpoints import siglip_tokenizer
 
     siglip_tokenizer(folder, captions, size=4000)
     shape = {
@@ -80,14 +80,14 @@ def siglip_so400m(folder: Path, captions: Sequence[str]) -> None:
 
 
 def siglip2_base(folder: Path, captions: Sequence[str]) -> None:
-    from checkpoints import gemma_tokenizer
+    from support.checkpoints import gemma_tokenizer
 
     gemma_tokenizer(folder, captions, size=4000)
     _siglip(folder, 224, {"vocab_size": 256_000}, {})
 
 
 def siglip2_naflex(folder: Path, captions: Sequence[str]) -> None:
-    from checkpoints import gemma_tokenizer
+    from support.checkpoints import gemma_tokenizer
     from transformers import Siglip2Config, Siglip2ImageProcessor
 
     gemma_tokenizer(folder, captions, size=4000)
@@ -97,7 +97,7 @@ def siglip2_naflex(folder: Path, captions: Sequence[str]) -> None:
 
 
 def blip_base(folder: Path, captions: Sequence[str]) -> None:
-    from checkpoints import bert_tokenizer
+    from support.checkpoints import bert_tokenizer
     from transformers import BlipConfig, BlipImageProcessor
 
     bert_tokenizer(folder, captions)
@@ -110,7 +110,7 @@ def blip_base(folder: Path, captions: Sequence[str]) -> None:
 
 
 def align(folder: Path, captions: Sequence[str]) -> None:
-    from checkpoints import bert_tokenizer
+    from support.checkpoints import bert_tokenizer
     from transformers import AlignConfig, EfficientNetImageProcessor
 
     bert_tokenizer(folder, captions)

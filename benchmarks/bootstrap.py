@@ -16,7 +16,7 @@ import torch
 
 from hiereval.datasets.chains import assemble
 from hiereval.geometry import SphereSpace, normalise
-from hiereval.statistics import bootstrap
+from hiereval.estimates import bootstrap
 from hiereval.tasks.entailment import Entailment
 from hiereval.tasks.flat_retrieval import FlatRetrieval
 from hiereval.tasks.image_entailment import ImageEntailment

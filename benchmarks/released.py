@@ -68,7 +68,7 @@ def random_b32(folder: Path) -> Path:
     """Write a randomly initialised ViT-B/32 with CLIP's own tokenizer."""
     sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
     import torch
-    from checkpoints import clip_tokenizer
+    from support.checkpoints import clip_tokenizer
     from transformers import CLIPConfig, CLIPImageProcessor, CLIPModel
 
     torch.manual_seed(0)

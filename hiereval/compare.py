@@ -17,7 +17,7 @@ from jaxtyping import Float64
 from torch import Tensor
 
 from hiereval.samples import Samples, metrics_of
-from hiereval.statistics import interval, ones, resample
+from hiereval.estimates import interval, ones, resample
 from hiereval.types import Metric
 
 ROUNDING = 1e-12

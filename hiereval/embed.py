@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from hiereval.datasets import images as image_files
+from hiereval.datasets import image_files
 from hiereval.store import Shelf, Store, image_key, image_name_key, text_key
 from hiereval.types import Adapter, Dataset, Embeddings, ImageSource
 

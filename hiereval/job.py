@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hiereval import records, samples, statistics, training
+from hiereval import records, samples, estimates, training
 from hiereval.datasets import open_dataset
 from hiereval.embed import EmbedStats, Progress, embed
 from hiereval.errors import HierevalError
@@ -191,7 +191,7 @@ class Job:
         try:
             generator = torch.Generator().manual_seed(self.config.seed)
             scores = task.score(space, dataset, generator)
-            estimates = statistics.bootstrap(
+            values = estimates.bootstrap(
                 task.metrics,
                 scores,
                 seed=self.config.seed,
@@ -203,7 +203,7 @@ class Job:
             return replace(fit, status="failed", reason=f"{type(error).__name__}: {error}")
         return replace(
             fit,
-            metrics=metric_values(scores.metrics or task.metrics, estimates),
+            metrics=metric_values(scores.metrics or task.metrics, values),
             summary=dict(scores.summary),
             scores=scores,
             score_s=time.perf_counter() - started,

@@ -21,7 +21,7 @@ from hiereval.records import (
     TaskInfo,
     Timings,
 )
-from hiereval.statistics import Estimate
+from hiereval.estimates import Estimate
 from hiereval.types import Dataset, Metric, ModelId, Scores, Task
 
 if TYPE_CHECKING:

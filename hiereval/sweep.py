@@ -22,7 +22,7 @@ STRIP = 128  # candidates whose maximum says whether to look at them one by one
 
 
 @dataclass(frozen=True, eq=False)
-class Path:
+class Trajectory:
     """Where each image's best candidate changes as the radius grows.
 
     Change e: image[e] prefers order[position[e]] over all candidates of smaller radius. Sorted
@@ -89,7 +89,7 @@ def sweep(
     candidates: Float[Tensor, "p d"],
     radius: Float[Tensor, " p"],
     block: tuple[int, int] = (CANDIDATES, IMAGES),
-) -> Path:
+) -> Trajectory:
     """Return every image's path; at equal similarity the candidate given earlier is better."""
     ordered, order = radius.sort(stable=True)
     best = images.new_full((len(images),), -torch.inf)
@@ -112,7 +112,7 @@ def sweep(
             given[row + first] = chosen[column]
     image, position = (torch.cat(parts) for parts in zip(*found, strict=True))
     by_image = image.sort(stable=True).indices
-    return Path(order, ordered, len(images), image[by_image], position[by_image])
+    return Trajectory(order, ordered, len(images), image[by_image], position[by_image])
 
 
 def _changes(

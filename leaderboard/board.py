@@ -17,9 +17,9 @@ from importlib.resources import files
 from hiereval.leaderboard import notes
 from hiereval.leaderboard.cells import Cell
 from hiereval.leaderboard.columns import Column, columns_of
-from hiereval.leaderboard.order import ordered
+from hiereval.leaderboard.selection import ordered
 from hiereval.leaderboard.rows import Row, rows_of
-from hiereval.leaderboard.text import clean
+from hiereval.leaderboard.wording import clean
 from hiereval.records import Record
 
 _UNRANKED = "not ranked: the radius sweep depends on the geometry's scale"

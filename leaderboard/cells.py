@@ -6,7 +6,7 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from hiereval.leaderboard.text import clean
+from hiereval.leaderboard.wording import clean
 from hiereval.records import MetricValue, Record
 
 

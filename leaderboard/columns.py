@@ -10,7 +10,7 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
-from hiereval.leaderboard.text import clean
+from hiereval.leaderboard.wording import clean
 from hiereval.records import Record
 
 

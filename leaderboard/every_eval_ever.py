@@ -12,9 +12,9 @@ from hiereval import __version__
 from hiereval.leaderboard.board import Board, Section
 from hiereval.leaderboard.cells import Cell
 from hiereval.leaderboard.columns import Column
-from hiereval.leaderboard.hub import HubDataset, identifier, scored, slug
+from hiereval.leaderboard.hub_results import HubDataset, identifier, scored, slug
 from hiereval.leaderboard.rows import Row
-from hiereval.leaderboard.text import clean, public
+from hiereval.leaderboard.wording import clean, public
 
 SCHEMA = "0.3.0"
 HIERARCAPS = "https://github.com/TAU-VAILab/hierarcaps"

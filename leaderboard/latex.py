@@ -8,7 +8,7 @@ from hiereval.leaderboard.board import Board, Section
 from hiereval.leaderboard.cells import Cell
 from hiereval.leaderboard.rows import Row
 from hiereval.leaderboard.terminal import about
-from hiereval.leaderboard.text import LONGEST, arrow, clean, number
+from hiereval.leaderboard.wording import LONGEST, arrow, clean, number
 
 _ESCAPES = {
     "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "#": r"\#",

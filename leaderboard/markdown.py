@@ -10,7 +10,7 @@ from hiereval.leaderboard.cells import Cell
 from hiereval.leaderboard.notes import MARKS
 from hiereval.leaderboard.rows import Row
 from hiereval.leaderboard.terminal import about, legend
-from hiereval.leaderboard.text import LONGEST, arrow, clean, number, signed
+from hiereval.leaderboard.wording import LONGEST, arrow, clean, number, signed
 
 _SPECIAL = re.compile(r"([\\`*_\[\]#~|$@^])")
 _EMPTY = {"undefined": "n/a", "skipped": "skipped", "failed": "failed"}

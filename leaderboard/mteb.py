@@ -8,9 +8,9 @@ from typing import Any
 
 from hiereval.leaderboard.board import Board
 from hiereval.leaderboard.columns import task_key
-from hiereval.leaderboard.hub import scored, slug
+from hiereval.leaderboard.hub_results import scored, slug
 from hiereval.leaderboard.rows import USUAL_PROBE, Row
-from hiereval.leaderboard.text import clean, public
+from hiereval.leaderboard.wording import clean, public
 
 _LANGUAGES = ["eng-Latn"]
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from hiereval.leaderboard.text import clean
+from hiereval.leaderboard.wording import clean
 
 if TYPE_CHECKING:
     from hiereval.leaderboard.cells import Cell

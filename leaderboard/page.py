@@ -12,7 +12,7 @@ from hiereval.leaderboard import plot, spreadsheet
 from hiereval.leaderboard.board import Board, Section
 from hiereval.leaderboard.cells import Cell
 from hiereval.leaderboard.notes import MARKS, is_words
-from hiereval.leaderboard.text import arrow, clean, number, public, signed, span
+from hiereval.leaderboard.wording import arrow, clean, number, public, signed, span
 from hiereval.records import Record
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from hiereval.leaderboard.cells import Cell
 from hiereval.leaderboard.rows import Row, Tier
-from hiereval.leaderboard.text import number
+from hiereval.leaderboard.wording import number
 
 WIDTH, HEIGHT = 176, 116  # of a panel
 LEFT, RIGHT, TOP, BOTTOM = 34, 10, 8, 20  # its margins

@@ -12,7 +12,7 @@ from typing import Literal
 from hiereval.leaderboard import cells
 from hiereval.leaderboard.cells import Cell
 from hiereval.leaderboard.columns import Column, plain, task_key
-from hiereval.leaderboard.text import clean, public
+from hiereval.leaderboard.wording import clean, public
 from hiereval.records import ModelInfo, ProbeInfo, Record
 
 Kind = Literal["measured", "control"]

@@ -7,7 +7,7 @@ import io
 import json
 from collections.abc import Iterable, Iterator
 
-from hiereval.leaderboard.text import clean, public
+from hiereval.leaderboard.wording import clean, public
 from hiereval.records import MetricValue, Record
 
 _LONGEST = 1000

@@ -14,7 +14,7 @@ from rich.text import Text
 from hiereval.leaderboard.board import Board, Reported, Section
 from hiereval.leaderboard.cells import Cell
 from hiereval.leaderboard.notes import MARKS
-from hiereval.leaderboard.text import arrow, clean, number, plural, shortened, signed, span
+from hiereval.leaderboard.wording import arrow, clean, number, plural, shortened, signed, span
 
 _RULED = Box("    \n    \n ── \n    \n ·· \n ── \n    \n    \n")  # lines under head and sections
 _EMPTY = {"undefined": "n/a", "skipped": "skipped", "failed": "failed"}

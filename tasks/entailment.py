@@ -15,7 +15,7 @@ import torch
 from torch import Generator, Tensor
 
 from hiereval.degenerate import points_trouble, undefined
-from hiereval.statistics import Auroc, AveragePrecision, Mean, ones, with_chance
+from hiereval.estimates import Auroc, AveragePrecision, Mean, ones, with_chance
 from hiereval.types import Chains, Dataset, Metric, Modality, Scores, Space
 
 Negatives = Literal["both", "released", "documented"]

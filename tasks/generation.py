@@ -15,7 +15,7 @@ import torch
 from torch import Generator, Tensor
 
 from hiereval.datasets.predictions import PredictedChains
-from hiereval.statistics import F1, Mean
+from hiereval.estimates import F1, Mean
 from hiereval.truth import Truth
 from hiereval.types import Dataset, Metric, Modality, Scores, Space
 

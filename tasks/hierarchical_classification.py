@@ -23,7 +23,7 @@ from torch import Generator, Tensor
 from hiereval.datasets.hierarchy import Hierarchy
 from hiereval.datasets.imagenet import LabelledImages
 from hiereval.degenerate import points_trouble, undefined
-from hiereval.statistics import Mean
+from hiereval.estimates import Mean
 from hiereval.types import Dataset, Metric, Modality, Scores, Space
 
 CHUNK = 2048  # images scored at once

@@ -13,7 +13,7 @@ import torch
 from torch import Generator, Tensor
 
 from hiereval.degenerate import points_trouble, undefined
-from hiereval.statistics import Auroc, AveragePrecision, ones, with_chance
+from hiereval.estimates import Auroc, AveragePrecision, ones, with_chance
 from hiereval.types import Chains, Dataset, Metric, Modality, Scores, Space
 
 ROUNDS = 64  # draws before a caption counts as having no negative

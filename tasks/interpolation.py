@@ -15,7 +15,7 @@ import torch
 from torch import Generator, Tensor
 
 from hiereval.degenerate import points_trouble, undefined
-from hiereval.statistics import F1, Mean
+from hiereval.estimates import F1, Mean
 from hiereval.truth import Truth
 from hiereval.types import Chains, Dataset, Metric, Modality, Scores, Space
 

@@ -19,7 +19,7 @@ from torch import Generator, Tensor
 
 from hiereval.degenerate import radii_trouble, undefined
 from hiereval.ranks import kendall, pair_signs
-from hiereval.statistics import Auroc, Mean, MeanOf
+from hiereval.estimates import Auroc, Mean, MeanOf
 from hiereval.types import Chains, Dataset, Metric, Modality, Scores, Space
 
 

@@ -12,7 +12,7 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 CHECKED = [
     "hiereval.geometry",
-    "hiereval.statistics",
+    "hiereval.estimates",
     "hiereval.sweep",
     "hiereval.ranks",
     "hiereval.losses",

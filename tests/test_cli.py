@@ -277,7 +277,7 @@ def test_ctrl_c_keeps_what_is_finished(tmp_path: Path) -> None:
     )
     rows = [f"a{i} => b{i} => c{i} => d{i}" for i in range(200)]
     (tmp_path / "c.csv").write_text("captions\n" + "\n".join(rows) + "\n")
-    shutil.copy(Path(__file__).with_name("fakes.py"), tmp_path)
+    shutil.copy(Path(__file__).parent / "support" / "fakes.py", tmp_path)
     arguments = ["run", "--plugins", "slow", "--model", "slow:a", "--dataset", "c.csv"]
     arguments += ["--tasks", "ordering", "--controls", "none", "--batch-size", "4"]
     command = [sys.executable, "-P", "-c", "from hiereval.cli import main; main()", *arguments]

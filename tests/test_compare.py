@@ -7,13 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import sampled
+from support import sampled
 import torch
 
 from hiereval import registry, samples
 from hiereval.compare import compare, holm, p_value
 from hiereval.samples import Samples
-from hiereval.statistics import resample
+from hiereval.estimates import resample
 from hiereval.types import Scores
 
 

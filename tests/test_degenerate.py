@@ -9,7 +9,7 @@ import torch
 
 from hiereval.degenerate import constant, points_trouble, radii_trouble, undefined
 from hiereval.geometry import EuclideanSpace
-from hiereval.statistics import Mean
+from hiereval.estimates import Mean
 from hiereval.types import Metric
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from loopback import Loopback
+from support.loopback import Loopback
 
 from hiereval import download
 from hiereval.commands.download import command

@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from fakes import HashAdapter, vector
+from support.fakes import HashAdapter, vector
 from PIL import Image
 
-from hiereval.datasets.images import FileImage
+from hiereval.datasets.image_files import FileImage
 from hiereval.embed import ahead, embed, halving
 from hiereval.errors import HierevalError
 from hiereval.store import Store

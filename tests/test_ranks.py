@@ -8,7 +8,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from made import drawn, repeated
+from support.made import drawn, repeated
 from reference import ranks as oracle
 
 from hiereval import ranks

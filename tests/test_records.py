@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from made_records import make_record
+from support.made_records import make_record
 
 from hiereval import records
 from hiereval.errors import HierevalError

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fakes import HashAdapter
+from support.fakes import HashAdapter
 from PIL import Image
 
 from hiereval import evaluate, records, registry

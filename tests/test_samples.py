@@ -7,12 +7,12 @@ import math
 from pathlib import Path
 
 import pytest
-import sampled
+from support import sampled
 import torch
 
 from hiereval import registry, samples
 from hiereval.errors import HierevalError
-from hiereval.statistics import bootstrap
+from hiereval.estimates import bootstrap
 from hiereval.types import Scores
 
 

@@ -14,7 +14,7 @@ from reference.spearman import spearman as slow
 from scipy.stats import spearmanr
 
 from hiereval.spearman import Spearman, spearman
-from hiereval.statistics import ones, resample
+from hiereval.estimates import ones, resample
 
 cases = st.integers(2, 12).flatmap(
     lambda n: st.tuples(

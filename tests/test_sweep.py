@@ -13,7 +13,7 @@ from reference import retrieval as oracle
 
 from hiereval import sweep as module
 from hiereval.geometry import EuclideanSpace, SphereSpace, normalise
-from hiereval.sweep import Path, radius_levels, rank_levels, sweep
+from hiereval.sweep import Trajectory, radius_levels, rank_levels, sweep
 
 
 def made(seed: int, p: int, n: int, grid: bool) -> tuple[SphereSpace, torch.Tensor]:
@@ -94,7 +94,7 @@ def test_levels_round_as_the_released_code_compares() -> None:
 
 def test_rank_levels_add_equally_many() -> None:
     radius = torch.arange(10.0)
-    path = Path(torch.arange(10), radius, 0, torch.zeros(0).long(), torch.zeros(0).long())
+    path = Trajectory(torch.arange(10), radius, 0, torch.zeros(0).long(), torch.zeros(0).long())
     assert path.count_within(rank_levels(radius, 5)).tolist() == [2, 4, 6, 8, 10]
     assert path.count_within(rank_levels(radius, 20)).tolist() == [
         *(x for i in range(1, 11) for x in (i, i))

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
-import checkpoints
+from support import checkpoints
 import numpy as np
 import pytest
 import torch
@@ -63,7 +63,7 @@ class Good:
 
     def preprocess(self, image: Image) -> np.ndarray:
         if image.mode.startswith("I"):
-            from hiereval.adapters.images import to_rgb
+            from hiereval.adapters.image_processing import to_rgb
 
             image = to_rgb(image)
         return np.asarray(image.convert("RGB").resize((2, 2))) / 255.0

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hiereval.datasets.chains import assemble, subset
-from hiereval.datasets.images import FileImage
+from hiereval.datasets.image_files import FileImage
 from hiereval.errors import HierevalError
 from hiereval.training import (
     checked,

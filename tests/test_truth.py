@@ -9,7 +9,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from made import chains_of, random_chains
+from support.made import chains_of, random_chains
 from reference import retrieval as oracle
 
 from hiereval.truth import Truth

@@ -13,7 +13,7 @@ from rich.text import Text
 
 from hiereval.leaderboard.cells import Cell, cell
 from hiereval.leaderboard.rows import row_key
-from hiereval.leaderboard.text import number, span
+from hiereval.leaderboard.wording import number, span
 
 if TYPE_CHECKING:
     from hiereval.records import MetricValue, Record

@@ -55,7 +55,7 @@ def command(
     """
     from hiereval import records
     from hiereval.commands.leaderboard import listed, write
-    from hiereval.leaderboard.order import chosen
+    from hiereval.leaderboard.selection import chosen
 
     if form == "every-eval-ever" and not organization:
         raise HierevalError("The --organization must be given for every-eval-ever: who ran this.")
@@ -79,7 +79,7 @@ def _files(
     relationship: str,
 ) -> dict[str, str]:
     from hiereval.leaderboard import board, every_eval_ever, formats, mteb
-    from hiereval.leaderboard.hub import eval_results, hub_dataset, model_index
+    from hiereval.leaderboard.hub_results import eval_results, hub_dataset, model_index
 
     where = dict(hub_dataset(given) for given in hub)
     if form in ("csv", "latex"):

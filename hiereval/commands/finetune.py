@@ -82,7 +82,7 @@ def command(
     """
     from hiereval.datasets import cache_dir as cache_folder
     from hiereval.datasets import data_root
-    from hiereval.finetune.job import FinetuneConfig, finetune
+    from hiereval.finetune.finetuning import FinetuneConfig, finetune
     from hiereval.finetune.recipe import Recipe
     from hiereval.types import DataOptions
 

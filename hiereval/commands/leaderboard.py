@@ -37,7 +37,7 @@ def command(
     Runs made with --limit are left off and counted.
     """
     from hiereval import records
-    from hiereval.leaderboard.order import chosen
+    from hiereval.leaderboard.selection import chosen
 
     form = form or (FORMATS.get(out.suffix, "table") if out else "table")
     there = records.read_all(results)

@@ -159,7 +159,7 @@ def score_predictions(
 
     import torch
 
-    from hiereval import records, samples, statistics
+    from hiereval import records, samples, estimates
     from hiereval.datasets import open_dataset
     from hiereval.datasets.predictions import match
     from hiereval.job import records_file
@@ -185,9 +185,9 @@ def score_predictions(
     started = time.perf_counter()
     task = load("tasks", "generation")()
     scores = task.score(None, matched, torch.Generator())
-    estimates = statistics.bootstrap(task.metrics, scores, seed=seed, resamples=resamples)
+    values = estimates.bootstrap(task.metrics, scores, seed=seed, resamples=resamples)
     outcome = Outcome(
-        metrics=metric_values(scores.metrics, estimates),
+        metrics=metric_values(scores.metrics, values),
         scores=scores,
         score_s=time.perf_counter() - started,
     )
@@ -211,7 +211,7 @@ def _again(source: Path, resamples: int, seed: int, form: str) -> None:
     from dataclasses import asdict
 
     from hiereval import samples
-    from hiereval.statistics import bootstrap
+    from hiereval.estimates import bootstrap
 
     report = []
     for found in samples.find(source):

@@ -54,7 +54,7 @@ def _problems(line: bytes) -> Iterator[str]:
     """Yield what is wrong with one line, each with its field."""
     from pydantic import ValidationError
 
-    from hiereval.leaderboard.text import clean
+    from hiereval.leaderboard.wording import clean
     from hiereval.records import Record
 
     try:

@@ -17,7 +17,7 @@ from typing import Self
 import numpy as np
 
 from hiereval.datasets.hierarchy import Hierarchy, build, read_edges, read_pairs
-from hiereval.datasets.images import FileImage
+from hiereval.datasets.image_files import FileImage
 from hiereval.datasets.text_file import read_text
 from hiereval.datasets.wordnet import open_wordnet
 from hiereval.errors import HierevalError

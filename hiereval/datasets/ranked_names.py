@@ -14,7 +14,7 @@ from typing import Self
 
 import numpy as np
 
-from hiereval.datasets.images import FileImage
+from hiereval.datasets.image_files import FileImage
 from hiereval.datasets.text_file import read_text
 from hiereval.errors import HierevalError, shorten
 from hiereval.types import DataOptions, Dataset

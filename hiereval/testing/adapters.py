@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast, get_args
 from unittest import mock
 
-from hiereval.testing import samples
+from hiereval.testing import inputs
 from hiereval.testing.checks import Check, Failed, NotApplicable, require, run
 from hiereval.testing.preprocessing import altered, same
 from hiereval.types import Adapter, Geometry, Modality, ModelId
@@ -59,7 +59,7 @@ class _Kit:
         self.adapter, self.make, self.loads, self.reopen = adapter, make, loads, reopen
         self.fingerprint: str | None = None
         self.by_name = hasattr(adapter, "encode_image_names")
-        self.texts = samples.TEXTS
+        self.texts = inputs.TEXTS
         if self.by_name:  # vectors that exist for some texts alone
             self.texts = tuple(getattr(adapter, "texts", ()))[:8]
 
@@ -77,7 +77,7 @@ class _Kit:
         if self.by_name:
             yield "text: of every kind", self.text_known
         else:
-            for kind in samples.KINDS_OF_TEXT:
+            for kind in inputs.KINDS_OF_TEXT:
                 yield f"text: {kind}", lambda kind=kind: self.kind_of_text(kind)  # type: ignore[misc]
         if self.by_name or "image" not in self.adapter.modalities:
             yield "image: of every kind", self.sees
@@ -90,7 +90,7 @@ class _Kit:
         """Yield the checks of an image encoder."""
         yield "image: shape, type, finite", self.image_vectors
         yield "image: any batch size, order and duplicates", self.image_batches
-        for kind in samples.KINDS_OF_PICTURE:
+        for kind in inputs.KINDS_OF_PICTURE:
             yield f"image: {kind}", lambda kind=kind: self.kind_of_picture(kind)  # type: ignore[misc]
         yield "image: a mode changes no colour", self.modes_agree
         yield "image: preprocessing is thread-safe", self.threads
@@ -156,7 +156,7 @@ class _Kit:
         require(all(isinstance(n, int) for n in counts), f"token counts must be int: {counts}")
         if self.by_name:
             return "unknown (-1)"
-        short, long = self.adapter.text_lengths(["bird", samples.LONG])
+        short, long = self.adapter.text_lengths(["bird", inputs.LONG])
         require(long > short, f"a longer text must count more tokens ({short}, {long})")
         context = self.adapter.id.context_length
         return f"{short} to {long}" + (f", {context} are read" if context else "")
@@ -188,7 +188,7 @@ class _Kit:
     def root(self) -> str:
         """The root is the same alone as beside texts that fill the context."""
         root = self.adapter.id.root_text
-        others = self.texts if self.by_name else (samples.LONG, *samples.TEXTS, samples.LONG)
+        others = self.texts if self.by_name else (inputs.LONG, *inputs.TEXTS, inputs.LONG)
         alone, among = self._encode([root]), self._encode([others[0], root, *others[1:]])[1:2]
         return self._close(alone, among, f"of the root {root!r} alone and in a batch")
 
@@ -198,7 +198,7 @@ class _Kit:
 
     def kind_of_text(self, kind: str) -> str:
         """Any string has a finite vector."""
-        vector = self.adapter.encode_texts([samples.KINDS_OF_TEXT[kind]])
+        vector = self.adapter.encode_texts([inputs.KINDS_OF_TEXT[kind]])
         empty_root = self.adapter.id.geometry != "sphere"
         self._check_vectors(vector, 1, direction=not empty_root)
         return "finite"
@@ -207,13 +207,13 @@ class _Kit:
 
     def image_vectors(self) -> str:
         """Vectors are [n, d] float32, finite, and have a direction on a sphere."""
-        vectors = self._encode_pictures_raw([samples.picture(i) for i in range(3)])
+        vectors = self._encode_pictures_raw([inputs.picture(i) for i in range(3)])
         self._check_vectors(vectors, 3)
         return f"[3, {vectors.shape[1]}] {str(vectors.dtype).removeprefix('torch.')}"
 
     def image_batches(self) -> str:
         """A picture's vector does not depend on its batch, and preprocessing keeps the picture."""
-        pictures = [samples.picture(i) for i in (0, 1, 2, 0)]
+        pictures = [inputs.picture(i) for i in (0, 1, 2, 0)]
         before = [picture.tobytes() for picture in pictures]
         whole = self._encode_pictures(pictures)
         alone = self._concatenate([self._encode_pictures([picture]) for picture in pictures])
@@ -226,15 +226,15 @@ class _Kit:
 
     def kind_of_picture(self, kind: str) -> str:
         """A picture of any mode and shape has a finite vector, beside an ordinary one."""
-        pictures = [samples.kinds_of_picture()[kind], samples.picture()]
+        pictures = [inputs.kinds_of_picture()[kind], inputs.picture()]
         self._check_vectors(self._encode_pictures_raw(pictures), 2)
         return "finite"
 
     def modes_agree(self) -> str:
         """Grey, palette and opaque pictures mean what they show in RGB."""
-        base = samples.picture()
+        base = inputs.picture()
         palette = base.convert("P")
-        deep = samples.kinds_of_picture()["16-bit"]
+        deep = inputs.kinds_of_picture()["16-bit"]
         pairs = {
             "L": (base.convert("L"), base.convert("L").convert("RGB")),
             "LA": (base.convert("LA"), base.convert("L").convert("RGB")),
@@ -250,7 +250,7 @@ class _Kit:
     def threads(self) -> str:
         """Eight threads that share an adapter get what one thread gets."""
         adapter = self.adapter if self.make is None else self.make()
-        pictures = [samples.picture(i, (40 + i, 60 - i)) for i in range(16)]
+        pictures = [inputs.picture(i, (40 + i, 60 - i)) for i in range(16)]
         with ThreadPoolExecutor(8) as pool:
             together = list(pool.map(adapter.preprocess, pictures))
         one_by_one = [self.adapter.preprocess(picture) for picture in pictures]
@@ -270,7 +270,7 @@ class _Kit:
                 names = list(getattr(self.adapter, "images", ()))[:1]
                 pictures = self.adapter.encode_image_names(names)  # type: ignore[attr-defined]
             else:
-                pictures = self._encode_pictures_raw([samples.picture()])
+                pictures = self._encode_pictures_raw([inputs.picture()])
             require(
                 pictures.shape[1] == d,
                 f"text has {d} dimensions, image {pictures.shape[1]}: no joint space",
@@ -293,7 +293,7 @@ class _Kit:
             if not changed:
                 return "stated in the id"
             other = self.reopen(model.checkpoint.replace(str(folder), str(copy)))
-            picture = samples.picture()
+            picture = inputs.picture()
             if same(other.preprocess(picture), self.adapter.preprocess(picture)):
                 return f"{', '.join(changed)} of the folder is not used"
             require(

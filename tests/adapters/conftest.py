@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
-import checkpoints
+from support import checkpoints
 import numpy as np
 import pytest
 import torch

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-import openclip_checkpoint
+from support import openclip_checkpoint
 import pytest
 import torch
 from open_clip.tokenizer import SimpleTokenizer
-from openclip_checkpoint import CLIP, SIGLIP
+from support.openclip_checkpoint import CLIP, SIGLIP
 
 from hiereval.adapters.causal_text import encode, is_causal
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-import checkpoints
-import meru_checkpoint
-import openclip_checkpoint
+from support import checkpoints
+from support import meru_checkpoint
+from support import openclip_checkpoint
 import pytest
 import torch
 import transformers

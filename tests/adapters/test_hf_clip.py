@@ -7,7 +7,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import checkpoints
+from support import checkpoints
 import pytest
 import torch
 import transformers

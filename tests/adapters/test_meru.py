@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-import meru_checkpoint
+from support import meru_checkpoint
 import pytest
 import torch
 from PIL import Image

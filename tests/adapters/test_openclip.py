@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import open_clip
-import openclip_checkpoint
+from support import openclip_checkpoint
 import pytest
 import torch
 from PIL import Image

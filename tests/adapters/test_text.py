@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-import checkpoints
+from support import checkpoints
 import pytest
 import torch
 import transformers

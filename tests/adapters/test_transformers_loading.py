@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-import checkpoints
+from support import checkpoints
 import pytest
 import torch
 from PIL import Image

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import sampled
+from support import sampled
 
 from hiereval import records, registry
 from hiereval.cli import main

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Sequence
 
-from made_records import make_control, make_record, make_trained, metric
+from support.made_records import make_control, make_record, make_trained, metric
 from rich.console import Console
 
 from hiereval.commands.display import show_results

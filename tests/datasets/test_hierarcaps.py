@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from loopback import Loopback
+from support.loopback import Loopback
 from PIL import Image
 
 from hiereval import download

@@ -6,13 +6,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import checkpoints
-import openclip_checkpoint
+from support import checkpoints
+from support import openclip_checkpoint
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from hiereval.finetune.job import FinetuneConfig, finetune
+from hiereval.finetune.finetuning import FinetuneConfig, finetune
 from hiereval.finetune.recipe import Recipe
 from hiereval.types import DataOptions
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from hiereval.finetune.distributed import Group, local_device
-from hiereval.finetune.job import FinetuneConfig, finetune
+from hiereval.finetune.finetuning import FinetuneConfig, finetune
 
 
 @pytest.mark.slow

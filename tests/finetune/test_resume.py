@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from hiereval.errors import HierevalError
-from hiereval.finetune.job import FinetuneConfig, finetune
+from hiereval.finetune.finetuning import FinetuneConfig, finetune
 
 KILLED = """
 import os, signal, sys, torch

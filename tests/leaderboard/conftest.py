@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from made_records import make_control, make_record, make_trained, metric
+from support.made_records import make_control, make_record, make_trained, metric
 
 from hiereval.records import Record
 

@@ -8,7 +8,7 @@ import pytest
 
 from hiereval.errors import HierevalError
 from hiereval.leaderboard.board import Board, build, reported_figures
-from hiereval.leaderboard.order import chosen
+from hiereval.leaderboard.selection import chosen
 from hiereval.leaderboard.rows import Row
 from hiereval.records import Record
 

@@ -14,7 +14,7 @@ from huggingface_hub.repocard_data import CardData, ModelCardData, model_index_t
 from hiereval.errors import HierevalError
 from hiereval.leaderboard import every_eval_ever, mteb
 from hiereval.leaderboard.board import build
-from hiereval.leaderboard.hub import HubDataset, eval_results, hub_dataset, model_index
+from hiereval.leaderboard.hub_results import HubDataset, eval_results, hub_dataset, model_index
 from hiereval.records import Record
 
 Make = Callable[..., Record]

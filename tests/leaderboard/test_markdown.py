@@ -7,7 +7,7 @@ from markdown_it import MarkdownIt
 
 from hiereval.leaderboard import markdown
 from hiereval.leaderboard.board import build
-from hiereval.leaderboard.text import clean
+from hiereval.leaderboard.wording import clean
 from hiereval.records import Record
 
 PARSER = MarkdownIt("commonmark").enable(["table", "strikethrough"])

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from hiereval.datasets.images import FileImage
+from hiereval.datasets.image_files import FileImage
 from hiereval.geometry import normalise
 from hiereval.types import Chains, Embeddings, ModelId
 

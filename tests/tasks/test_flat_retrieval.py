@@ -9,11 +9,11 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from made import chains_of, drawn, random_chains, random_space, repeated
+from support.made import chains_of, drawn, random_chains, random_space, repeated
 from reference.retrieval import hit
 
 from hiereval.geometry import SphereSpace
-from hiereval.statistics import bootstrap
+from hiereval.estimates import bootstrap
 from hiereval.tasks import flat_retrieval
 from hiereval.tasks.flat_retrieval import FlatRetrieval
 from hiereval.types import Chains, Scores

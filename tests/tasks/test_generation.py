@@ -11,10 +11,10 @@ import torch
 from reference.generation import score as slow
 
 from hiereval.datasets.chains import assemble
-from hiereval.datasets.images import FileImage
+from hiereval.datasets.image_files import FileImage
 from hiereval.datasets.predictions import Coverage, match, read
 from hiereval.errors import HierevalError
-from hiereval.statistics import bootstrap
+from hiereval.estimates import bootstrap
 from hiereval.tasks.generation import Generation
 from hiereval.types import Chains, Scores
 

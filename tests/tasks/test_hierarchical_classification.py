@@ -12,9 +12,9 @@ from reference.hierarchy import mistake
 
 from hiereval.datasets.hierarchy import build
 from hiereval.datasets.imagenet import LabelledImages, assemble
-from hiereval.datasets.images import FileImage
+from hiereval.datasets.image_files import FileImage
 from hiereval.geometry import SphereSpace, normalise
-from hiereval.statistics import bootstrap
+from hiereval.estimates import bootstrap
 from hiereval.tasks.hierarchical_classification import HierarchicalClassification, mistakes
 from hiereval.types import Scores
 

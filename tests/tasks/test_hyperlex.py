@@ -11,7 +11,7 @@ from reference.spearman import spearman
 
 from hiereval.errors import HierevalError
 from hiereval.geometry import EuclideanSpace, SphereSpace, normalise
-from hiereval.statistics import bootstrap
+from hiereval.estimates import bootstrap
 from hiereval.tasks.hyperlex import HyperLex, hyperlex
 from hiereval.types import DataOptions, Scores
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from made import chains_of, drawn, random_chains, random_space, repeated
+from support.made import chains_of, drawn, random_chains, random_space, repeated
 from reference.angles import angle
 from reference.ranks import auroc, average_precision
 

@@ -13,13 +13,13 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from made import chains_of, drawn, random_chains, random_space, repeated
+from support.made import chains_of, drawn, random_chains, random_space, repeated
 from reference import retrieval as oracle
 from safetensors.torch import load_file
 
 from hiereval.datasets import open_dataset
 from hiereval.geometry import SphereSpace, space_of
-from hiereval.statistics import bootstrap
+from hiereval.estimates import bootstrap
 from hiereval.tasks.ordering import Ordering
 from hiereval.tasks.retrieval import Retrieval, metrics
 from hiereval.types import Chains, DataOptions, ModelId, Scores, Space

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from made import chains_of
+from support.made import chains_of
 
 from hiereval.datasets import open_dataset
 from hiereval.geometry import EuclideanSpace
-from hiereval.statistics import bootstrap
+from hiereval.estimates import bootstrap
 from hiereval.tasks.entailment import Entailment
 from hiereval.tasks.flat_retrieval import FlatRetrieval
 from hiereval.tasks.image_entailment import ImageEntailment

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from hiereval.adapters.images import to_rgb
+from hiereval.adapters.image_processing import to_rgb
 from hiereval.types import LoadOptions, Modality, ModelId
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from hiereval.datasets.images import MAX_PIXELS, FileImage, decode, verify
+from hiereval.datasets.image_files import MAX_PIXELS, FileImage, decode, verify
 from hiereval.errors import HierevalError
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hiereval.leaderboard.text import clean, number, plural, public, shortened, signed, span
+from hiereval.leaderboard.wording import clean, number, plural, public, shortened, signed, span
 
 
 @given(st.text())

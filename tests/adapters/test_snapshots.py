@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from hiereval import hub
+from hiereval import snapshots
 from hiereval.adapters.hf_clip import HFClip
 from hiereval.errors import HierevalError
 from hiereval.types import LoadOptions
@@ -31,16 +31,16 @@ Folder = Callable[[str], Path]
 
 def _refusal(checkpoint: str, **options: object) -> str:
     with pytest.raises(HierevalError) as caught:
-        hub.snapshot("hf-clip", checkpoint, LoadOptions(**options))  # type: ignore[arg-type]
+        snapshots.snapshot("hf-clip", checkpoint, LoadOptions(**options))  # type: ignore[arg-type]
     return str(caught.value)
 
 
 def test_a_folder_is_taken_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert hub.snapshot("x", str(tmp_path), LoadOptions()) == hub.Snapshot(tmp_path, None)
+    assert snapshots.snapshot("x", str(tmp_path), LoadOptions()) == snapshots.Snapshot(tmp_path, None)
     monkeypatch.setenv("HOME", str(tmp_path))
     (tmp_path / "model").mkdir()
-    found = hub.snapshot("x", "~/model", LoadOptions(offline=True))
-    assert found == hub.Snapshot(tmp_path / "model", None)
+    found = snapshots.snapshot("x", "~/model", LoadOptions(offline=True))
+    assert found == snapshots.Snapshot(tmp_path / "model", None)
 
 
 def test_a_folder_has_no_revision(tmp_path: Path) -> None:

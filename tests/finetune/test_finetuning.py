@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 from hiereval.datasets import open_dataset
 from hiereval.errors import HierevalError
 from hiereval.finetune.batches import Order
-from hiereval.finetune.job import FinetuneConfig, finetune
+from hiereval.finetune.finetuning import FinetuneConfig, finetune
 from hiereval.models import open_adapter
 from hiereval.types import DataOptions, LoadOptions
 

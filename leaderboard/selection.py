@@ -8,7 +8,7 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
 from hiereval.errors import HierevalError, nearest
-from hiereval.leaderboard.text import clean
+from hiereval.leaderboard.wording import clean
 
 if TYPE_CHECKING:
     from hiereval.leaderboard.board import Section

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
-from made_records import make_record
+from support.made_records import make_record
 from torch import Tensor
 
 from hiereval import samples
 from hiereval.records import Record
-from hiereval.statistics import Mean
+from hiereval.estimates import Mean
 from hiereval.types import Metric, Scores
 
 

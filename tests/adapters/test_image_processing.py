@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 from transformers import CLIPImageProcessorPil
 
-from hiereval.adapters.images import middle, process, to_rgb
+from hiereval.adapters.image_processing import middle, process, to_rgb
 
 
 def test_sixteen_bits_are_scaled_not_clipped() -> None:

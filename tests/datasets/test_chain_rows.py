@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from hiereval.datasets.rows import Problems, Row, check, read_rows
+from hiereval.datasets.chain_rows import Problems, Row, check, read_rows
 from hiereval.errors import HierevalError
 
 HEADER = "captions,image\n"

@@ -10,8 +10,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hiereval import statistics
-from hiereval.statistics import (
+from hiereval import estimates
+from hiereval.estimates import (
     F1,
     Auroc,
     Estimate,

@@ -12,7 +12,7 @@ from hiereval.leaderboard.board import Board, Section
 from hiereval.leaderboard.cells import Cell
 from hiereval.leaderboard.columns import Column
 from hiereval.leaderboard.rows import USUAL_PROBE, Row
-from hiereval.leaderboard.text import clean, number
+from hiereval.leaderboard.wording import clean, number
 
 
 @dataclass(frozen=True)
