@@ -203,7 +203,9 @@ class Checkpoint:
         with quiet():
             model.save_pretrained(folder)
         for source in (self.folder, self.processor):
-            for path in sorted(path for kind in snapshots.CONFIGURATION for path in source.glob(kind)):
+            for path in sorted(
+                path for kind in snapshots.CONFIGURATION for path in source.glob(kind)
+            ):
                 if not path.name.endswith(".index.json"):  # of sharded weights
                     shutil.copyfile(path, folder / path.name)
 
@@ -248,7 +250,9 @@ def open_checkpoint(
             )
     other = found
     if processor is not None:
-        other = snapshots.snapshot(adapter, processor, replace(options, revision=None), weights=((),))
+        other = snapshots.snapshot(
+            adapter, processor, replace(options, revision=None), weights=((),)
+        )
     return Checkpoint(
         adapter=adapter,
         name=name,

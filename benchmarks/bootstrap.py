@@ -15,8 +15,8 @@ from typing import Any
 import torch
 
 from hiereval.datasets.chains import assemble
-from hiereval.geometry import SphereSpace, normalise
 from hiereval.estimates import bootstrap
+from hiereval.geometry import SphereSpace, normalise
 from hiereval.tasks.entailment import Entailment
 from hiereval.tasks.flat_retrieval import FlatRetrieval
 from hiereval.tasks.image_entailment import ImageEntailment

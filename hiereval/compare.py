@@ -16,8 +16,8 @@ import torch
 from jaxtyping import Float64
 from torch import Tensor
 
-from hiereval.samples import Samples, metrics_of
 from hiereval.estimates import interval, ones, resample
+from hiereval.samples import Samples, metrics_of
 from hiereval.types import Metric
 
 ROUNDING = 1e-12

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hiereval import records, samples, estimates, training
+from hiereval import estimates, records, samples, training
 from hiereval.datasets import open_dataset
 from hiereval.embed import EmbedStats, Progress, embed
 from hiereval.errors import HierevalError

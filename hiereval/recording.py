@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal
 
 from hiereval.environment import environment
+from hiereval.estimates import Estimate
 from hiereval.plan import ProbeRun, RunConfig, parameters
 from hiereval.records import (
     DatasetInfo,
@@ -21,7 +22,6 @@ from hiereval.records import (
     TaskInfo,
     Timings,
 )
-from hiereval.estimates import Estimate
 from hiereval.types import Dataset, Metric, ModelId, Scores, Task
 
 if TYPE_CHECKING:

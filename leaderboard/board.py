@@ -17,8 +17,8 @@ from importlib.resources import files
 from hiereval.leaderboard import notes
 from hiereval.leaderboard.cells import Cell
 from hiereval.leaderboard.columns import Column, columns_of
-from hiereval.leaderboard.selection import ordered
 from hiereval.leaderboard.rows import Row, rows_of
+from hiereval.leaderboard.selection import ordered
 from hiereval.leaderboard.wording import clean
 from hiereval.records import Record
 

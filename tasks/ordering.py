@@ -18,8 +18,8 @@ from jaxtyping import Bool, Float64, Int64
 from torch import Generator, Tensor
 
 from hiereval.degenerate import radii_trouble, undefined
-from hiereval.ranks import kendall, pair_signs
 from hiereval.estimates import Auroc, Mean, MeanOf
+from hiereval.ranks import kendall, pair_signs
 from hiereval.types import Chains, Dataset, Metric, Modality, Scores, Space
 
 

@@ -18,8 +18,8 @@ from torch import Generator, Tensor
 
 from hiereval.datasets.ranked_names import RankedNames
 from hiereval.degenerate import points_trouble, radii_trouble, undefined
-from hiereval.ranks import kendall
 from hiereval.estimates import Mean, MeanOf
+from hiereval.ranks import kendall
 from hiereval.sweep import rank_levels, sweep
 from hiereval.types import Dataset, Metric, Modality, Scores, Space
 

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from support import sampled
 import torch
+from support import sampled
 
 from hiereval import registry, samples
 from hiereval.compare import compare, holm, p_value
-from hiereval.samples import Samples
 from hiereval.estimates import resample
+from hiereval.samples import Samples
 from hiereval.types import Scores
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from support.fakes import HashAdapter, vector
 from PIL import Image
+from support.fakes import HashAdapter, vector
 
 from hiereval.datasets.image_files import FileImage
 from hiereval.embed import ahead, embed, halving

@@ -10,7 +10,6 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hiereval import estimates
 from hiereval.estimates import (
     F1,
     Auroc,

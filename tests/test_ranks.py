@@ -8,8 +8,8 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.made import drawn, repeated
 from reference import ranks as oracle
+from support.made import drawn, repeated
 
 from hiereval import ranks
 from hiereval.ranks import Ranking, auroc, average_precision, kendall

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.fakes import HashAdapter
 from PIL import Image
+from support.fakes import HashAdapter
 
 from hiereval import evaluate, records, registry
 from hiereval.errors import HierevalError

@@ -7,8 +7,8 @@ import math
 from pathlib import Path
 
 import pytest
-from support import sampled
 import torch
+from support import sampled
 
 from hiereval import registry, samples
 from hiereval.errors import HierevalError

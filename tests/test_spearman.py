@@ -13,8 +13,8 @@ from reference.spearman import materialise
 from reference.spearman import spearman as slow
 from scipy.stats import spearmanr
 
-from hiereval.spearman import Spearman, spearman
 from hiereval.estimates import ones, resample
+from hiereval.spearman import Spearman, spearman
 
 cases = st.integers(2, 12).flatmap(
     lambda n: st.tuples(

@@ -8,11 +8,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
-from support import checkpoints
 import numpy as np
 import pytest
 import torch
 from PIL.Image import Image
+from support import checkpoints
 from torch import Tensor
 
 from hiereval import registry

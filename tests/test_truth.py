@@ -9,8 +9,8 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.made import chains_of, random_chains
 from reference import retrieval as oracle
+from support.made import chains_of, random_chains
 
 from hiereval.truth import Truth
 

@@ -159,7 +159,7 @@ def score_predictions(
 
     import torch
 
-    from hiereval import records, samples, estimates
+    from hiereval import estimates, records, samples
     from hiereval.datasets import open_dataset
     from hiereval.datasets.predictions import match
     from hiereval.job import records_file

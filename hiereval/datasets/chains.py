@@ -9,8 +9,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from hiereval.datasets.image_files import FileImage
 from hiereval.datasets.chain_rows import Problems, Row, check, read_rows
+from hiereval.datasets.image_files import FileImage
 from hiereval.errors import HierevalError
 from hiereval.types import Chains, ImageSource
 

@@ -14,9 +14,9 @@ from functools import cache
 from importlib.resources import files
 from pathlib import Path
 
+from hiereval.datasets.chain_rows import Problems, Row, check, read_rows
 from hiereval.datasets.chains import assemble
 from hiereval.datasets.image_files import FileImage
-from hiereval.datasets.chain_rows import Problems, Row, check, read_rows
 from hiereval.download import Remote, digest, fetch
 from hiereval.errors import HierevalError
 from hiereval.types import Chains, DataOptions

@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
-from support import checkpoints
 import numpy as np
 import pytest
 import torch
 from PIL import Image
+from support import checkpoints
 
 WRITERS: dict[str, Callable[[Path], Path]] = {
     "clip": checkpoints.clip,

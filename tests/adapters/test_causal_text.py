@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from support import openclip_checkpoint
 import pytest
 import torch
 from open_clip.tokenizer import SimpleTokenizer
+from support import openclip_checkpoint
 from support.openclip_checkpoint import CLIP, SIGLIP
 
 from hiereval.adapters.causal_text import encode, is_causal

@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from support import checkpoints
-from support import meru_checkpoint
-from support import openclip_checkpoint
 import pytest
 import torch
 import transformers
+from support import checkpoints, meru_checkpoint, openclip_checkpoint
 
 from hiereval.models import open_adapter
 from hiereval.testing import check_adapter

@@ -7,11 +7,11 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from support import checkpoints
 import pytest
 import torch
 import transformers
 from PIL import Image
+from support import checkpoints
 
 from hiereval.adapters.hf_clip import FAMILIES, HFClip
 from hiereval.errors import HierevalError

@@ -7,11 +7,11 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from support import meru_checkpoint
 import pytest
 import torch
 from PIL import Image
 from reference import lorentz, meru
+from support import meru_checkpoint
 
 from hiereval.adapters.meru import Meru, exponential_map
 from hiereval.errors import HierevalError

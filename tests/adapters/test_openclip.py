@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import open_clip
-from support import openclip_checkpoint
 import pytest
 import torch
 from PIL import Image
+from support import openclip_checkpoint
 
 from hiereval.adapters.openclip import OpenClip
 from hiereval.errors import HierevalError

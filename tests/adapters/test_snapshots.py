@@ -36,7 +36,9 @@ def _refusal(checkpoint: str, **options: object) -> str:
 
 
 def test_a_folder_is_taken_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert snapshots.snapshot("x", str(tmp_path), LoadOptions()) == snapshots.Snapshot(tmp_path, None)
+    assert snapshots.snapshot("x", str(tmp_path), LoadOptions()) == snapshots.Snapshot(
+        tmp_path, None
+    )
     monkeypatch.setenv("HOME", str(tmp_path))
     (tmp_path / "model").mkdir()
     found = snapshots.snapshot("x", "~/model", LoadOptions(offline=True))

@@ -7,10 +7,10 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from support import checkpoints
 import pytest
 import torch
 import transformers
+from support import checkpoints
 
 from hiereval.adapters.text import TextEncoder
 from hiereval.errors import HierevalError

@@ -13,11 +13,11 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from support import checkpoints
 import pytest
 import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
+from support import checkpoints
 
 from hiereval.adapters.blip import Blip
 from hiereval.adapters.hf_clip import HFClip

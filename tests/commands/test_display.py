@@ -5,8 +5,8 @@ from __future__ import annotations
 import io
 from collections.abc import Sequence
 
-from support.made_records import make_control, make_record, make_trained, metric
 from rich.console import Console
+from support.made_records import make_control, make_record, make_trained, metric
 
 from hiereval.commands.display import show_results
 from hiereval.records import Record

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from support.loopback import Loopback
 from PIL import Image
+from support.loopback import Loopback
 
 from hiereval import download
 from hiereval.datasets import hierarcaps, open_dataset

@@ -6,11 +6,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from support import checkpoints
-from support import openclip_checkpoint
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from support import checkpoints, openclip_checkpoint
 
 from hiereval.finetune.finetuning import FinetuneConfig, finetune
 from hiereval.finetune.recipe import Recipe

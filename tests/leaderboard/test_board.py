@@ -8,8 +8,8 @@ import pytest
 
 from hiereval.errors import HierevalError
 from hiereval.leaderboard.board import Board, build, reported_figures
-from hiereval.leaderboard.selection import chosen
 from hiereval.leaderboard.rows import Row
+from hiereval.leaderboard.selection import chosen
 from hiereval.records import Record
 
 Make = Callable[..., Record]

@@ -105,6 +105,8 @@ def test_an_empty_board_says_so() -> None:
 def test_no_format_shows_where_a_checkpoint_lies(record: Callable[..., Record]) -> None:
     records = [record(model__checkpoint="/home/ann/mine")]
     board = build(records, every_metric=True)
-    exported = mteb.results(board) | every_eval_ever.logs(board, "Us") | hub_results.model_index(board, {})
+    exported = (
+        mteb.results(board) | every_eval_ever.logs(board, "Us") | hub_results.model_index(board, {})
+    )
     texts = [formats.written(form, board, records) for form in ("html", "csv", "md", "latex")]
     assert not any("home" in text for text in [*texts, *exported, *exported.values()])

@@ -59,9 +59,10 @@ def model(config: dict[str, Any]) -> torch.nn.Module:
 
 def write(folder: Path, config: dict[str, Any] | None = None, *, safe: bool = True) -> Path:
     """Write the files of a hub repository with the library's own functions."""
-    from support import checkpoints
     from open_clip.push_to_hf_hub import save_for_hf
     from transformers import AutoTokenizer
+
+    from support import checkpoints
 
     config = config or CLIP
     if "hf_tokenizer_name" in config["text_cfg"]:

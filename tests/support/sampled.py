@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
-from support.made_records import make_record
 from torch import Tensor
 
 from hiereval import samples
-from hiereval.records import Record
 from hiereval.estimates import Mean
+from hiereval.records import Record
 from hiereval.types import Metric, Scores
+from support.made_records import make_record
 
 
 @dataclass(frozen=True)

@@ -9,12 +9,12 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.made import chains_of, drawn, random_chains, random_space, repeated
 from reference.angles import angle, share
 from reference.ranks import auroc, average_precision
+from support.made import chains_of, drawn, random_chains, random_space, repeated
 
-from hiereval.geometry import SphereSpace
 from hiereval.estimates import bootstrap
+from hiereval.geometry import SphereSpace
 from hiereval.tasks.entailment import Entailment, Negatives
 from hiereval.types import Chains, Scores
 

@@ -9,11 +9,11 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.made import chains_of, drawn, random_chains, random_space, repeated
 from reference.retrieval import hit
+from support.made import chains_of, drawn, random_chains, random_space, repeated
 
-from hiereval.geometry import SphereSpace
 from hiereval.estimates import bootstrap
+from hiereval.geometry import SphereSpace
 from hiereval.tasks import flat_retrieval
 from hiereval.tasks.flat_retrieval import FlatRetrieval
 from hiereval.types import Chains, Scores

@@ -11,10 +11,10 @@ import torch
 from reference.hierarchy import mistake
 
 from hiereval.datasets.hierarchy import build
-from hiereval.datasets.imagenet import LabelledImages, assemble
 from hiereval.datasets.image_files import FileImage
-from hiereval.geometry import SphereSpace, normalise
+from hiereval.datasets.imagenet import LabelledImages, assemble
 from hiereval.estimates import bootstrap
+from hiereval.geometry import SphereSpace, normalise
 from hiereval.tasks.hierarchical_classification import HierarchicalClassification, mistakes
 from hiereval.types import Scores
 

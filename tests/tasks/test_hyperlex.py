@@ -10,8 +10,8 @@ import torch
 from reference.spearman import spearman
 
 from hiereval.errors import HierevalError
-from hiereval.geometry import EuclideanSpace, SphereSpace, normalise
 from hiereval.estimates import bootstrap
+from hiereval.geometry import EuclideanSpace, SphereSpace, normalise
 from hiereval.tasks.hyperlex import HyperLex, hyperlex
 from hiereval.types import DataOptions, Scores
 

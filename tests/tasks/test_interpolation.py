@@ -11,13 +11,13 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.made import chains_of, drawn, random_chains, random_space, repeated
 from reference import retrieval as oracle
 from safetensors.torch import load_file
+from support.made import chains_of, drawn, random_chains, random_space, repeated
 
 from hiereval.datasets import open_dataset
-from hiereval.geometry import SphereSpace, normalise
 from hiereval.estimates import bootstrap
+from hiereval.geometry import SphereSpace, normalise
 from hiereval.tasks import interpolation
 from hiereval.tasks.interpolation import Interpolation
 from hiereval.types import Chains, DataOptions, Scores

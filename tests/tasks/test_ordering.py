@@ -11,12 +11,12 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.made import chains_of, drawn, random_chains, random_space, repeated
 from reference.ranks import auroc, partial, pooled_tau_b, tau_b, wins
+from support.made import chains_of, drawn, random_chains, random_space, repeated
 
 from hiereval.datasets import open_dataset
-from hiereval.geometry import EuclideanSpace, SphereSpace
 from hiereval.estimates import bootstrap
+from hiereval.geometry import EuclideanSpace, SphereSpace
 from hiereval.tasks.ordering import Ordering, metrics
 from hiereval.types import Chains, DataOptions, Scores
 

@@ -13,13 +13,13 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.made import chains_of, drawn, random_chains, random_space, repeated
 from reference import retrieval as oracle
 from safetensors.torch import load_file
+from support.made import chains_of, drawn, random_chains, random_space, repeated
 
 from hiereval.datasets import open_dataset
-from hiereval.geometry import SphereSpace, space_of
 from hiereval.estimates import bootstrap
+from hiereval.geometry import SphereSpace, space_of
 from hiereval.tasks.ordering import Ordering
 from hiereval.tasks.retrieval import Retrieval, metrics
 from hiereval.types import Chains, DataOptions, ModelId, Scores, Space

@@ -13,8 +13,8 @@ from scipy.stats import kendalltau
 
 from hiereval.datasets.ranked_names import RankedNames, taxonomy
 from hiereval.errors import HierevalError
-from hiereval.geometry import EuclideanSpace, SphereSpace, normalise
 from hiereval.estimates import bootstrap
+from hiereval.geometry import EuclideanSpace, SphereSpace, normalise
 from hiereval.tasks.taxonomy import Taxonomy, TaxonomyRetrieval
 from hiereval.types import DataOptions
 

@@ -10,8 +10,8 @@ import torch
 from support.made import chains_of
 
 from hiereval.datasets import open_dataset
-from hiereval.geometry import EuclideanSpace
 from hiereval.estimates import bootstrap
+from hiereval.geometry import EuclideanSpace
 from hiereval.tasks.entailment import Entailment
 from hiereval.tasks.flat_retrieval import FlatRetrieval
 from hiereval.tasks.image_entailment import ImageEntailment
