@@ -13,9 +13,9 @@ import torch
 from hiereval import registry
 from hiereval.datasets import open_dataset
 from hiereval.embed import embed
+from hiereval.estimates import bootstrap
 from hiereval.geometry import normalise, space_of
 from hiereval.models import open_adapter, resolve
-from hiereval.estimates import bootstrap
 from hiereval.store import Store
 from hiereval.types import Chains, DataOptions, Embeddings, LoadOptions
 
