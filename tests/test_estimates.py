@@ -60,7 +60,7 @@ def test_same_seed_same_interval_other_seed_other_interval() -> None:
 
 
 def test_chunks_do_not_change_how_many_are_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(statistics, "CHUNK", 7 * N)
+    monkeypatch.setattr(estimates, "CHUNK", 7 * N)
     weights = list(resample(N, 20, seed=0))
     assert [len(w) for w in weights] == [7, 7, 6]
     assert torch.cat(weights).sum(1).tolist() == [float(N)] * 20
