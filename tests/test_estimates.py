@@ -10,6 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hiereval import estimates
 from hiereval.estimates import (
     F1,
     Auroc,
