@@ -89,7 +89,7 @@ def main() -> None:
         rows[name] = (probe if given.trainer == "probe" else tuned)(given, changes)
         print(f"{name}: {time.perf_counter() - started:.0f} s", file=sys.stderr)
     if given.trainer == "probe":
-        rows["released, tiers shuffled"] = probe(given, {"control": "shuffled-tiers"})
+        rows["released, tiers shuffled"] = probe(given, {"shuffled": True})
     table = markdown(rows)
     print(table)
     if given.out:
@@ -100,7 +100,7 @@ def probe(given: argparse.Namespace, changes: Mapping[str, Any]) -> dict[str, Ce
     """Fit radial-linear and measure it; mean over the seeds."""
     own = {"lr": given.lr, "epochs": given.epochs}
     arguments = {
-        "control": "none",
+        "shuffled": False,
         **{key: str(value) for key, value in own.items() if value is not None},
         **{key: str(value) for key, value in changes.items()},
     }

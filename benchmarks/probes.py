@@ -5,8 +5,8 @@
 
 Without --model: a full-size CLIP ViT-B/32 with random weights, probed on HierarCaps. Prints a
 Markdown table: for a learning-free probe the values with their 95 % bootstrap intervals over
-items, for a trained one the mean over three seeds and their range, and the same for its control,
-fitted on chains with shuffled tiers.
+items, for a trained one the mean over three seeds and their range, and the same fitted on
+chains with shuffled tiers.
 """
 
 from __future__ import annotations
@@ -65,12 +65,12 @@ def main() -> None:
 
 
 def markdown(records: Sequence[Record]) -> str:
-    """Return the table, a probe or its control a row; a metric that no record has is left out."""
+    """Return the table, a row a probe and order of tiers; a metric that no record has is out."""
     cells: dict[str, dict[str, list[MetricValue]]] = defaultdict(lambda: defaultdict(list))
     for record in records:
         if record.status != "ok":
             print(f"{record.status}: {record.reason}", file=sys.stderr)
-        shuffled = record.probe.control != "none"
+        shuffled = record.probe.shuffled
         row = f"`{record.probe.name}`{', tiers shuffled' if shuffled else ''}"
         for name, metric in record.metrics.items():
             if name in HEADINGS:

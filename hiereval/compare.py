@@ -153,9 +153,9 @@ def _grouped(side: Sequence[Samples]) -> dict[str, list[Samples]]:
 def _probe(samples: Samples) -> str:
     probe = samples.identity.probe
     seed = "" if probe.seed is None else f", seed {probe.seed}"
-    control = "" if probe.control == "none" else f", {probe.control}"
+    shuffled = ", tiers shuffled" if probe.shuffled else ""
     parameters = "".join(f", {k}={v}" for k, v in probe.parameters.items())
-    return f"{probe.name}{parameters}{seed}{control}"
+    return f"{probe.name}{parameters}{seed}{shuffled}"
 
 
 def _data(samples: Samples) -> str:

@@ -234,7 +234,7 @@ def with_training(probe: ProbeRun, data: Chains | None) -> ProbeRun:
         split=data.split,
         sha256=data.sha256,
         n=len(data.chains),
-        control=probe.parameters["control"],
+        shuffled=probe.parameters["shuffled"],
     )
     return replace(probe, training=info)
 

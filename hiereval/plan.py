@@ -17,7 +17,6 @@ from hiereval.types import DataOptions, LoadOptions, ModelId, Probe, Task
 
 FITTED = "path:"  # a probe fitted earlier, in a folder
 SEEDS = 3  # of every trained probe
-CONTROLS = ("none", "shuffled-tiers")
 Overwrite = Literal["never", "missing", "always"]
 
 
@@ -48,7 +47,7 @@ class RunConfig:
 
 @dataclass(frozen=True)
 class ProbeRun:
-    """One configured probe; a trained one appears once for each seed and control."""
+    """One configured probe; a trained one appears twice for each seed, once on shuffled tiers."""
 
     probe: Probe
     parameters: Mapping[str, Any]
@@ -91,7 +90,7 @@ def plan_probes(names: Sequence[str], arguments: Mapping[str, str], seed: int) -
     """Return the configured probes of a run.
 
     A trained one appears for three seeds from `seed` on (or the one in `arguments`), each with
-    its shuffled-tiers control: what the probe's capacity alone buys.
+    once more on shuffled tiers: what the probe's capacity alone buys.
     """
     planned: list[ProbeRun] = []
     fresh = [name for name in names if not name.startswith(FITTED)]
@@ -102,8 +101,8 @@ def plan_probes(names: Sequence[str], arguments: Mapping[str, str], seed: int) -
             planned.append(ProbeRun(probe, parameters(probe)))
             continue
         seeds = [probe.seed] if "seed" in arguments else range(seed, seed + SEEDS)
-        controls = [probe.control] if "control" in arguments else CONTROLS
-        trained = [replace(probe, seed=s, control=c) for c in controls for s in seeds]
+        orders = [probe.shuffled] if "shuffled" in arguments else [False, True]
+        trained = [replace(probe, seed=s, shuffled=o) for o in orders for s in seeds]
         planned += [ProbeRun(one, parameters(one), seed=one.seed) for one in trained]
     return planned
 

@@ -79,13 +79,13 @@ class DatasetInfo(Strict):
 
 
 class TrainingInfo(Strict):
-    """What a trained probe was fitted on, and with which control."""
+    """What a trained probe was fitted on, and whether each chain's tiers were shuffled."""
 
     dataset: str
     split: str
     sha256: str
     n: int
-    control: Literal["none", "shuffled-tiers"] = "none"
+    shuffled: bool = False
     probe_sha256: str | None = None
 
 
@@ -98,9 +98,9 @@ class ProbeInfo(Strict):
     training: TrainingInfo | None = None
 
     @property
-    def control(self) -> str:
-        """How its training data were altered; "none" for a probe proper, trained or not."""
-        return "none" if self.training is None else self.training.control
+    def shuffled(self) -> bool:
+        """Whether it was fitted on shuffled tiers; False for a probe proper, trained or not."""
+        return self.training is not None and self.training.shuffled
 
 
 class MetricValue(Strict):

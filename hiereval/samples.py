@@ -54,7 +54,7 @@ class SampledProbe(Strict):
     name: Name
     parameters: dict[str, Any]
     seed: int | None
-    control: str
+    shuffled: bool
 
 
 class Identity(Strict):
@@ -107,7 +107,7 @@ def write(path: Path, record: Record, scores: Scores) -> None:
             name=record.probe.name,
             parameters=record.probe.parameters,
             seed=record.probe.seed,
-            control=record.probe.control,
+            shuffled=record.probe.shuffled,
         ),
         n=len(scores.ids),
         undefined=dict(scores.undefined),

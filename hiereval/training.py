@@ -1,9 +1,9 @@
-"""Training chains: what may be trained on, how a development part is held out, the control."""
+"""Training chains: what may be trained on, how a development part is held out, shuffling."""
 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from hiereval.errors import HierevalError
 from hiereval.types import Chains, DataOptions, Dataset
@@ -12,7 +12,6 @@ if TYPE_CHECKING:
     import numpy as np
     from torch import Generator
 
-Control = Literal["none", "shuffled-tiers"]
 TRAINING = {"hierarcaps": "hierarcaps-train", "shapes": "shapes:train"}
 
 

@@ -15,8 +15,8 @@ class Cell:
     """A value with its interval, or the reason why there is none.
 
     For a trained probe `value` is the mean over seeds, `spread` their standard deviation, `low`
-    and `high` the outermost bounds of the seeds' intervals, `control` the mean of the probe
-    trained on shuffled tiers, and `selectivity` what the value exceeds it by.
+    and `high` the outermost bounds of the seeds' intervals, `shuffled` the mean of the
+    probe trained on shuffled tiers, and `selectivity` what the value exceeds it by.
     """
 
     value: float | None
@@ -28,7 +28,7 @@ class Cell:
     reason: str | None = None
     seeds: int = 0  # 0: nothing was trained
     spread: float | None = None
-    control: float | None = None
+    shuffled: float | None = None
     selectivity: float | None = None
     rank: int | None = None
     unbeaten: tuple[str, ...] = ()  # controls that the interval does not lie beyond
@@ -44,18 +44,18 @@ class Cell:
 def cell(records: Sequence[Record], metric: str) -> Cell | None:
     """Make a cell of every record of one row and task; None where there is none.
 
-    One undefined seed makes the mean undefined. Of two records of the same seed and control, the
-    newer counts.
+    One undefined seed makes the mean undefined. Of two records of the same seed and order of
+    tiers, the newer counts.
     """
     if not records:
         return None
-    newest: dict[tuple[int | None, str], Record] = {}
+    newest: dict[tuple[int | None, bool], Record] = {}
     for record in sorted(records, key=lambda record: record.timestamp.timestamp()):
-        newest[record.probe.seed, record.probe.control] = record
-    own = [record for (_, control), record in sorted(newest.items(), key=str) if control == "none"]
-    shuffled = [record for (_, control), record in newest.items() if control != "none"]
+        newest[record.probe.seed, record.probe.shuffled] = record
+    own = [record for (_, other), record in sorted(newest.items(), key=str) if not other]
+    shuffled = [record for (_, other), record in newest.items() if other]
     if not own:
-        return Cell(None, state="skipped", reason="only the shuffled control was run")
+        return Cell(None, state="skipped", reason="only shuffled tiers were run")
     for record in own:
         if record.status != "ok":
             return Cell(None, state=record.status, reason=_reason(record.reason))
@@ -73,12 +73,11 @@ def cell(records: Sequence[Record], metric: str) -> Cell | None:
 
 def _over_seeds(values: list[MetricValue], shuffled: list[MetricValue]) -> Cell:
     numbers = [value.value for value in values if value.value is not None]
-    controls = [value.value for value in shuffled]
     lows = [value.ci_low for value in values if value.ci_low is not None]
     highs = [value.ci_high for value in values if value.ci_high is not None]
     mean = statistics.fmean(numbers)
-    known = [value for value in controls if value is not None]
-    control = statistics.fmean(known) if known and len(known) == len(controls) else None
+    known = [value.value for value in shuffled if value.value is not None]
+    capacity = statistics.fmean(known) if known and len(known) == len(shuffled) else None
     return Cell(
         mean,
         min(lows, default=None),
@@ -87,8 +86,8 @@ def _over_seeds(values: list[MetricValue], shuffled: list[MetricValue]) -> Cell:
         level=values[0].ci_level,
         seeds=len(numbers),
         spread=statistics.stdev(numbers) if len(numbers) > 1 else None,
-        control=control,
-        selectivity=None if control is None else mean - control,
+        shuffled=capacity,
+        selectivity=None if capacity is None else mean - capacity,
     )
 
 

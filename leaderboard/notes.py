@@ -92,7 +92,7 @@ def _without_twin(measured: list[Row], controls: list[Row]) -> Iterator[str]:
     missing = [
         row.name
         for row in measured
-        if row.records[0].probe.training is None  # a trained probe has a control of its own
+        if row.records[0].probe.training is None  # a trained one is compared with its capacity
         and not any(_is_twin(control, row) for control in controls)
     ]
     if missing:

@@ -16,7 +16,7 @@ from hiereval.leaderboard.wording import clean, public
 from hiereval.records import ModelInfo, ProbeInfo, Record
 
 Kind = Literal["measured", "control"]
-_OF_ONE_FIT = {"seed", "control", "device"}  # parameters that do not make another row
+_OF_ONE_FIT = {"seed", "shuffled", "device"}  # parameters that do not make another row
 USUAL_PROBE = "empty-root"  # the paper's; rows that use it are named by their model alone
 
 
@@ -73,7 +73,7 @@ def is_control(record: Record) -> bool:
 
 
 def row_key(record: Record) -> tuple[str, ...]:
-    """Model and probe; seeds and shuffled controls of a trained probe share a row."""
+    """Model and probe; seeds and shuffled tiers of a trained probe share a row."""
     probe, training = record.probe, record.probe.training
     fitted_on = (training.dataset, training.split, training.sha256) if training else ()
     skip = _OF_ONE_FIT if training else set()
@@ -145,7 +145,7 @@ def _probe_parameters(probe: ProbeInfo) -> str:
 
 def _curve(records: list[Record]) -> tuple[Tier, ...]:
     """Radii by tier from the newest record that has them; a malformed summary gives none."""
-    own = [r for r in records if r.probe.control == "none"]
+    own = [r for r in records if not r.probe.shuffled]
     for record in sorted(own, key=lambda record: -record.timestamp.timestamp()):
         try:
             tiers = [

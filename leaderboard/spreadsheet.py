@@ -16,7 +16,7 @@ HEADER = (
     "model", "adapter", "checkpoint", "revision", "fingerprint", "dtype", "random_init",
     "dataset", "split", "dataset_revision", "dataset_sha256", "n_truncated",
     "task", "task_version", "parameters", "probe", "probe_parameters", "probe_seed",
-    "probe_control", "status", "reason", "metric", "value", "ci_low", "ci_high", "ci_level", "n",
+    "probe_shuffled", "status", "reason", "metric", "value", "ci_low", "ci_high", "ci_level", "n",
     "undefined_reason", "higher_is_better", "chance", "date", "hiereval", "record_id",
 )  # fmt: skip
 
@@ -40,7 +40,7 @@ def _row(record: Record, name: str, metric: MetricValue | None) -> Iterator[obje
     yield from (data.n_truncated, safe(record.task.name), record.task.version)
     yield safe(json.dumps(record.task.parameters, sort_keys=True))
     yield from (safe(probe.name), safe(json.dumps(probe.parameters, sort_keys=True)), probe.seed)
-    yield probe.training.control if probe.training else None
+    yield probe.training.shuffled if probe.training else None
     yield from (record.status, safe(record.reason), safe(name))
     if metric is None:
         yield from [None] * 8

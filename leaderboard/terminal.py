@@ -66,7 +66,7 @@ def legend(board: Board) -> str:
     """Explain the marks, and count what was left off."""
     lines = [f"{board.interval}. Bold: best measured. Controls stand below the dotted line."]
     if any(cell and cell.seeds for s in board.sections for row in s.rows for cell in row.cells):
-        lines.append("Trained probes: mean over seeds ± spread (minus shuffled-tier control).")
+        lines.append("Trained probes: mean over seeds ± spread (minus the same on shuffled tiers).")
     if board.limited:
         lines.append(f"Left off: {plural(board.limited, 'record')} of --limit runs.")
     return " ".join(lines)

@@ -71,7 +71,7 @@ def test_each_line_is_complete_on_its_own(tmp_path: Path) -> None:
         "model": {"name": "a", "fingerprint": "fingerprint of a", "random_init": None},
         "task": {"name": "coin", "version": 1, "parameters": {"bias": 0.5}},
         "dataset": {"name": "flips", "split": "dev", "sha256": "e" * 64},
-        "probe": {"name": "empty-root", "parameters": {}, "seed": None, "control": "none"},
+        "probe": {"name": "empty-root", "parameters": {}, "seed": None, "shuffled": False},
         "n": 2,
         "undefined": {},
         "item": "flip 1",

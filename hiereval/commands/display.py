@@ -70,7 +70,7 @@ class Bars:
 def show_results(console: Console, model: Sequence[Record], controls: Sequence[Record]) -> None:
     """Print a table for each dataset and probe: the model with intervals, the controls beside.
 
-    A trained probe is one table: the mean over its seeds, its shuffled-tiers control beside it.
+    A trained probe is one table: the mean over its seeds, the same on shuffled tiers beside it.
     """
     groups: dict[tuple[str, ...], list[Record]] = {}
     for record in model:
@@ -101,7 +101,7 @@ def _table(mine: list[Record], theirs: list[Record]) -> Table:
     table.add_column("", overflow="fold")
     table.add_column("value", justify="right", style="bold", no_wrap=True)
     table.add_column("95 % CI", no_wrap=True)
-    shuffled = any(record.probe.control != "none" for record in mine)
+    shuffled = any(record.probe.shuffled for record in mine)
     for column in [*(["shuffled"] if shuffled else []), *beside]:
         table.add_column(SHORT.get(column, column), justify="right", style="dim", no_wrap=True)
     for task, records in tasks.items():
@@ -117,12 +117,12 @@ def _table(mine: list[Record], theirs: list[Record]) -> Table:
             ]
             limits = [other.value if other else None for other in others]
             if shuffled:
-                limits = [shown.control, *limits]
+                limits = [shown.shuffled, *limits]
             table.add_row(
                 Text(f"  {metric}"),
                 Text(_number(shown.value), "green" if _beats(shown, value, limits) else ""),
                 "" if shown.low is None or shown.high is None else span(shown.low, shown.high),
-                *([_number(shown.control)] if shuffled else []),
+                *([_number(shown.shuffled)] if shuffled else []),
                 *["" if other is None else _number(other.value) for other in others],
             )
     return table

@@ -46,7 +46,7 @@ def command(
     offline: bool,
     **rest: Any,
 ) -> None:
-    """Fit a probe for three seeds, each with its shuffled-tiers control.
+    """Fit a probe for three seeds, on the chains and on the same with shuffled tiers.
 
     The fitted probes are used with 'hiereval run --probes path:DIR', on the same model only.
     """

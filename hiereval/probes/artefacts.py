@@ -1,7 +1,7 @@
 """Fitted probes on disk: safetensors, and a JSON card that says what they were fitted on.
 
-A folder holds one probe (`probe.safetensors`, `card.json`), or folders that do: seeds and
-controls. A probe is of one model, by fingerprint, and of no other.
+A folder holds one probe (`probe.safetensors`, `card.json`), or folders that do: seeds,
+tiers as they are and shuffled. A probe is of one model, by fingerprint, and of no other.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def save(probe: Any, folder: Path, model: ModelId, data: Chains) -> None:
         "probe": probe.name,
         "parameters": parameters(probe),
         "seed": probe.seed,
-        "control": probe.control,
+        "shuffled": probe.shuffled,
         "model": {**asdict(model), "fingerprint": model.fingerprint()},
         "training": training_info(probe, data).model_dump(exclude={"probe_sha256"}),
         "images": sorted(image_names(data)),
@@ -72,7 +72,7 @@ def training_info(probe: Any, data: Chains) -> TrainingInfo:
         split=data.split,
         sha256=data.sha256,
         n=len(data.chains),
-        control=probe.control,
+        shuffled=probe.shuffled,
     )
 
 

@@ -1,4 +1,4 @@
-"""Fit a trained probe for several seeds with its control, from a model's stored embeddings."""
+"""Fit a trained probe for several seeds, also on shuffled tiers, from stored embeddings."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class FitConfig:
 def fit(
     config: FitConfig, report: Report, progress: Progress = lambda stage, done, total: None
 ) -> list[Path]:
-    """Fit the probe's seeds and controls, each into its own folder below `out`.
+    """Fit the probe's seeds, tiers as they are and shuffled, each into its own folder below `out`.
 
     Raises HierevalError for whatever was given wrongly before anything is encoded.
     """
@@ -71,7 +71,7 @@ def fit(
         progress("fitting", number, len(planned))
         probe: Any = one.probe
         probe.fit(vectors, data, torch.Generator().manual_seed(one.seed or 0))
-        shuffled = "" if probe.control == "none" else f"-{probe.control}"
+        shuffled = "-shuffled" if probe.shuffled else ""
         folder = config.out / f"seed-{one.seed}{shuffled}"
         artefacts.save(probe, folder, adapter.id, data)
         progress("fitting", number + 1, len(planned))

@@ -12,7 +12,7 @@ from torch import Generator, Tensor
 from hiereval.errors import HierevalError, Skipped
 from hiereval.geometry import normalise
 from hiereval.probes.descent import Descent, Objective, Parameters, Schedule, descend
-from hiereval.training import Control, checked, hold_out, shuffle_tiers
+from hiereval.training import checked, hold_out, shuffle_tiers
 from hiereval.types import Chains, Embeddings
 
 
@@ -20,7 +20,7 @@ class Trained(Protocol):
     """The parameters that trained probes share."""
 
     seed: int
-    control: Control
+    shuffled: bool
     negatives: bool
     lr: float
     batch: int
@@ -45,7 +45,7 @@ class FrozenChains:
 def frozen_chains(
     name: str, probe: Trained, train: Embeddings, data: Chains, generator: Generator
 ) -> FrozenChains:
-    """Return what `probe` is trained on: checked, split by image, tiers shuffled for the control.
+    """Return what `probe` is trained on: checked, split by image, tiers shuffled if asked.
 
     Float32 whatever the default type or autocast. A model that is no sphere is refused.
     """
@@ -57,7 +57,7 @@ def frozen_chains(
         )
     checked(data, negatives=probe.negatives)
     rows, held = hold_out(data, probe.development, generator)
-    if probe.control == "shuffled-tiers":
+    if probe.shuffled:
         data = shuffle_tiers(data, generator)
     device = probe.device
     if device == "auto":

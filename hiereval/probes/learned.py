@@ -13,7 +13,6 @@ from hiereval.losses import Losses, Pairing, Weights
 from hiereval.probes.descent import Descent, Parameters
 from hiereval.probes.frozen import fit_on, fitted, frozen_chains
 from hiereval.probes.low_rank import LowRankObjective, Map
-from hiereval.training import Control
 from hiereval.types import Chains, Embeddings, ModelId, Space
 
 
@@ -25,7 +24,7 @@ class LearnedRoot:
     trained: ClassVar[bool] = True
 
     seed: int = 0
-    control: Control = "none"  # shuffled-tiers: each training chain's tiers in a random order
+    shuffled: bool = False  # each training chain's tiers in a random order: what capacity buys
     pairing: Pairing = "released"
     negatives: bool = True  # False: only the entailed pairs' angles
     entail: float = 1.0

@@ -18,7 +18,6 @@ from hiereval.losses import Pairing, Weights
 from hiereval.probes.descent import Descent
 from hiereval.probes.frozen import fit_on, fitted, frozen_chains
 from hiereval.probes.low_rank import LowRankObjective, Map
-from hiereval.training import Control
 from hiereval.types import Chains, Embeddings, ModelId, Space
 
 
@@ -30,7 +29,7 @@ class RadialLinear:
     trained: ClassVar[bool] = True
 
     seed: int = 0
-    control: Control = "none"  # shuffled-tiers: each training chain's tiers in a random order
+    shuffled: bool = False  # each training chain's tiers in a random order: what capacity buys
     rank: int = 32  # of the map, at most the embedding's dimension
     pairing: Pairing = "released"
     negatives: bool = True  # False: only the entailed pairs' angles

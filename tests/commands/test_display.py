@@ -52,9 +52,9 @@ def test_a_control_that_is_undefined_throughout_is_a_line_below_the_table() -> N
     ]
 
 
-def test_a_trained_probe_is_one_table_with_its_control_beside() -> None:
+def test_a_trained_probe_is_one_table_with_shuffled_tiers_beside() -> None:
     seeds = [make_trained(value, seed) for seed, value in enumerate((0.94, 0.95, 0.96))]
-    shuffled = [make_trained(0.80, seed, "shuffled-tiers") for seed in range(3)]
+    shuffled = [make_trained(0.80, seed, shuffled=True) for seed in range(3)]
     words = make_control("control:words", metrics={"tau_d": 0.7})
     assert shown([*seeds, *shuffled], [words]) == [
         "toy on hierarcaps (test), probe radial-linear, mean of 3 seeds",
@@ -99,10 +99,10 @@ def test_every_line_of_our_tasks_fits_80_columns() -> None:
     metrics = {m.name: 0.5 for m in registry.load("tasks", "entailment").metrics}
     entailment = make_record(metrics=metrics)
     trained = [
-        make_trained(0.9, seed, control).model_copy(
+        make_trained(0.9, seed, shuffled).model_copy(
             update={"metrics": entailment.metrics, "task": entailment.task}
         )
-        for seed, control in enumerate(("none", "none", "shuffled-tiers"))
+        for seed, shuffled in enumerate((False, False, True))
     ]
     controls = [
         make_control("control:words", metrics=metrics),

@@ -68,7 +68,7 @@ def full() -> list[Record]:
     records += [
         make_trained(v, s, model__name="clip-b32") for s, v in enumerate((0.95, 0.96, 0.97))
     ]
-    records += [make_trained(0.7, s, "shuffled-tiers", model__name="clip-b32") for s in range(3)]
+    records += [make_trained(0.7, s, shuffled=True, model__name="clip-b32") for s in range(3)]
     return records
 
 

@@ -127,13 +127,13 @@ def test_the_radius_sweep_does_not_rank_geometries(record: Make) -> None:
 
 def test_trained_probes_are_means_over_seeds(trained: Make) -> None:
     records = [trained(value, seed) for seed, value in enumerate((0.8, 0.9, 1.0))]
-    records += [trained(value, seed, "shuffled-tiers") for seed, value in enumerate((0.4, 0.6))]
+    records += [trained(value, seed, shuffled=True) for seed, value in enumerate((0.4, 0.6))]
     (row,) = only(build(records))
     cell = row.cells[0]
     assert cell is not None
     assert cell.value == pytest.approx(0.9, abs=1e-12)
     assert cell.spread == pytest.approx(0.1, abs=1e-12)
-    assert (cell.seeds, cell.control) == (3, 0.5)
+    assert (cell.seeds, cell.shuffled) == (3, 0.5)
     assert cell.selectivity == pytest.approx(0.4, abs=1e-12)
     assert (cell.low, cell.high) == (0.79, 1.01)
 

@@ -26,7 +26,7 @@ def fails(message: str) -> pytest.RaisesExc[HierevalError]:
 
 def kept(tree: Tree, folder: Path, seed: int = 3) -> tuple[RadialLinear, Embeddings]:
     given, data = tree()
-    probe = RadialLinear(device="cpu", rank=4, epochs=2, seed=seed, control="shuffled-tiers")
+    probe = RadialLinear(device="cpu", rank=4, epochs=2, seed=seed, shuffled=True)
     probe.fit(given, data, torch.Generator().manual_seed(seed))
     artefacts.save(probe, folder, given.model, data)
     return probe, given
@@ -40,7 +40,7 @@ def test_a_probe_comes_back_as_it_was(tree: Tree, tmp_path: Path) -> None:
     assert torch.equal(old.text, new.text)
     assert torch.equal(old.root, new.root)
     assert loaded.seed == 3
-    assert loaded.training.control == "shuffled-tiers"
+    assert loaded.training.shuffled
     assert loaded.training.dataset == "tree"
     assert loaded.training.n == 60
     assert len(loaded.training.probe_sha256 or "") == 64
@@ -56,7 +56,7 @@ def test_the_card_says_what_happened(tree: Tree, tmp_path: Path) -> None:
         "split": "train",
         "sha256": "a" * 64,
         "n": 60,
-        "control": "shuffled-tiers",
+        "shuffled": True,
     }
     assert card["parameters"]["rank"] == 4
     assert card["losses"] == probe.descent_.log

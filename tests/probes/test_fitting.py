@@ -43,13 +43,13 @@ def fit(few: Path, out: Path, *more: str) -> int:
     return call("fit", *flags, "--out", str(out), "--probe-args", SMALL, *more)
 
 
-def test_fit_keeps_three_seeds_and_controls_that_a_run_uses(
+def test_fit_keeps_three_seeds_and_shuffled_ones_that_a_run_uses(
     few_shapes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "probe"
     assert fit(few_shapes, out) == 0
     names = sorted(path.name for path in out.iterdir())
-    assert names == [f"seed-{s}{c}" for s in range(3) for c in ("", "-shuffled-tiers")]
+    assert names == [f"seed-{s}{c}" for s in range(3) for c in ("", "-shuffled")]
     shown = capsys.readouterr().out.splitlines()
     assert len(shown) == 7
     assert re.fullmatch(
@@ -61,8 +61,8 @@ def test_fit_keeps_three_seeds_and_controls_that_a_run_uses(
     found = evaluate(
         "toy", datasets=["shapes"], tasks="ordering", probes=[f"path:{out}"], resamples=20
     )
-    assert [(r.probe.seed, r.probe.training and r.probe.training.control) for r in found] == [
-        (s, c) for s in range(3) for c in ("none", "shuffled-tiers")
+    assert [(r.probe.seed, r.probe.training and r.probe.training.shuffled) for r in found] == [
+        (s, c) for s in range(3) for c in (False, True)
     ]
     assert {r.status for r in found} == {"ok"}
     assert {r.probe.training.dataset for r in found if r.probe.training} == {"few.csv"}
@@ -75,15 +75,15 @@ def test_fit_keeps_three_seeds_and_controls_that_a_run_uses(
         probe_args={"epochs": "2", "batch": "256", "rank": "4"},
         train_data=str(few_shapes),
     )
-    kept = {(r.probe.seed, r.probe.training.control): r.metrics for r in found if r.probe.training}
+    kept = {(r.probe.seed, r.probe.training.shuffled): r.metrics for r in found if r.probe.training}
     for record in fresh:
         assert record.probe.training is not None
-        assert record.metrics == kept[record.probe.seed, record.probe.training.control]
+        assert record.metrics == kept[record.probe.seed, record.probe.training.shuffled]
 
 
 def test_another_models_probe_is_refused_by_a_run(few_shapes: Path, tmp_path: Path) -> None:
     out = tmp_path / "probe"
-    assert fit(few_shapes, out, "--probe-args", "seed=0,control=none") == 0
+    assert fit(few_shapes, out, "--probe-args", "seed=0,shuffled=false") == 0
     assert [path.name for path in out.iterdir()] == ["seed-0"]
     with pytest.raises(HierevalError, match=r"^The probe .* must be used with the model it was"):
         evaluate(

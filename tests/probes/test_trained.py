@@ -83,10 +83,9 @@ def test_fitting_ignores_autocast_and_half_precision_inputs_are_widened(
 
 
 @pytest.mark.parametrize("cls", PROBES)
-def test_the_control_sees_other_chains(cls: Any, tree: Tree) -> None:
+def test_shuffled_tiers_are_other_chains(cls: Any, tree: Tree) -> None:
     one, two = (
-        fitted(cls, tree(), epochs=2, control=control).descent_
-        for control in ("none", "shuffled-tiers")
+        fitted(cls, tree(), epochs=2, shuffled=shuffled).descent_ for shuffled in (False, True)
     )
     assert one.log[0]["total"] != two.log[0]["total"]
 

@@ -116,19 +116,19 @@ def make_control(kind: str = "words", **changes: Any) -> Record:
     )  # fmt: skip
 
 
-def make_trained(value: float, seed: int, control: str = "none", **changes: Any) -> Record:
+def make_trained(value: float, seed: int, shuffled: bool = False, **changes: Any) -> Record:
     """A record of a trained probe."""
     training = {
         "dataset": "hierarcaps-train",
         "split": "train",
         "sha256": "9" * 64,
         "n": 18770,
-        "control": control,
+        "shuffled": shuffled,
         "probe_sha256": None,
     }
     probe = {
         "name": "radial-linear",
-        "parameters": {"rank": 16, "seed": seed, "control": control, "device": "auto"},
+        "parameters": {"rank": 16, "seed": seed, "shuffled": shuffled, "device": "auto"},
         "seed": seed,
         "training": training,
     }
