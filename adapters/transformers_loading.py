@@ -14,6 +14,7 @@ from typing import Any
 from hiereval import fingerprint, snapshots
 from hiereval.adapters.precision import DTYPES, inference
 from hiereval.adapters.transformers_weights import first_line, initialise, quiet, read
+from hiereval.distribution import install
 from hiereval.errors import HierevalError
 from hiereval.types import LoadOptions, ModelId
 
@@ -163,7 +164,7 @@ class Checkpoint:
             except ImportError as error:
                 raise HierevalError(
                     f"The tokenizer of {self.name!r} needs sentencepiece and protobuf: "
-                    "pip install 'hiereval[siglip]'"
+                    f"{install('siglip')}"
                 ) from error
             except Exception as error:
                 raise HierevalError(

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from hiereval.distribution import NAME
+
 ROOT = Path(__file__).parents[1]
 
 
@@ -33,7 +35,7 @@ def test_data_files_are_installed() -> None:
 
 
 def test_no_generic_top_level_names_are_installed() -> None:
-    installed = distribution("hiereval")
+    installed = distribution(NAME)
     tops = {path.parts[0] for path in installed.files or []}
     if installed.read_text("RECORD") is None or any("__editable__" in top for top in tops):
         pytest.skip("the package is used from the checkout; tox tests the wheel")
@@ -44,5 +46,5 @@ def test_no_generic_top_level_names_are_installed() -> None:
 def test_the_version_is_said_once() -> None:
     import hiereval
 
-    assert distribution("hiereval").version == hiereval.__version__
+    assert distribution(NAME).version == hiereval.__version__
     assert f"## {hiereval.__version__}" in (ROOT / "CHANGELOG.md").read_text()

@@ -23,7 +23,7 @@ def command(data_dir: str | None, cache_dir: str | None, offline: bool) -> None:
     """Say what is installed, where data and embeddings are kept, and what is missing."""
     import torch
 
-    from hiereval import registry
+    from hiereval import distribution, registry
     from hiereval.datasets import cache_dir as cache_folder
     from hiereval.datasets import data_root
     from hiereval.environment import environment, packages
@@ -31,11 +31,19 @@ def command(data_dir: str | None, cache_dir: str | None, offline: bool) -> None:
     device = "cuda" if torch.cuda.is_available() else "cpu"
     here = environment(device)
     _line("hiereval", f"{here.hiereval}, Python {here.python}")
+    foreign = distribution.foreign_version()
+    if foreign is not None:
+        _line(
+            "warning",
+            f"another project's distribution {distribution.FOREIGN!r} ({foreign}) is installed and "
+            f"also brings a module hiereval: pip uninstall {distribution.FOREIGN}, then "
+            f"pip install --force-reinstall --no-deps {distribution.NAME}",
+        )
     _line("device", f"{here.device}{f' ({here.driver})' if here.driver else ''}")
     _line("packages", ", ".join(f"{name} {version}" for name, version in packages().items()))
     for extra, modules in EXTRAS.items():
         missing = [m for m in modules if not _importable(m)]
-        _line(f"extra {extra}", f"pip install 'hiereval[{extra}]'" if missing else "installed")
+        _line(f"extra {extra}", distribution.install(extra) if missing else "installed")
     cache, root = cache_folder(cache_dir), data_root(data_dir, cache_dir)
     used = sum(f.stat().st_size for f in cache.rglob("*") if f.is_file()) if cache.exists() else 0
     parent = next(p for p in [cache, *cache.parents] if p.exists())

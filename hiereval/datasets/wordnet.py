@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from hiereval.distribution import install
 from hiereval.errors import HierevalError
 
 
@@ -64,7 +65,7 @@ def open_wordnet(root: Path) -> Iterator[WordNet]:
         from nltk.corpus.reader.wordnet import WordNetCorpusReader
     except ImportError as error:
         raise HierevalError(
-            "WordNet needs nltk: pip install 'hiereval[wordnet]'; a file of your own, "
+            f"WordNet needs nltk: {install('wordnet')}; a file of your own, "
             f"'{root / 'imagenet' / 'hierarchy.csv'}' (child,parent), needs neither."
         ) from error
     folder: Any = root / "wordnet"

@@ -167,7 +167,7 @@ def test_without_sentencepiece_the_extra_is_named(
         _open(folder).text_lengths(["a bird"])
     assert str(caught.value) == (
         f"The tokenizer of '{folder}' needs sentencepiece and protobuf: "
-        "pip install 'hiereval[siglip]'"
+        "pip install 'hiereval-vlm[siglip]'"
     )
 
 
