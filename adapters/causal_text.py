@@ -28,6 +28,31 @@ def encode(network: Any, method: str, tokenizer: Any, texts: Sequence[str], devi
 
     Positions and mask are the network's own, or those of its part `text`. Raises HierevalError if
     a text has lost its end token.
+
+    Four texts in a context of 8: start (8), words, end (9), padding (0). The longest ends at
+    position 4, so the network below, whose vector of a text is what stands at its end plus that
+    position, is run on 5 columns:
+
+    >>> import torch
+    >>> class Network(torch.nn.Module):
+    ...     pool_type, cls_emb = "argmax", None
+    ...     def __init__(self):
+    ...         super().__init__()
+    ...         self.positional_embedding = torch.nn.Parameter(torch.arange(8.0)[:, None])
+    ...         self.attn_mask = torch.full((8, 8), -torch.inf).triu(1)
+    ...     def encode_text(self, ids):
+    ...         print("columns:", ids.shape[1], "mask:", list(self.attn_mask.shape))
+    ...         x = ids[:, :, None] + self.positional_embedding
+    ...         return x[torch.arange(len(ids)), ids.argmax(1)].detach()
+    >>> class Tokenizer:
+    ...     eot_token_id = 9
+    ...     def __call__(self, texts):
+    ...         rows = [[8, *range(1, 1 + len(text.split())), 9] for text in texts]
+    ...         return torch.tensor([row + [0] * (8 - len(row)) for row in rows])
+    >>> texts = ["", "bird", "blue bird", "a blue bird"]
+    >>> encode(Network(), "encode_text", Tokenizer(), texts, "cpu")[:, 0].tolist()
+    columns: 5 mask: [5, 5]
+    [10.0, 11.0, 12.0, 13.0]
     """
     import torch
 

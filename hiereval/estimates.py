@@ -40,6 +40,15 @@ def resample(n: int, resamples: int, seed: int) -> Iterator[Float64[Tensor, "b n
     """Yield multinomial counts, `resamples` rows in all, the same for the same n and seed.
 
     Chunks keep at most 2^24 weights in memory, so that n may be a million.
+
+    Two resamples of four items. A row says how often each item was drawn, four draws in all, so a
+    weighted mean is the mean of the resample, and a statistic sees every resample at once:
+
+    >>> weights = torch.cat(list(resample(4, 2, seed=0)))
+    >>> weights.tolist()
+    [[2.0, 1.0, 0.0, 1.0], [0.0, 0.0, 0.0, 4.0]]
+    >>> Mean("x")({"x": torch.tensor([1.0, 2.0, 3.0, 4.0])}, weights).tolist()
+    [2.0, 4.0]
     """
     generator = torch.Generator().manual_seed(seed)
     rows = max(1, CHUNK // max(1, n))

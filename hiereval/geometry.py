@@ -29,6 +29,13 @@ def angle_at(
 
     Xi(a, b) = arccos((a - r).(b - a) / (|a - r| |b - a|)), the cosine clamped to [-1, 1].
     NaN where a = r or a = b: the angle is undefined there.
+
+    Seen from the root at 0, b lies further out on a's own ray, further out and aside, straight
+    aside, and behind a on the way back:
+
+    >>> a, b = torch.tensor([[1.0, 0.0]] * 4), torch.tensor([[2.0, 0], [2, 1], [1, 1], [0, 0]])
+    >>> angle_at(a, b, torch.zeros(2)).rad2deg().round().tolist()
+    [0.0, 45.0, 90.0, 180.0]
     """
     out, on = general - root, specific - general
     cosine = (out * on).sum(-1) / (out.norm(dim=-1) * on.norm(dim=-1))
@@ -125,6 +132,12 @@ class LorentzSpace:
         """Return pi minus the angle at `general` of the triangle root, general, specific.
 
         By the hyperbolic law of cosines; NaN where `general` is the root or the specific point.
+        The points of `angle_at`, in the space of curvature -1, where a geodesic bends inward:
+
+        >>> a, b = torch.tensor([[1.0, 0.0]] * 4), torch.tensor([[2.0, 0], [2, 1], [1, 1], [0, 0]])
+        >>> space = LorentzSpace(a, None, torch.zeros(2), curvature=1.0)
+        >>> space.exterior_angle(a, b).rad2deg().round().tolist()
+        [0.0, 69.0, 108.0, 180.0]
         """
         root = self.root.expand_as(general)
         inward = half_chord(root, general, self.curvature)

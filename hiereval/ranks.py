@@ -30,6 +30,13 @@ def kendall(x: Float[Tensor, "n k"]) -> Float64[Tensor, " n"]:
 
     In [-1, 1]. Ties shrink the denominator: concordant minus discordant pairs over
     sqrt(untied pairs x all pairs) (Kendall 1945).
+
+    A chain in order, one backwards, one with two ties (4 pairs right of 6, sqrt(4 x 6)), and a
+    constant one, which has no order:
+
+    >>> radii = torch.tensor([[1.0, 2, 3, 4], [4, 3, 2, 1], [1, 1, 2, 2], [5, 5, 5, 5]])
+    >>> [round(tau, 3) for tau in kendall(radii).tolist()]
+    [1.0, -1.0, 0.816, nan]
     """
     signs = pair_signs(x)
     return signs.sum(1) / (signs.abs().sum(1) * signs.shape[1]).sqrt()
@@ -37,7 +44,16 @@ def kendall(x: Float[Tensor, "n k"]) -> Float64[Tensor, " n"]:
 
 @dataclass(frozen=True, eq=False)
 class Ranking:
-    """The items of p positive and q negative scores, largest first, and g distinct thresholds."""
+    """The items of p positive and q negative scores, largest first, and g distinct thresholds.
+
+    Four items, each with a positive and a negative score. The positives have three thresholds,
+    .9, .4 (twice) and .1; above .4 stands one negative (.5), and one more is equal to it:
+
+    >>> positive, negative = torch.tensor([0.9, 0.4, 0.4, 0.1]), torch.tensor([0.5, 0.4, 0.2, 0.0])
+    >>> ranking = Ranking.of(positive, negative)
+    >>> ranking.first.tolist(), ranking.above.tolist(), ranking.within.tolist()
+    ([0, 1, 3], [0, 1, 3], [0, 2, 3])
+    """
 
     positive: Int64[Tensor, " p"]
     negative: Int64[Tensor, " q"]
@@ -61,7 +77,16 @@ class Ranking:
 
     def blocks(self, weights: Float64[Tensor, "n b"]) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         """Yield, block by block, the weight of positives at each threshold, of negatives above
-        it or equal to it, and of negatives equal to it, each [g, b]."""
+        it or equal to it, and of negatives equal to it, each [g, b].
+
+        One block here: each sum goes on where the one before stopped, so nothing is added twice.
+
+        >>> ranking = Ranking.of(torch.tensor([[0.9], [0.4]]), torch.tensor([[0.5], [0.4]]))
+        >>> weights = torch.tensor([[1.0, 2.0], [1.0, 0.0]]).double()
+        >>> for own, within, equal in ranking.blocks(weights):
+        ...     print(own.tolist(), within.tolist(), equal.tolist())
+        [[1.0, 2.0], [1.0, 0.0]] [[0.0, 0.0], [2.0, 2.0]] [[0.0, 0.0], [1.0, 0.0]]
+        """
         seen = weights.new_zeros(weights.shape[1])
         done = 0
         ends = torch.cat([self.first[1:], self.first.new_tensor([len(self.positive)])])
@@ -86,6 +111,14 @@ def auroc(
 
     A pair weighs the product of its items' weights. Of several rankings (strata) the pairs within
     each count, so that a stratum enters in proportion to its pairs.
+
+    Of the 16 pairs of these four items, the .9 wins 4, each .4 wins 2 and ties once, the .1 wins 1.
+    The second column of weights draws the first item twice and the last not at all:
+
+    >>> ranking = Ranking.of(torch.tensor([0.9, 0.4, 0.4, 0.1]), torch.tensor([0.5, 0.4, 0.2, 0.0]))
+    >>> weights = torch.tensor([[1.0, 1, 1, 1], [2, 1, 1, 0]]).double()
+    >>> auroc(ranking, weights).tolist()  # (4 + 2.5 + 2.5 + 1) / 16, (2 x 4 + 1.5 + 1.5) / 16
+    [0.625, 0.6875]
     """
     strata = [rankings] if isinstance(rankings, Ranking) else rankings
 
@@ -104,6 +137,13 @@ def average_precision(ranking: Ranking, weights: Float64[Tensor, "b n"]) -> Floa
     """Return sum over thresholds of (recall step x precision); NaN without pairs.
 
     Tied scores are one threshold, as in scikit-learn's average_precision_score.
+
+    Down to .9 precision is 1/1, down to .4 it is 3/5, down to .1 it is 4/7:
+
+    >>> ranking = Ranking.of(torch.tensor([0.9, 0.4, 0.4, 0.1]), torch.tensor([0.5, 0.4, 0.2, 0.0]))
+    >>> value = average_precision(ranking, torch.ones(1, 4, dtype=torch.float64)).item()
+    >>> round(value, 12) == round(1 / 4 * 1 / 1 + 2 / 4 * 3 / 5 + 1 / 4 * 4 / 7, 12)
+    True
     """
 
     def one(w: Float64[Tensor, "n b"]) -> Float64[Tensor, " b"]:

@@ -27,6 +27,22 @@ class Trajectory:
 
     Change e: image[e] prefers order[position[e]] over all candidates of smaller radius. Sorted
     by image, then position. An image whose similarities are all NaN has no change.
+
+    One image at (1, 0) and four captions around the root at 0. Caption 2 lies nearest to it and 1
+    off its way; 3 stands beyond the image and no nearer than 2, so that nothing changes there:
+
+    >>> from hiereval.geometry import EuclideanSpace
+    >>> captions = torch.tensor([[0.25, 0.0], [0.0, 0.5], [0.75, 0.0], [1.25, 0.0]])
+    >>> space = EuclideanSpace(captions, None, torch.zeros(2))
+    >>> path = sweep(space, torch.tensor([[1.0, 0.0]]), captions, space.radius)
+    >>> path.image.tolist(), path.position.tolist()
+    ([0, 0], [0, 2])
+    >>> path.count_within(torch.tensor([0.0, 0.25, 0.5, 1.25])).tolist()  # captions in each ball
+    [0, 1, 2, 4]
+    >>> path.at(torch.tensor([0, 1, 2, 4])).tolist()  # the nearest of them, none in the first
+    [[-1, 0, 0, 2]]
+    >>> path.everywhere()[1].tolist()
+    [0, 2]
     """
 
     order: Int64[Tensor, " p"]  # candidates by ascending radius, equal ones in their given order
@@ -65,6 +81,9 @@ def radius_levels(radius: Float[Tensor, " p"], steps: int) -> Float[Tensor, " st
     """Return levels from the least to the largest radius, equally spaced (the official protocol).
 
     Spaced in float64, then rounded to the radii's own precision, as the released code compares.
+
+    >>> radius_levels(torch.tensor([0.0, 0.125, 0.25, 0.75]), 4).tolist()
+    [0.0, 0.25, 0.5, 0.75]
     """
     low, high = radius.min().item(), radius.max().item()
     spaced = torch.linspace(low, high, steps, dtype=torch.float64)
@@ -78,6 +97,9 @@ def rank_levels(radius: Float[Tensor, " p"], steps: int) -> Float[Tensor, " step
     """Return the radii of rank ceil(p j / steps), j = 1..steps: each level adds equally many.
 
     Any strictly increasing map of the radii maps these levels with them.
+
+    >>> rank_levels(torch.tensor([0.75, 0.125, 0.25, 0.0]), 2).tolist()  # 2 captions, then 4
+    [0.125, 0.75]
     """
     rank = (torch.arange(1, steps + 1) * len(radius) + steps - 1) // steps
     return radius.sort().values[rank - 1]
@@ -125,6 +147,14 @@ def _changes(
 
     It changes to what is more similar, or equally similar and given earlier. Most strips hold
     nothing of the kind, and are passed over by their maximum.
+
+    One row, four columns; the best so far is 0.25. Column 0 beats it, 1 does not beat 0, 2 beats
+    0, and 3 is as similar as 2 and was given earlier (as number 1, not 3):
+
+    >>> similarity, given = torch.tensor([[0.5, 0.25, 0.75, 0.75]]), torch.tensor([2, 0, 3, 1])
+    >>> row, column = _changes(similarity, given, torch.tensor([0.25]), torch.tensor([9]))
+    >>> row.tolist(), column.tolist()
+    ([0, 0, 0], [0, 2, 3])
     """
     width = similarity.shape[1]
     strips = pad(similarity, (0, -width % STRIP), value=-torch.inf).unflatten(1, (-1, STRIP))

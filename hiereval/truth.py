@@ -29,7 +29,29 @@ class Found:
 
 @dataclass(frozen=True, eq=False)
 class Truth:
-    """The n images that have a chain, and their chains of text indices below `n_texts`."""
+    """The n images that have a chain, and their chains of text indices below `n_texts`.
+
+    Two images of one chain each, of four tiers; texts are numbers, 0 (general) stands in both:
+
+    >>> chains = torch.tensor([[0, 1, 2, 3], [0, 4, 5, 6]])
+    >>> truth = Truth(torch.tensor([0, 1]), torch.tensor([0, 1]), chains, n_texts=8)
+
+    Image 0 is given texts 0, 2, 2 and 7: two of three distinct ones are right. Image 1 gets none:
+
+    >>> found = truth.found(torch.tensor([0, 0, 0, 0]), torch.tensor([0, 2, 2, 7]))
+    >>> [round(value, 3) for value in found.precision.tolist()], found.recall.tolist()
+    ([0.667, nan], [0.5, nan])
+    >>> found.tiers.tolist()[0]
+    [1.0, 0.0, 1.0, 0.0]
+
+    On the way outward an image meets one text at each level; 7 is no caption of either image:
+
+    >>> paths = torch.tensor([[0, 7, 2, 1, 3], [-1, -1, -1, -1, -1]])
+    >>> truth.tier(paths).tolist()
+    [[0, -1, 2, 1, 3], [-1, -1, -1, -1, -1]]
+    >>> truth.ordered_recall(paths).tolist()  # the longest rises are 0, 2 and 1, 3: two of four
+    [0.5, nan]
+    """
 
     images: Int64[Tensor, " n"]  # rows of the dataset's images
     item: Int64[Tensor, " c"]  # each chain's image, as an index into `images`

@@ -7,17 +7,13 @@ from pathlib import Path
 
 import pytest
 from jaxtyping import install_import_hook
+from support import checked
+from support.sources import containing
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
-CHECKED = [
-    "hiereval.geometry",
-    "hiereval.estimates",
-    "hiereval.sweep",
-    "hiereval.ranks",
-    "hiereval.losses",
-]
-install_import_hook(CHECKED, "beartype.beartype")
+CHECKED = containing("jaxtyping")  # every annotated module, a new one too
+install_import_hook(CHECKED, f"{checked.__name__}.call")
 
 
 @pytest.fixture(scope="session")
