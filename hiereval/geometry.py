@@ -7,6 +7,7 @@ collapse to ties, so every space is built in float32 or better whatever the enco
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -67,6 +68,9 @@ class EuclideanSpace:
     ) -> Float[Tensor, "n s d"]:
         return x[:, None] - fraction[None, :, None] * (x - self.root)[:, None]
 
+    def centre(self, x: Float[Tensor, "n m d"]) -> Float[Tensor, "n d"]:
+        return x.mean(dim=1)
+
 
 @dataclass(frozen=True, eq=False)
 class SphereSpace(EuclideanSpace):
@@ -79,6 +83,10 @@ class SphereSpace(EuclideanSpace):
         self, x: Float[Tensor, "n d"], fraction: Float[Tensor, " s"]
     ) -> Float[Tensor, "n s d"]:
         return normalise(super().toward_root(x, fraction))
+
+    def centre(self, x: Float[Tensor, "n m d"]) -> Float[Tensor, "n d"]:
+        """Return the normalised mean (Radford et al., CLIP); NaN where the m points cancel out."""
+        return normalise(super().centre(x))
 
 
 def half_chord(
@@ -158,6 +166,21 @@ class LorentzSpace:
         there, here = (share * length).sinh(), ((1 - share) * length).sinh()
         point = (here * x.double()[:, None] + there * root.double()[:, None]) / length.sinh()
         return point.where(length > 0, x.double()[:, None]).to(x.dtype)
+
+    def centre(self, x: Float[Tensor, "n m d"]) -> Float[Tensor, "n d"]:
+        """Return the exponential map of the mean of the points' logarithms, both at the vertex.
+
+        So the HyCoCLIP family averages prompts: a logarithm is what the text tower gave before its
+        projection. The map takes v to sinh(sqrt(c) |v|) / (sqrt(c) |v|) v.
+        """
+        scale = self.curvature**0.5
+
+        def stretched(v: Tensor, by: Callable[[Tensor], Tensor]) -> Tensor:
+            length = scale * v.norm(dim=-1, keepdim=True)
+            return torch.where(length > 0, v * (by(length) / length), v)
+
+        tangent = stretched(x.double(), torch.asinh).mean(dim=1)
+        return stretched(tangent, torch.sinh).to(x.dtype)
 
 
 def space_of(

@@ -203,6 +203,10 @@ class Space(Protocol):
         """[n, d], [s] in [0, 1] -> [n, s, d] points on the way from x (0) to the root (1)."""
         ...
 
+    def centre(self, x: Tensor) -> Tensor:
+        """[n, m, d] -> [n, d] the point that stands for m prompts of one thing."""
+        ...
+
 
 class Probe(Protocol):
     """Turns embeddings into a Space. The constructor only stores; `fit` returns self."""

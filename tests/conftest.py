@@ -34,6 +34,25 @@ def reference_root() -> Path:
     return root
 
 
+@pytest.fixture(scope="session")
+def packs_root() -> Path:
+    """The folder of other papers' protocols: inputs and the released code's outputs for them."""
+    root = Path(os.environ.get("HIEREVAL_REFERENCE", "does-not-exist")) / "packs"
+    if not root.is_dir():
+        pytest.skip("HIEREVAL_REFERENCE holds no packs")
+    return root
+
+
+@pytest.fixture(scope="session")
+def hycoclip_edges() -> Path:
+    """HyCoCLIP's edges of WordNet, where HIEREVAL_DATA has them."""
+    root = Path(os.environ.get("HIEREVAL_DATA", "does-not-exist"))
+    path = root / "hycoclip" / "imagenet_isa.txt"
+    if not path.is_file():
+        pytest.skip("HIEREVAL_DATA holds no hycoclip/imagenet_isa.txt")
+    return path
+
+
 @pytest.fixture(autouse=True)
 def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No test reads or writes the user's cache."""

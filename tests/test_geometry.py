@@ -43,6 +43,15 @@ def test_sphere_is_its_definition(seed: int) -> None:
     assert way[1, 2].numpy() == pytest.approx(r, abs=1e-7)
 
 
+def test_the_centre_of_prompts() -> None:
+    x = torch.tensor([[[1.0, 0.0], [0.0, 1.0]], [[1.0, 0.0], [-1.0, 0.0]]])
+    flat = space_of(EUCLIDEAN, x[0], None, None)
+    assert flat.centre(x).tolist() == [[0.5, 0.5], [0.0, 0.0]]
+    sphere = space_of(SPHERE, x[0], None, x[0, 0])
+    assert sphere.centre(x)[0].tolist() == pytest.approx([0.5**0.5] * 2)
+    assert sphere.centre(x)[1].isnan().all()  # opposite directions have no mean direction
+
+
 @settings(max_examples=50, derandomize=True, deadline=None)
 @given(seed=st.integers(0, 10_000), scale=st.floats(0.01, 100.0))
 def test_sphere_ignores_length_and_rotation(seed: int, scale: float) -> None:

@@ -150,3 +150,16 @@ def test_a_models_space() -> None:
         bad = dataclasses.replace(model, curvature=curvature)
         with pytest.raises(ValueError, match=r"^A Lorentz space needs a curvature above 0, not "):
             space_of(bad, points, None, None)
+
+
+@pytest.mark.parametrize("c", [0.1, 1.0, 10.0])
+def test_the_centre_of_prompts_is_averaged_before_the_projection(c: float) -> None:
+    tangent = torch.randn(3, 4, 5, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    tangent[0, 0] = 0.0  # one prompt at the vertex
+    lifted = [[lorentz.exponential_map(v, c) for v in row] for row in tangent.numpy()]
+    expected = [lorentz.exponential_map(v, c) for v in tangent.mean(dim=1).numpy()]
+    points = torch.tensor(lifted, dtype=torch.float64)
+    found = _space(points[0], c).centre(points)
+    np.testing.assert_allclose(found, expected, rtol=1e-9)
+    vertex = torch.zeros(1, 2, 5, dtype=torch.float64)
+    assert _space(points[0], c).centre(vertex).tolist() == [[0.0] * 5]

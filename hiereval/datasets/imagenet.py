@@ -90,6 +90,7 @@ def assemble(
     superclasses: Sequence[str],
     superclass_of: Sequence[int],
     templates: Sequence[str],
+    revision: str | None = None,
 ) -> LabelledImages:
     """Return the dataset of (label, image) pairs; a node without a name is called by its id."""
     texts: dict[str, int] = {}
@@ -113,7 +114,7 @@ def assemble(
     return LabelledImages(
         name=name,
         split=split,
-        revision=None,
+        revision=revision,
         sha256=hashlib.sha256(json.dumps(content).encode()).hexdigest(),
         image_source=f"the user's files in imagenet/{images[0][1].path.parts[-3]}",
         texts=tuple(texts),
@@ -165,12 +166,17 @@ def read_images(folder: Path, classes: Sequence[str]) -> list[tuple[int, FileIma
 def read_templates(path: Path) -> tuple[str, ...]:
     """Return the built-in prompt templates and those of the user's file, one a line."""
     lines = read_text(path).splitlines() if path.is_file() else []
+    return tuple(dict.fromkeys([*TEMPLATES, *template_lines(path, lines)]))
+
+
+def template_lines(path: Path, lines: Sequence[str]) -> tuple[str, ...]:
+    """Return the templates of a file's lines; one without its {} raises, named."""
     for number, line in enumerate(lines, start=1):
         if line.strip() and (line.count("{}") != 1 or line.count("{") + line.count("}") != 2):
             raise HierevalError(
                 f"{path}:{number}: the template {line!r} must have one {{}} for the class name."
             )
-    return tuple(dict.fromkeys([*TEMPLATES, *(line.strip() for line in lines if line.strip())]))
+    return tuple(dict.fromkeys(line.strip() for line in lines if line.strip()))
 
 
 def _names(folder: Path) -> list[tuple[str, str]]:

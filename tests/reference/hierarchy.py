@@ -63,3 +63,15 @@ def mistake(
         "precision": len(t & p) / len(p),
         "recall": len(t & p) / len(t),
     }
+
+
+def strict_mistake(edges: Edges, classes: list[str], true: str, predicted: str) -> dict[str, float]:
+    """HyCoCLIP's measures: a class is not among its own ancestors, the root is."""
+    t, p = ancestors(edges, true) - {true}, ancestors(edges, predicted) - {predicted}
+    return {
+        "tie": distance(edges, true, predicted, classes),
+        "lca": len(p - t) + 1,
+        "jaccard": len(t & p) / len(t | p),
+        "precision": len(t & p) / len(p),
+        "recall": len(t & p) / len(t),
+    }

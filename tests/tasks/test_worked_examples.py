@@ -10,15 +10,18 @@ import torch
 from support.made import chains_of
 
 from hiereval.datasets import open_dataset
+from hiereval.datasets.hierarchy import build
+from hiereval.datasets.hycoclip import read_isa
 from hiereval.estimates import bootstrap
 from hiereval.geometry import EuclideanSpace
 from hiereval.tasks.entailment import Entailment
 from hiereval.tasks.flat_retrieval import FlatRetrieval
+from hiereval.tasks.hycoclip_wordnet import HycoclipWordnet, mistakes
 from hiereval.tasks.image_entailment import ImageEntailment
 from hiereval.tasks.interpolation import Interpolation
 from hiereval.tasks.ordering import Ordering
 from hiereval.tasks.retrieval import Retrieval
-from hiereval.types import Chains, DataOptions, Task
+from hiereval.types import Chains, DataOptions, Scores, Task
 
 PAGES = Path(__file__).parents[2] / "docs" / "tasks"
 CHAIN = chains_of([["animal", "bird", "blue bird", "a blue bird on a branch"]])
@@ -83,3 +86,29 @@ def test_controls_of_the_ordering_page(hierarcaps_root: Path) -> None:
             shown(found["adversarial_accuracy"].value),
             shown(found["tau_partial"].value),
         ]
+
+
+def test_worked_example_of_hycoclip_wordnet() -> None:
+    edges = [
+        ("robin", "bird"), ("jay", "bird"), ("bird", "animal"), ("pug", "dog"), ("dog", "animal"),
+        ("animal", "thing"), ("car", "vehicle"), ("vehicle", "thing"),
+    ]  # fmt: skip
+    hierarchy = build(edges, ["robin", "jay", "pug", "car"], "made")
+    true, predicted = torch.tensor([0, 0, 2, 3]), torch.tensor([0, 1, 0, 2])
+    items = {**mistakes(hierarchy, true, predicted), "correct": (true == predicted).double()}
+    found = bootstrap(HycoclipWordnet.metrics, Scores(list("abcd"), items), seed=0, resamples=5)
+    expected = [[name, shown(estimate.value)] for name, estimate in found.items()]
+    assert table("hycoclip-wordnet", "Worked example") == expected
+
+
+@pytest.mark.data
+def test_ceilings_of_hycoclip_wordnet(hycoclip_edges: Path) -> None:
+    edges = read_isa(hycoclip_edges)
+    classes = sorted({child for child, _ in edges} - {parent for _, parent in edges})
+    every = torch.arange(len(classes))
+    true, predicted = every.repeat_interleave(len(every)), every.repeat(len(every))
+    means = mistakes(build(edges, classes, "made"), true, predicted)
+    rows = table("hycoclip-wordnet", "Ceilings")
+    assert [value for _, value in rows] == [
+        shown(values.mean().item()) for values in means.values()
+    ]

@@ -1,0 +1,133 @@
+"""HyCoCLIP's WordNet metrics: what a wrong ImageNet class has in common with the true one.
+
+Pal et al.: Compositional Entailment Learning for Hyperbolic Vision-Language Models (HyCoCLIP).
+ICLR 2025, arXiv 2410.06912, section 4; also reported by UNCHA, PHyCLIP and Hyper3-CLIP. A class's
+ancestors are those strictly above it, as in the released code: 3,466 wrong pairs of classes get
+full marks in all but TIE. `hierarchical-classification` counts the class itself.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import inf
+from typing import ClassVar
+
+import numpy as np
+import torch
+from jaxtyping import Float64, Int64
+from torch import Generator, Tensor
+
+from hiereval.datasets.hierarchy import Hierarchy
+from hiereval.datasets.imagenet import LabelledImages
+from hiereval.degenerate import points_trouble, undefined
+from hiereval.estimates import Mean
+from hiereval.types import Dataset, Metric, Modality, Scores, Space
+
+CHUNK = 2048  # images scored at once
+
+
+@dataclass(frozen=True)
+class HycoclipWordnet:
+    """Mistakes on ImageNet by HyCoCLIP's five measures, prompts averaged as there."""
+
+    template: str = "all"  # the centre of all the dataset's prompts, or one of them
+
+    name: ClassVar[str] = "hycoclip-wordnet"
+    version: ClassVar[int] = 1
+    dataset_type: ClassVar[type[Dataset]] = LabelledImages
+    datasets: ClassVar[tuple[str, ...]] = ("hycoclip-wordnet",)
+    modalities: ClassVar[frozenset[Modality]] = frozenset({"text", "image"})
+    metrics: ClassVar[tuple[Metric, ...]] = (
+        Metric(
+            "tie",
+            "edges between the predicted and the true class",
+            Mean("tie"),
+            range=(0.0, inf),
+            higher_is_better=False,
+        ),
+        Metric(
+            "lca",
+            "1 + ancestors of the predicted class that are not the true one's",
+            Mean("lca"),
+            range=(1.0, inf),
+            higher_is_better=False,
+        ),
+        Metric("jaccard", "overlap of both classes' strict ancestors", Mean("jaccard")),
+        Metric(
+            "hierarchical_precision",
+            "share of the predicted class's strict ancestors that are true",
+            Mean("precision"),
+        ),
+        Metric(
+            "hierarchical_recall",
+            "share of the true class's strict ancestors that are predicted",
+            Mean("recall"),
+        ),
+        Metric("accuracy", "share of images whose class is predicted", Mean("correct")),
+    )
+
+    def unfit(self, dataset: LabelledImages) -> str | None:
+        """Return why this dataset cannot be scored, or None."""
+        if self.template != "all" and self.template not in dataset.templates:
+            known = ", ".join(map(repr, dataset.templates))
+            return (
+                f"the template {self.template!r} is none of this data's ({known}), and 'all' "
+                "averages over them"
+            )
+        return None if len(dataset.classes) > 1 else "there is only one class"
+
+    def score(self, space: Space, dataset: LabelledImages, generator: Generator) -> Scores:
+        """Predict the class (ties: the first) whose averaged prompt is most similar."""
+        assert space.image is not None
+        ids = [image.name for image in dataset.images]
+        templates = dataset.templates if self.template == "all" else (self.template,)
+        rows = [dataset.templates.index(template) for template in templates]
+        prompts = space.text[torch.from_numpy(dataset.class_prompts[rows].T)]  # [c, t, d]
+        classes = space.centre(prompts) if len(rows) > 1 else prompts[:, 0]
+        trouble = points_trouble(space, images=True)
+        lost = (~classes.isfinite().all(dim=1)).nonzero()[:, 0].tolist()
+        if trouble is None and lost:
+            trouble = f"the prompts of the class {dataset.classes[lost[0]]!r} cancel out"
+        if trouble is not None:
+            return Scores(ids, {}, undefined(self.metrics, trouble))
+        chunks = space.image.split(CHUNK)
+        predicted = torch.cat([space.similarity(x, classes).argmax(dim=1).cpu() for x in chunks])
+        labels = torch.from_numpy(dataset.labels)
+        return Scores(
+            ids=ids,
+            items={
+                "predicted": predicted,
+                "label": labels,
+                "correct": (predicted == labels).double(),
+                **mistakes(dataset.hierarchy, labels, predicted),
+            },
+            summary={"templates": list(templates)},
+            details=lambda i: {
+                "class": dataset.classes[int(labels[i])],
+                "predicted_class": dataset.classes[int(predicted[i])],
+            },
+        )
+
+
+def mistakes(
+    hierarchy: Hierarchy, true: Int64[Tensor, " n"], predicted: Int64[Tensor, " n"]
+) -> dict[str, Float64[Tensor, " n"]]:
+    """Return what each prediction is worth; NaN where a class has nothing above it.
+
+    With A(c) all nodes strictly above c: tie is the shortest path, lca = |A(p)| - |A(p) & A(t)| + 1
+    (not symmetric), jaccard |&| / |or|, precision |&| / |A(p)|, recall |&| / |A(t)|.
+    """
+    t, p = true.numpy(), predicted.numpy()
+    strictly = hierarchy.ancestors & ~np.eye(len(hierarchy.nodes), dtype=bool)
+    above = strictly[hierarchy.classes].astype(np.float64)
+    shared = (above @ above.T)[t, p]
+    size = above.sum(axis=1)
+    with np.errstate(invalid="ignore"):  # 0 / 0: no ancestors
+        worth = {
+            "tie": hierarchy.distance[t, p].astype(np.float64),
+            "lca": size[p] - shared + 1,
+            "jaccard": shared / (size[t] + size[p] - shared),
+            "precision": shared / size[p],
+            "recall": shared / size[t],
+        }
+    return {key: torch.from_numpy(values) for key, values in worth.items()}
