@@ -5,13 +5,15 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from hiereval import hashes
 from hiereval.datasets import cache_dir
 from hiereval.errors import HierevalError
+
+LARGEST_JSON = 1 << 26  # bytes of a configuration or an index
 
 
 def weights_sha256(files: Sequence[Path]) -> str:
@@ -22,30 +24,11 @@ def weights_sha256(files: Sequence[Path]) -> str:
 
 
 def file_sha256(file: Path) -> str:
-    """Return the SHA-256 of a file, read once per (path, size, modification time).
-
-    The result is kept in the cache folder; where that cannot be written, it is only slower.
-    """
-    path = file.resolve()
-    state = path.stat()
-    key = hashlib.sha256(f"{path}|{state.st_size}|{state.st_mtime_ns}".encode()).hexdigest()
-    kept = cache_dir() / "sha256" / key
+    """Return the SHA-256 of a file's content; see `hashes` for when it is read again."""
     try:
-        known = kept.read_text("ascii")
-        if len(known) == 64:
-            return known
-    except (OSError, UnicodeDecodeError):
-        pass
-    with path.open("rb") as stream:
-        digest = hashlib.file_digest(stream, "sha256").hexdigest()
-    try:
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        part = kept.with_suffix(f".{os.getpid()}")
-        part.write_text(digest, "ascii")
-        part.replace(kept)
-    except OSError:
-        pass
-    return digest
+        return hashes.of_file(file, cache_dir())
+    except OSError as error:
+        raise HierevalError(f"The file '{file}' cannot be read: {error.strerror}.") from error
 
 
 def json_sha256(value: Any) -> str:
@@ -62,9 +45,13 @@ def files_sha256(folder: Path, names: Sequence[str], settings: Mapping[str, Any]
 def read_json(file: Path) -> dict[str, Any]:
     """Return the object in a JSON file; raise HierevalError, naming the file, for anything else."""
     try:
+        if file.stat().st_size > LARGEST_JSON:
+            raise ValueError(f"it has more than {LARGEST_JSON:,} bytes")
         value = json.loads(file.read_text("utf-8"))
     except (OSError, ValueError) as error:
         raise HierevalError(f"The file '{file}' must be readable JSON: {error}.") from error
+    except RecursionError as error:
+        raise HierevalError(f"The file '{file}' must be JSON of fewer levels.") from error
     if not isinstance(value, dict):
         raise HierevalError(f"The file '{file}' must hold a JSON object.")
     return value
@@ -79,15 +66,16 @@ def safetensors_parameters(file: Path) -> int:
     try:
         with file.open("rb") as stream:
             length = int.from_bytes(stream.read(8), "little")
-            header = json.loads(stream.read(length) if length < size else b"")
+            header = json.loads(stream.read(length) if length < min(size, LARGEST_JSON) else b"")
         header.pop("__metadata__", None)
         end = 8 + length + max((entry["data_offsets"][1] for entry in header.values()), default=0)
         floats = [entry["shape"] for entry in header.values() if "F" in entry["dtype"]]
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        parameters = sum(math.prod(map(int, shape)) for shape in floats)
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError) as error:
         raise HierevalError(f"The weights '{file}' must be a safetensors file.") from error
     if end != size:
         raise HierevalError(
             f"The weights '{file}' must have {end:,} bytes, as their header says; "
             f"there are {size:,}. Fetch the file again."
         )
-    return sum(math.prod(shape) for shape in floats)
+    return parameters

@@ -80,6 +80,7 @@ class Recorder:
                 split=dataset.split,
                 revision=dataset.revision,
                 sha256=dataset.sha256,
+                images_sha256=dataset.images_sha256,
                 image_source=dataset.image_source,
                 n_texts=len(dataset.texts),
                 n_images=len(dataset.images),

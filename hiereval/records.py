@@ -72,6 +72,7 @@ class DatasetInfo(Strict):
     split: str
     revision: str | None
     sha256: str
+    images_sha256: str | None = None  # of the images' names and content; None without images
     image_source: str
     n_texts: int
     n_images: int

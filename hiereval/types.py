@@ -42,6 +42,15 @@ class ImageSource(Protocol):
         ...
 
 
+@runtime_checkable
+class HashedImage(ImageSource, Protocol):
+    """An image that knows its hash without being read as a whole, or before it can be."""
+
+    def sha256(self) -> str | None:
+        """Return a SHA-256 that another picture cannot have; None where the image is absent."""
+        ...
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Dataset:
     """What is embedded, each text and image once. Every kind of benchmark data is a subclass."""
@@ -49,8 +58,9 @@ class Dataset:
     name: str
     split: str
     revision: str | None  # of the published files, where they have one
-    sha256: str  # of everything that a score depends on, image bytes apart
+    sha256: str  # of everything that a score depends on, the content of its images included
     image_source: str  # which images these are, in words; "" without images
+    images_sha256: str | None = None  # of the images' names and content alone; None without images
     texts: tuple[str, ...]  # unique
     images: tuple[ImageSource, ...] = ()  # unique by name
 

@@ -18,6 +18,8 @@ from hiereval.errors import HierevalError
 from hiereval.store import Store
 from hiereval.types import Chains, LoadOptions
 
+NO_IMAGE = "is empty or not an image (BMP, GIF, JPEG, PNG, PPM, TIFF, WEBP)"
+
 
 @dataclass(frozen=True)
 class Picture:
@@ -128,8 +130,8 @@ def test_every_bad_image_is_named_before_any_is_encoded(tmp_path: Path, fake: Ha
         embed(fake, data, images=True, store=Store(tmp_path))
     assert str(caught.value) == (
         "2 images cannot be used:\n"
-        "  The image 'empty.jpg' is empty or not an image in a format that Pillow reads.\n"
-        "  The image 'words.jpg' is empty or not an image in a format that Pillow reads."
+        f"  The image 'empty.jpg' is empty or not an image in one of the formats {', '.join(_FORMATS)}.\n"
+        f"  The image 'words.jpg' is empty or not an image in one of the formats {', '.join(_FORMATS)}."
     )
     assert [what for what, _ in HashAdapter.calls if what == "images"] == []
 

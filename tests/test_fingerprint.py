@@ -14,36 +14,31 @@ from hiereval import fingerprint
 from hiereval.errors import HierevalError
 
 
-def test_a_file_is_hashed_once_until_it_changes(tmp_path: Path) -> None:
-    file = tmp_path / "weights"
-    file.write_bytes(b"one")
-    state = file.stat()
-    first = fingerprint.file_sha256(file)
-    assert first == hashlib.sha256(b"one").hexdigest()
-
-    file.write_bytes(b"two")  # same size; the same time, too: taken for unchanged
-    os.utime(file, ns=(state.st_atime_ns, state.st_mtime_ns))
-    assert fingerprint.file_sha256(file) == first
-    os.utime(file, ns=(state.st_atime_ns, state.st_mtime_ns + 1))
-    assert fingerprint.file_sha256(file) == hashlib.sha256(b"two").hexdigest()
-    file.write_bytes(b"three")
-    os.utime(file, ns=(state.st_atime_ns, state.st_mtime_ns + 1))
-    assert fingerprint.file_sha256(file) == hashlib.sha256(b"three").hexdigest()
-
-
-def test_a_spoiled_or_missing_cache_only_costs_time(
+def test_json_that_is_too_deep_too_large_or_none_is_one_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    file = tmp_path / "weights"
-    file.write_bytes(b"one")
-    expected = fingerprint.file_sha256(file)
-    (kept,) = (tmp_path / "cache" / "sha256").iterdir()
-    kept.write_bytes(b"\xff half a line")
-    assert fingerprint.file_sha256(file) == expected
-    assert kept.read_text() == expected
-    (tmp_path / "no-folder").write_bytes(b"")
-    monkeypatch.setenv("HIEREVAL_CACHE", str(tmp_path / "no-folder"))
-    assert fingerprint.file_sha256(file) == expected
+    file = tmp_path / "config.json"
+    file.write_text("[" * 100_000)
+    with pytest.raises(HierevalError) as caught:
+        fingerprint.read_json(file)
+    assert str(caught.value) == f"The file '{file}' must be JSON of fewer levels."
+    monkeypatch.setattr(fingerprint, "LARGEST_JSON", 1_000)
+    with pytest.raises(HierevalError) as caught:
+        fingerprint.read_json(file)
+    assert str(caught.value) == (
+        f"The file '{file}' must be readable JSON: it has more than 1,000 bytes."
+    )
+
+
+def test_a_header_that_claims_too_much_is_no_safetensors_file(tmp_path: Path) -> None:
+    for content in (
+        b"\xff" * 8,
+        (1 << 40).to_bytes(8, "little") + b"{}",
+        b"\x02" + b"\0" * 7 + b"[]",
+    ):
+        (tmp_path / "w").write_bytes(content)
+        with pytest.raises(HierevalError, match="must be a safetensors file"):
+            fingerprint.safetensors_parameters(tmp_path / "w")
 
 
 def test_shards_hash_by_name_and_content(tmp_path: Path) -> None:

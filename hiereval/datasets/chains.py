@@ -9,8 +9,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from hiereval.datasets import cache_dir
 from hiereval.datasets.chain_rows import Problems, Row, check, read_rows
-from hiereval.datasets.image_files import FileImage
+from hiereval.datasets.image_files import FileImage, content_sha256
 from hiereval.errors import HierevalError
 from hiereval.types import Chains, ImageSource
 
@@ -46,7 +47,7 @@ def _beside(path: Path, row: Row, problems: Problems) -> FileImage:
     for folder in FOLDERS:
         found = path.parent / folder / row.image
         if found.is_file():
-            return FileImage(row.image, found)
+            return FileImage(row.image, found, cache_dir())
     problems.add(row.place, f"the image {row.image!r} is not in {str(path.parent)!r}")
     return FileImage(row.image, path.parent / row.image)
 
@@ -76,13 +77,16 @@ def assemble(
     negative = None if negatives is None else index(negatives)
     names = [image.name for image in images or ()]
     chain_image = np.array([pictures.setdefault(n, len(pictures)) for n in names], np.int64)
+    unique = tuple({image.name: image for image in images or ()}.values())
+    content = content_sha256(unique)
     others = None if pool is None else tuple(pool)
     return Chains(
         **{"revision": None, "image_source": "", **named},
-        sha256=_sha256(captions, negatives, names, others),
+        sha256=_sha256(captions, negatives, names, others, *([content] if content else ())),
+        images_sha256=content,
         pool=chains.reshape(-1) if others is None else index([others])[0],
         texts=tuple(texts),
-        images=tuple({image.name: image for image in images or ()}.values()),
+        images=unique,
         chains=chains,
         negatives=negative,
         chain_image=chain_image if images else None,
@@ -90,7 +94,8 @@ def assemble(
 
 
 def _sha256(*parts: object) -> str:
-    """Hash captions, negatives, image names and a pool beyond the captions (None: no other)."""
+    """Hash captions, negatives, image names, a pool beyond the captions (None: no other), and the
+    images' hash where there are images."""
     text = json.dumps(parts, ensure_ascii=False, separators=(",", ":"))
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
@@ -114,7 +119,16 @@ def subset(dataset: C, rows: Sequence[int] | np.ndarray) -> C:
         name=dataset.name,
         split=dataset.split,
     )
-    fields = ("sha256", "texts", "images", "chains", "negatives", "chain_image", "pool")
+    fields = (
+        "sha256",
+        "images_sha256",
+        "texts",
+        "images",
+        "chains",
+        "negatives",
+        "chain_image",
+        "pool",
+    )
     return replace(dataset, **{field: getattr(part, field) for field in fields})
 
 

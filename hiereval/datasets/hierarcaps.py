@@ -14,9 +14,10 @@ from functools import cache
 from importlib.resources import files
 from pathlib import Path
 
+from hiereval.datasets import cache_dir
 from hiereval.datasets.chain_rows import Problems, Row, check, read_rows
 from hiereval.datasets.chains import assemble
-from hiereval.datasets.image_files import FileImage
+from hiereval.datasets.image_files import FileImage, open_image
 from hiereval.download import Remote, digest, fetch
 from hiereval.errors import HierevalError
 from hiereval.types import Chains, DataOptions
@@ -212,27 +213,32 @@ def _pictures(folder: Path) -> dict[int, Path]:
 def _images(root: Path, rows: Sequence[Row]) -> tuple[list[FileImage], str]:
     """Return each row's image and, in words, which images these are."""
     pictures = _pictures(root / "hierarcaps" / IMAGES)
-    images = [FileImage(row.image, pictures[_coco_id(row.image)]) for row in rows if row.image]
-    return images, _image_source({image.name: image.path for image in images})
+    images = [
+        FileImage(row.image, pictures[_coco_id(row.image)], cache_dir())
+        for row in rows
+        if row.image
+    ]
+    return images, _image_source(list({image.name: image for image in images}.values()))
 
 
-def _image_source(paths: dict[str, Path]) -> str:
+def _image_source(images: Sequence[FileImage]) -> str:
     expected = {name: remote.digest for name, remote in published().items()}
     bundled = sum(
-        digest(path, "sha256:") == expected[f"{IMAGES}/{name}"] for name, path in paths.items()
+        f"sha256:{image.sha256()}" == expected[f"{IMAGES}/{image.name}"] for image in images
     )
-    if bundled == len(paths):
+    if bundled == len(images):
         return BUNDLED
     if bundled:
-        return f"{BUNDLED}: {bundled:,} of {len(paths):,}, the others differ"
-    return ORIGINALS if not any(map(_is_square_256, paths.values())) else "neither bundled nor COCO"
+        return f"{BUNDLED}: {bundled:,} of {len(images):,}, the others differ"
+    squares = any(_is_square_256(image.path) for image in images)
+    return "neither bundled nor COCO" if squares else ORIGINALS
 
 
 def _is_square_256(path: Path) -> bool:
     import PIL.Image
 
     try:
-        with PIL.Image.open(path) as image:
+        with open_image(path) as image:
             return image.size == (256, 256)
-    except OSError:
+    except (OSError, PIL.Image.DecompressionBombError):
         return False

@@ -1,21 +1,30 @@
-"""Image files: what is wrong with them, found before a model sees one."""
+"""Image files: what they are, and what is wrong with them, found before a model sees one."""
 
 from __future__ import annotations
 
+import hashlib
 import warnings
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
+from hiereval import hashes
 from hiereval.errors import HierevalError, shorten
-from hiereval.types import ImageSource
+from hiereval.types import HashedImage, ImageSource
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
 MAX_PIXELS = 89_478_485  # Pillow's own threshold: 256 MiB in RGB
+MAX_BYTES = 1 << 28  # of an image file: as many as its pixels may have
+# those that are meant: Pillow would start Ghostscript on an EPS file, whatever its name ends in
+FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
+
+
+THREADS = 4  # that read images to be hashed
 
 
 @dataclass(frozen=True)
@@ -24,13 +33,45 @@ class FileImage:
 
     name: str
     path: Path
+    memory: Path | None = None  # the folder in which its hash is remembered
 
     def read(self) -> bytes:
-        """Return the file's bytes; raise HierevalError where it cannot be read."""
+        """Return the file's bytes; raise HierevalError where it cannot be read or is too large."""
         try:
-            return self.path.read_bytes()
+            if self.path.stat().st_size > MAX_BYTES:
+                raise HierevalError(
+                    f"The image {self.name!r} must have at most {MAX_BYTES:,} bytes."
+                )
+            with self.path.open("rb") as file:
+                return file.read(MAX_BYTES + 1)
         except OSError as error:
             raise HierevalError(f"The image {self.name!r} {_reason(error)}.") from error
+
+    def sha256(self) -> str | None:
+        """Return the SHA-256 of the file; None where there is none."""
+        try:
+            return hashes.of_file(self.path, self.memory)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise HierevalError(f"The image {self.name!r} {_reason(error)}.") from error
+
+
+def content_sha256(images: Iterable[ImageSource]) -> str | None:
+    """Return one hash of the images of a dataset, names and content, in any order.
+
+    An image that is not at hand counts by its name; None without images. Each file is read once,
+    in blocks, and its hash is remembered.
+    """
+
+    def one(image: ImageSource) -> tuple[str, str | None]:
+        if isinstance(image, HashedImage):
+            return image.name, image.sha256()
+        return image.name, hashlib.sha256(image.read()).hexdigest()
+
+    with ThreadPoolExecutor(THREADS) as pool:
+        pairs = list(pool.map(one, images))
+    return hashes.of_all(pairs) if pairs else None
 
 
 def decode(source: ImageSource) -> Image:
@@ -40,7 +81,7 @@ def decode(source: ImageSource) -> Image:
     naming the image, for what cannot be read, is empty, no image, over MAX_PIXELS or cut short.
     """
     try:
-        image = _open(BytesIO(source.read()))
+        image = open_image(BytesIO(source.read()))
         image.load()
     except HierevalError:
         raise
@@ -65,7 +106,7 @@ def verify(sources: Iterable[ImageSource]) -> None:
                 continue
             try:
                 with source.path.open("rb") as file:
-                    _open(file)
+                    open_image(file)
             except Exception as error:
                 problems.append(f"  The image {source.name!r} {_reason(error)}.")
     if len(problems) == 1:
@@ -74,11 +115,11 @@ def verify(sources: Iterable[ImageSource]) -> None:
         raise HierevalError(f"{len(problems):,} images cannot be used:\n{shorten(problems)}")
 
 
-def _open(file: BinaryIO) -> Image:
-    """Read an image's header, refusing too many pixels."""
+def open_image(file: BinaryIO | Path) -> Image:
+    """Read an image's header; refuse too many pixels and formats that are not meant."""
     import PIL.Image
 
-    image = PIL.Image.open(file)
+    image = PIL.Image.open(file, formats=FORMATS)
     if image.width * image.height > MAX_PIXELS:
         raise PIL.Image.DecompressionBombError
     return image
@@ -90,7 +131,7 @@ def _reason(error: Exception) -> str:
     if isinstance(error, Image.DecompressionBombError | Image.DecompressionBombWarning):
         return f"has more than {MAX_PIXELS:,} pixels"
     if isinstance(error, UnidentifiedImageError):
-        return "is empty or not an image in a format that Pillow reads"
+        return f"is empty or not an image ({', '.join(FORMATS)})"
     if isinstance(error, OSError) and error.strerror:
         return f"cannot be read: {error.strerror}"
     return f"is damaged: {str(error) or type(error).__name__}"

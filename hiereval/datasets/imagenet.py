@@ -16,8 +16,9 @@ from typing import Self
 
 import numpy as np
 
+from hiereval.datasets import cache_dir
 from hiereval.datasets.hierarchy import Hierarchy, build, read_edges, read_pairs
-from hiereval.datasets.image_files import FileImage
+from hiereval.datasets.image_files import FileImage, content_sha256
 from hiereval.datasets.text_file import read_text
 from hiereval.datasets.wordnet import open_wordnet
 from hiereval.errors import HierevalError
@@ -48,6 +49,7 @@ class LabelledImages(Dataset):
             self,
             sha256=hashlib.sha256(f"{self.sha256} first {n}".encode()).hexdigest(),
             images=self.images[:n],
+            images_sha256=content_sha256(self.images[:n]),
             labels=self.labels[:n],
         )
 
@@ -101,7 +103,9 @@ def assemble(
         return np.array(index, dtype=np.int64).reshape(len(templates), len(nodes))
 
     class_prompts, superclass_prompts = prompts(classes), prompts(superclasses)
+    pictures = content_sha256(image for _, image in images)
     content = [
+        pictures,
         list(texts),
         class_prompts.tolist(),
         superclass_prompts.tolist(),
@@ -116,6 +120,7 @@ def assemble(
         split=split,
         revision=revision,
         sha256=hashlib.sha256(json.dumps(content).encode()).hexdigest(),
+        images_sha256=pictures,
         image_source=f"the user's files in imagenet/{images[0][1].path.parts[-3]}",
         texts=tuple(texts),
         images=tuple(image for _, image in images),
@@ -146,7 +151,7 @@ def class_folders(folder: Path) -> list[str]:
 
 def read_images(folder: Path, classes: Sequence[str]) -> list[tuple[int, FileImage]]:
     """Return (class, image), the first of every class, then the second of every class, ..."""
-    found = []
+    found, memory = [], cache_dir()
     for label, name in enumerate(classes):
         here = folder / name
         files = (
@@ -158,7 +163,7 @@ def read_images(folder: Path, classes: Sequence[str]) -> list[tuple[int, FileIma
             raise HierevalError(
                 f"The class folder '{here}' must hold at least one image ({', '.join(SUFFIXES)})."
             )
-        found += [(i, label, FileImage(f"{name}/{p.name}", p)) for i, p in enumerate(files)]
+        found += [(i, label, FileImage(f"{name}/{p.name}", p, memory)) for i, p in enumerate(files)]
     found.sort(key=lambda image: image[:2])
     return [(label, image) for _, label, image in found]
 

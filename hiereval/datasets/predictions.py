@@ -118,6 +118,7 @@ def match(predictions: Predictions, truth: Chains) -> tuple[PredictedChains, Cov
             revision=truth.revision,
             sha256=truth.sha256,
             image_source=truth.image_source,
+            images_sha256=truth.images_sha256,
             texts=truth.texts,
             images=truth.images,
             truth=truth,

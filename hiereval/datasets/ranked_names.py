@@ -14,7 +14,8 @@ from typing import Self
 
 import numpy as np
 
-from hiereval.datasets.image_files import FileImage
+from hiereval.datasets import cache_dir
+from hiereval.datasets.image_files import FileImage, content_sha256
 from hiereval.datasets.text_file import read_text
 from hiereval.errors import HierevalError, shorten
 from hiereval.types import DataOptions, Dataset
@@ -37,7 +38,14 @@ class RankedNames(Dataset):
         used, row_image = np.unique(self.row_image[:n], return_inverse=True)
         images = tuple(self.images[i] for i in used)
         rows = row_image.reshape(-1)
-        return replace(self, sha256=sha256, ranks=self.ranks[:n], images=images, row_image=rows)
+        return replace(
+            self,
+            sha256=sha256,
+            images_sha256=content_sha256(images),
+            ranks=self.ranks[:n],
+            images=images,
+            row_image=rows,
+        )
 
 
 def taxonomy(options: DataOptions) -> RankedNames:
@@ -82,14 +90,17 @@ def read(path: Path) -> RankedNames:
     texts = tuple(dict.fromkeys(name for row in names for name in row))
     index = {text: i for i, text in enumerate(texts)}
     pictures = {file: i for i, file in enumerate(dict.fromkeys(files))}
+    images = tuple(FileImage(file, path.parent / file, cache_dir()) for file in pictures)
+    content = content_sha256(images)
     return RankedNames(
         name="taxonomy",
         split="all" if path.stem == "taxonomy" else path.stem,
         revision=None,
-        sha256=hashlib.sha256(json.dumps([names, files]).encode()).hexdigest(),
+        sha256=hashlib.sha256(json.dumps([names, files, content]).encode()).hexdigest(),
+        images_sha256=content,
         image_source=f"files beside {path.name}" if with_images else "",
         texts=texts,
-        images=tuple(FileImage(file, path.parent / file) for file in pictures),
+        images=images,
         ranks=np.array([[index[name] for name in row] for row in names], dtype=np.int64),
         row_image=np.array([pictures[file] for file in files], np.int64) if with_images else None,
     )

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from hiereval.toy.scenes import Scene, Thing
 
 Outline = list[tuple[float, float]]
+VERSION = 1  # raised when a scene is drawn with other pixels
 SIDE = 48  # pixels of the finished picture
 _SCALE = 4  # drawn this much larger, then averaged
 

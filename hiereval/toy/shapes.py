@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from functools import cache
 from itertools import islice, takewhile
 from random import Random
 
 from hiereval.errors import HierevalError, nearest
-from hiereval.toy.drawing import png
+from hiereval.toy.drawing import VERSION, png
 from hiereval.toy.scenes import Scene, scenes
 from hiereval.types import Chains, DataOptions
 
@@ -26,6 +27,10 @@ class RenderedImage:
     def read(self) -> bytes:
         """Return the picture as PNG."""
         return png(self.scene)
+
+    def sha256(self) -> str:
+        """Return a hash of what is drawn and how; a PNG's bytes are those of the zlib at hand."""
+        return hashlib.sha256(f"drawing {VERSION} {self.scene!r}".encode()).hexdigest()
 
 
 @cache

@@ -12,7 +12,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from hiereval.datasets.image_files import MAX_PIXELS, FileImage, decode, verify
+from hiereval.datasets import image_files
+from hiereval.datasets.image_files import (
+    MAX_PIXELS,
+    FileImage,
+    content_sha256,
+    decode,
+    verify,
+)
 from hiereval.errors import HierevalError
 
 
@@ -34,9 +41,11 @@ def jpeg(mode: str = "RGB", exif: Image.Exif | None = None) -> bytes:
     return out.getvalue()
 
 
+NO_IMAGE = "is empty or not an image (BMP, GIF, JPEG, PNG, PPM, TIFF, WEBP)"EPS = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 20 20\n%%EndComments\nshowpage\n%%EOF\n"
 BAD = {
-    "text.jpg": (b"this is a text", "is empty or not an image in a format that Pillow reads"),
-    "empty.jpg": (b"", "is empty or not an image in a format that Pillow reads"),
+    "eps.jpg": (EPS, NO_IMAGE),
+    "text.jpg": (b"this is a text", NO_IMAGE),
+    "empty.jpg": (b"", NO_IMAGE),
     "bomb.png": (png_of(50_000, 50_000), f"has more than {MAX_PIXELS:,} pixels"),
     "large.png": (png_of(10_000, 9_000), f"has more than {MAX_PIXELS:,} pixels"),
 }
@@ -74,7 +83,7 @@ def test_all_bad_pictures_are_counted_before_any_is_decoded(tmp_path: Path) -> N
     with pytest.raises(HierevalError) as caught:
         verify([good, *bad, missing, good])
     assert str(caught.value).split("\n") == [
-        "5 images cannot be used:",
+        "6 images cannot be used:",
         *(f"  The image {name!r} {problem}." for name, (_, problem) in BAD.items()),
         "  The image 'none.jpg' cannot be read: No such file or directory.",
     ]
@@ -117,3 +126,40 @@ def test_sources_that_are_no_files_are_read_only_when_decoded() -> None:
     verify([Drawn()])
     with pytest.raises(HierevalError, match=r"^The image 'drawn\.png' is empty or not an image"):
         decode(Drawn())
+
+
+def test_the_hash_of_images_is_of_names_and_content_in_any_order(tmp_path: Path) -> None:
+    a, b = file(tmp_path, "a.jpg", b"one"), file(tmp_path, "b.jpg", b"two")
+    absent = FileImage("c.jpg", tmp_path / "c.jpg")
+    first = content_sha256([a, b])
+    assert first == content_sha256([b, a])
+    assert content_sha256([]) is None
+    others = [
+        [a],
+        [a, b, absent],
+        [absent],
+        [FileImage("a.jpg", b.path), FileImage("b.jpg", a.path)],
+    ]
+    (tmp_path / "b.jpg").write_bytes(b"six")
+    hashes = [first, content_sha256([a, b]), *map(content_sha256, others)]
+    assert len(set(hashes)) == len(hashes)
+
+
+def test_what_is_no_file_is_hashed_as_it_is_read() -> None:
+    class Drawn:
+        def __init__(self, content: bytes) -> None:
+            self.name, self.content = "drawn.png", content
+
+        def read(self) -> bytes:
+            return self.content
+
+    assert content_sha256([Drawn(b"1")]) != content_sha256([Drawn(b"2")])
+
+
+def test_an_image_file_is_not_read_beyond_its_bound(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(image_files, "MAX_BYTES", 1_000)
+    with pytest.raises(HierevalError) as caught:
+        decode(file(tmp_path, "a.jpg", jpeg()))
+    assert str(caught.value) == "The image 'a.jpg' must have at most 1,000 bytes."
