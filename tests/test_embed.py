@@ -130,8 +130,8 @@ def test_every_bad_image_is_named_before_any_is_encoded(tmp_path: Path, fake: Ha
         embed(fake, data, images=True, store=Store(tmp_path))
     assert str(caught.value) == (
         "2 images cannot be used:\n"
-        f"  The image 'empty.jpg' is empty or not an image in one of the formats {', '.join(_FORMATS)}.\n"
-        f"  The image 'words.jpg' is empty or not an image in one of the formats {', '.join(_FORMATS)}."
+        f"  The image 'empty.jpg' {NO_IMAGE}.\n"
+        f"  The image 'words.jpg' {NO_IMAGE}."
     )
     assert [what for what, _ in HashAdapter.calls if what == "images"] == []
 

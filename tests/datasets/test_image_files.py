@@ -41,7 +41,8 @@ def jpeg(mode: str = "RGB", exif: Image.Exif | None = None) -> bytes:
     return out.getvalue()
 
 
-NO_IMAGE = "is empty or not an image (BMP, GIF, JPEG, PNG, PPM, TIFF, WEBP)"EPS = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 20 20\n%%EndComments\nshowpage\n%%EOF\n"
+NO_IMAGE = "is empty or not an image (BMP, GIF, JPEG, PNG, PPM, TIFF, WEBP)"
+EPS = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 20 20\n%%EndComments\nshowpage\n%%EOF\n"
 BAD = {
     "eps.jpg": (EPS, NO_IMAGE),
     "text.jpg": (b"this is a text", NO_IMAGE),
