@@ -6,14 +6,14 @@ value, with multinomial counts it is a bootstrap replicate (Efron & Tibshirani 1
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Bool, Float64
 from torch import Tensor
 
-from hiereval.ranks import Ranking, auroc, average_precision
+from hiereval.ranks import Ranking, auroc, average_precision, precisions, wins
 from hiereval.types import Metric, Scores
 
 Items = Mapping[str, Tensor]
@@ -29,6 +29,7 @@ class Estimate:
     high: float | None
     n: int  # items with a defined value
     undefined_reason: str | None = None
+    caution: str | None = None  # why the interval promises more than it holds
 
 
 def ones(n: int) -> Float64[Tensor, "1 n"]:
@@ -117,6 +118,20 @@ def n_defined(metric: Metric, scores: Scores) -> int:
     return len(scores.ids) if defined is None else int(defined(scores.items).sum())
 
 
+def batch(
+    statistic: Callable[[Items, Tensor], Tensor], items: Items, b: int
+) -> Float64[Tensor, " b"]:
+    """Return the statistic of each of b samples (every item [b, n, ...], or [1, n, ...] where all
+    share it), at once where it has a `batch` method, else one by one."""
+    at_once = getattr(statistic, "batch", None)
+    if at_once is not None:
+        values: Tensor = at_once(items)
+        return values.expand(b)
+    samples = [{k: v[i if len(v) > 1 else 0] for k, v in items.items()} for i in range(b)]
+    n = next(iter(items.values())).shape[1]
+    return torch.cat([statistic(sample, ones(n)) for sample in samples])
+
+
 def with_chance(metrics: Sequence[Metric], items: Items) -> tuple[Metric, ...]:
     """Return the metrics with the chance level that average precision has on these items."""
     return tuple(
@@ -150,6 +165,10 @@ class Mean:
         total = weights @ values.where(finite, values.new_zeros(())).sum(-1)
         return total / (weights @ finite.double().sum(-1))
 
+    def batch(self, items: Items) -> Float64[Tensor, " b"]:
+        values = _row(items, self.key, self.column)
+        return values.masked_fill(~values.isfinite(), torch.nan).nanmean(1)
+
 
 @dataclass(frozen=True)
 class F1:
@@ -162,9 +181,14 @@ class F1:
         return self.precision.defined(items) & self.recall.defined(items)
 
     def __call__(self, items: Items, weights: Float64[Tensor, "b n"]) -> Float64[Tensor, " b"]:
-        p, r = self.precision(items, weights), self.recall(items, weights)
-        nothing = (p == 0) & (r == 0)
-        return (2 * p * r / (p + r)).masked_fill(nothing, 0.0)
+        return self._of(self.precision(items, weights), self.recall(items, weights))
+
+    def batch(self, items: Items) -> Float64[Tensor, " b"]:
+        return self._of(self.precision.batch(items), self.recall.batch(items))
+
+    @staticmethod
+    def _of(p: Float64[Tensor, " b"], r: Float64[Tensor, " b"]) -> Float64[Tensor, " b"]:
+        return (2 * p * r / (p + r)).masked_fill((p == 0) & (r == 0), 0.0)
 
 
 @dataclass(frozen=True)
@@ -195,6 +219,20 @@ class Auroc:
         ]
         return auroc(strata, weights)
 
+    def batch(self, items: Items) -> Float64[Tensor, " b"]:
+        """Strata must be the same in all samples."""
+        positive, negative = (_row(items, k, self.column) for k in (self.positive, self.negative))
+        if self.strata is None:
+            won, pairs = wins(positive, negative)
+            return won / pairs
+        own, other = (_row(items, key, self.column)[0] for key in self.strata)
+        parts = [
+            wins(positive[:, own == stratum], negative[:, other == stratum])
+            for stratum in own.unique()
+        ]
+        won, pairs = (torch.stack(part).sum(0) for part in zip(*parts, strict=True))
+        return won / pairs
+
 
 @dataclass(frozen=True)
 class AveragePrecision:
@@ -216,6 +254,9 @@ class AveragePrecision:
     def __call__(self, items: Items, weights: Float64[Tensor, "b n"]) -> Float64[Tensor, " b"]:
         return average_precision(Ranking.of(items[self.positive], items[self.negative]), weights)
 
+    def batch(self, items: Items) -> Float64[Tensor, " b"]:
+        return precisions(_row(items, self.positive), _row(items, self.negative)).nanmean(1)
+
 
 @dataclass(frozen=True)
 class MeanOf:
@@ -229,10 +270,19 @@ class MeanOf:
     def __call__(self, items: Items, weights: Float64[Tensor, "b n"]) -> Float64[Tensor, " b"]:
         return torch.stack([part(items, weights) for part in self.parts]).mean(0)
 
+    def batch(self, items: Items) -> Float64[Tensor, " b"]:
+        return torch.stack([part.batch(items) for part in self.parts]).mean(0)
+
 
 def _column(items: Items, key: str, column: int | None) -> Tensor:
     values = items[key]
     return values if column is None else values[:, column]
+
+
+def _row(items: Items, key: str, column: int | None = None) -> Float64[Tensor, "b m"]:
+    """Return each sample's values as one row, those of one column [b, n, column] or all."""
+    values = items[key].double()
+    return (values if column is None else values[:, :, column]).flatten(1)
 
 
 def _any_finite(items: Items, column: int | None, *keys: str) -> Bool[Tensor, " n"]:

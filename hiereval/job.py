@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hiereval import estimates, records, samples, training
+from hiereval import estimates, nulls, records, samples, training
 from hiereval.datasets import open_dataset
 from hiereval.embed import EmbedStats, Progress, embed
 from hiereval.errors import HierevalError
@@ -198,12 +198,20 @@ class Job:
                 resamples=self.config.resamples,
                 level=LEVEL,
             )
+            bars = nulls.bars(
+                task,
+                dataset,
+                scores,
+                values,
+                seed=self.config.seed,
+                draws=self.config.null_draws,
+            )
         except Exception as error:
             log.debug("%s failed", task.name, exc_info=True)
             return replace(fit, status="failed", reason=f"{type(error).__name__}: {error}")
         return replace(
             fit,
-            metrics=metric_values(scores.metrics or task.metrics, values),
+            metrics=metric_values(scores.metrics or task.metrics, values, bars),
             summary=dict(scores.summary),
             scores=scores,
             score_s=time.perf_counter() - started,

@@ -37,6 +37,7 @@ class RunConfig:
     train_data: str | None = None  # None: the training split that belongs to the dataset
     seed: int = 0
     resamples: int = 1000
+    null_draws: int | None = None  # at most so many of each null; None: its own, 0: no bars
     limit: int | None = None
     batch_size: int | None = None
     output: Path | None = None  # folder of records; None keeps them in memory

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from jaxtyping import Float, Float64, Int64
 from torch import Tensor
@@ -18,14 +19,14 @@ from torch.nn.functional import embedding_bag
 THRESHOLDS, RESAMPLES = 128, 512  # a block
 
 
-def pair_signs(x: Float[Tensor, "n k"]) -> Float64[Tensor, "n p"]:
+def pair_signs(x: Float[Tensor, "*n k"]) -> Float64[Tensor, "*n p"]:
     """Return sign(x[j] - x[i]) for the p = k (k - 1) / 2 pairs i < j of each row (NaN: NaN)."""
-    i, j = torch.triu_indices(x.shape[1], x.shape[1], 1)
-    difference = (x[:, j] - x[:, i]).double()
+    i, j = torch.triu_indices(x.shape[-1], x.shape[-1], 1)
+    difference = (x[..., j] - x[..., i]).double()
     return difference.sign().masked_fill(difference.isnan(), torch.nan)
 
 
-def kendall(x: Float[Tensor, "n k"]) -> Float64[Tensor, " n"]:
+def kendall(x: Float[Tensor, "*n k"]) -> Float64[Tensor, "*n"]:
     """Return Kendall's tau-b of each row with 1..k; NaN where the row is all equal or not finite.
 
     In [-1, 1]. Ties shrink the denominator: concordant minus discordant pairs over
@@ -39,7 +40,7 @@ def kendall(x: Float[Tensor, "n k"]) -> Float64[Tensor, " n"]:
     [1.0, -1.0, 0.816, nan]
     """
     signs = pair_signs(x)
-    return signs.sum(1) / (signs.abs().sum(1) * signs.shape[1]).sqrt()
+    return signs.sum(-1) / (signs.abs().sum(-1) * signs.shape[-1]).sqrt()
 
 
 @dataclass(frozen=True, eq=False)
@@ -155,6 +156,50 @@ def average_precision(ranking: Ranking, weights: Float64[Tensor, "b n"]) -> Floa
         return (area / true).masked_fill(_total(w, ranking.negative) == 0, torch.nan)
 
     return _chunked(one, weights)
+
+
+# --- many samples, each ranked for itself --------------------------------------------------------
+
+
+def wins(
+    positive: Float[Tensor, "b p"], negative: Float[Tensor, "b q"]
+) -> tuple[Float64[Tensor, " b"], Float64[Tensor, " b"]]:
+    """Return for each row how many pairs are ranked right (ties half), and how many there are.
+
+    Their ratio is the AUROC. What is not finite is left out.
+
+    >>> positive, negative = torch.tensor([[2.0, 1.0]]), torch.tensor([[1.0, 0.0, torch.nan]])
+    >>> [count.item() for count in wins(positive, negative)]
+    [3.5, 4.0]
+    """
+    (above, p), (below, q) = _ascending(positive), _ascending(negative)
+    less = torch.searchsorted(below, above)
+    upto = torch.searchsorted(below, above, right=True)
+    absent = below.shape[1] - q[:, None]
+    won = ((less + upto).double() / 2 - absent).where(above > -torch.inf, 0.0)
+    return won.sum(1), (p * q).double()
+
+
+def precisions(
+    positive: Float[Tensor, "b p"], negative: Float[Tensor, "b q"]
+) -> Float64[Tensor, "b p"]:
+    """Return the precision at the threshold of each row's positives; their mean is the average
+    precision. NaN for a positive that is not finite and in a row without a negative."""
+    (at, _), (below, q) = _ascending(positive), _ascending(negative)
+    true = at.shape[1] - torch.searchsorted(at, at)
+    false = below.shape[1] - torch.searchsorted(below, at)
+    found = true / (true + false).double()
+    return found.masked_fill((at == -torch.inf) | (q == 0)[:, None], torch.nan)
+
+
+def _ascending(
+    score: Float[Tensor, "b m"],
+) -> tuple[Float64[Tensor, "b m"], Int64[Tensor, " b"]]:
+    """Return each row sorted, what is not finite first as -inf, and how much of it is finite."""
+    finite = score.isfinite()
+    filled = score.masked_fill(~finite, -torch.inf).numpy()
+    # NumPy sorts by vector instructions, several times as fast as torch
+    return torch.from_numpy(np.sort(filled, axis=1)), finite.sum(1)
 
 
 def _largest_first(

@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from hiereval.environment import environment
 from hiereval.estimates import Estimate
+from hiereval.nulls import Bars
 from hiereval.plan import ProbeRun, RunConfig, parameters
 from hiereval.records import (
     DatasetInfo,
     MetricValue,
     ModelInfo,
+    NullValue,
     ProbeInfo,
     Record,
     TaskInfo,
@@ -53,13 +55,14 @@ class Recorder:
 
     def record_id(self, dataset: Dataset, task: Task, probe: ProbeRun) -> str:
         """Return 32 hex digits that are the same whenever the same thing is measured."""
+        config = self.config
         identity = {
             "model": self.model.fingerprint(),
             "name": self.model.name,
             "dataset": [dataset.name, dataset.split, dataset.sha256],
             "task": [task.name, task.version, parameters(task)],
             "probe": probe.key,
-            "run": [self.config.seed, self.config.limit, self.config.resamples],
+            "run": [config.seed, config.limit, config.resamples, config.null_draws],
         }
         text = json.dumps(identity, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:32]
@@ -110,9 +113,12 @@ class Recorder:
 
 
 def metric_values(
-    metrics: Sequence[Metric], estimates: Mapping[str, Estimate]
+    metrics: Sequence[Metric],
+    estimates: Mapping[str, Estimate],
+    bars: Mapping[str, Bars] | None = None,
 ) -> dict[str, MetricValue]:
-    """Return the estimates as a record holds them."""
+    """Return the estimates as a record holds them, beside the bars of each metric."""
+    bars = bars or {}
     return {
         metric.name: MetricValue(
             value=estimate.value,
@@ -124,9 +130,14 @@ def metric_values(
             higher_is_better=metric.higher_is_better,
             range=metric.range,
             chance=metric.chance,
+            role=metric.role,
+            nulls={kind: NullValue(**asdict(null)) for kind, null in bar.nulls.items()},
+            ceilings=dict(bar.ceilings),
+            caution=estimate.caution,
         )
         for metric in metrics
         for estimate in [estimates[metric.name]]
+        for bar in [bars.get(metric.name, Bars())]
     }
 
 

@@ -104,8 +104,24 @@ class ProbeInfo(Strict):
         return self.training is not None and self.training.shuffled
 
 
+class NullValue(Strict):
+    """What the metric reached when vectors or images were dealt out at random: its mean, standard
+    deviation and 95 % range over `draws`, and p = (1 + draws at least as good) / (draws + 1)."""
+
+    mean: Finite
+    sd: Finite
+    low: Finite
+    high: Finite
+    p: Finite
+    draws: int  # in which it was defined
+
+
 class MetricValue(Strict):
-    """A value with its bootstrap interval, or null with the reason."""
+    """A value with its bootstrap interval, or null with the reason.
+
+    Beside it the bars that a finding is beyond: `nulls` by what was dealt out, and `ceilings`, the
+    values of scores that see no image and no model.
+    """
 
     value: Finite | None
     ci_low: Finite | None
@@ -116,6 +132,10 @@ class MetricValue(Strict):
     higher_is_better: bool | None
     range: tuple[float, float] | None = None
     chance: Finite | None = None
+    role: Literal["headline", "quality", "descriptive", "retention"] = "quality"
+    nulls: dict[str, NullValue] = Field(default_factory=dict)
+    ceilings: dict[str, Finite] = Field(default_factory=dict)
+    caution: str | None = None  # why the interval promises more than it holds
 
     @model_validator(mode="after")
     def _null_has_a_reason(self) -> MetricValue:

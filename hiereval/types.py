@@ -24,6 +24,12 @@ if TYPE_CHECKING:
 Modality = Literal["text", "image"]
 Geometry = Literal["sphere", "lorentz", "euclidean"]
 Precision = Literal["fp32", "tf32", "bf16", "fp16"]
+# headline: the few a board ranks by; descriptive: no better or worse, or saturated; retention:
+# what a probe or a fine-tuning keeps, read on its own interval
+Role = Literal["headline", "quality", "descriptive", "retention"]
+# what is dealt out: text vectors to all distinct strings, within equal word count, within a
+# tier; or the images
+NullKind = Literal["free", "within-length", "within-tier", "images"]
 
 
 # --- data ----------------------------------------------------------------------------------------
@@ -242,7 +248,8 @@ class Metric:
     """A number made from per-item values. `statistic` takes the items and weights [b, n] (how
     often each item was drawn) and returns [b] float64, NaN where it is undefined; so a rank
     statistic is bootstrapped like a mean. A statistic may have a method `defined(items)` -> [n]
-    bool: which items enter it."""
+    bool: which items enter it, and a method `batch(items)` -> [b] float64: its value on each of b
+    samples, every item [b, n, ...] (or [1, n, ...] where all share it)."""
 
     name: str
     description: str  # one line
@@ -250,6 +257,17 @@ class Metric:
     range: tuple[float, float] = (0.0, 1.0)
     higher_is_better: bool | None = True  # None: descriptive
     chance: float | None = None
+    role: Role = "quality"
+
+
+@dataclass(frozen=True)
+class Null:
+    """What the metrics reach where nothing is known: the model's own vectors, radii or images,
+    dealt out at random. `draw` takes a number b of draws and a generator, its only source of
+    randomness, and returns metric name -> [b] float64, NaN where a draw leaves it undefined."""
+
+    draw: Callable[[int, Generator], Mapping[str, Tensor]]
+    draws: int = 1000  # as many as are cheap, never fewer than 200
 
 
 @dataclass(frozen=True)
@@ -262,6 +280,7 @@ class Scores:
     metrics: tuple[Metric, ...] | None = None  # this dataset's, where its tiers decide; else Task's
     summary: Mapping[str, Any] = field(default_factory=dict)  # small JSON for plots
     details: Callable[[int], Mapping[str, Any]] | None = None  # more of an item, for --log-samples
+    nulls: Mapping[NullKind, Null] = field(default_factory=dict)
 
 
 class Task(Protocol):
@@ -284,4 +303,14 @@ class Task(Protocol):
 
     def score(self, space: Space, dataset: Any, generator: Generator) -> Scores:
         """Return per-item values. Randomness comes from `generator` alone."""
+        ...
+
+
+@runtime_checkable
+class Blind(Protocol):
+    """A task that knows what its metrics give away: it scores what sees no image and no model."""
+
+    def blind(self, dataset: Any) -> Mapping[str, Scores]:
+        """Return name ("words", "position", ...) -> the Scores it reaches, with the ids and
+        metrics of `score`. No image is read."""
         ...

@@ -17,10 +17,11 @@ import torch
 from jaxtyping import Bool, Float64, Int64
 from torch import Generator, Tensor
 
+from hiereval import blind, nulls
 from hiereval.degenerate import radii_trouble, undefined
 from hiereval.estimates import Auroc, Mean, MeanOf
 from hiereval.ranks import kendall, pair_signs
-from hiereval.types import Chains, Dataset, Metric, Modality, Scores, Space
+from hiereval.types import Chains, Dataset, Metric, Modality, Null, NullKind, Scores, Space
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,15 @@ class PartialTau:
     def __call__(
         self, items: Mapping[str, Tensor], weights: Float64[Tensor, "b n"]
     ) -> Float64[Tensor, " b"]:
-        rt, rw, tw, rr, tt, ww = (weights @ items["agreement"].nan_to_num(0.0)).unbind(1)
+        return self._of(weights @ items["agreement"].nan_to_num(0.0))
+
+    def batch(self, items: Mapping[str, Tensor]) -> Float64[Tensor, " b"]:
+        """Return each sample's, of items [b, n, ...]."""
+        return self._of(items["agreement"].nan_to_num(0.0).sum(1))
+
+    @staticmethod
+    def _of(sums: Float64[Tensor, "b 6"]) -> Float64[Tensor, " b"]:
+        rt, rw, tw, rr, tt, ww = sums.unbind(1)
         radius_tier, radius_words = rt / (rr * tt).sqrt(), rw / (rr * ww).sqrt()
         tier_words = tw / (tt * ww).sqrt()
         left = (1 - radius_words**2) * (1 - tier_words**2)
@@ -123,6 +132,10 @@ class Ordering:
         """Return the metrics of items that were read back (`Scores.metrics` of the dataset)."""
         return metrics(items["adjacent"].shape[1] + 1) if items else self.metrics
 
+    def blind(self, dataset: Chains) -> Mapping[str, Scores]:
+        """Return what words, characters, full stops and capitals score as radii."""
+        return blind.scores(self, dataset, blind.text_spaces(dataset.texts))
+
     def score(self, space: Space, dataset: Chains, generator: Generator) -> Scores:
         """Score each chain by its radii [k]; a chain with a radius that is not finite is left out.
 
@@ -139,6 +152,7 @@ class Ordering:
             undefined=undefined(all_metrics, radii_trouble(radius.reshape(-1)))
             or _undefined(all_metrics, items),
             metrics=all_metrics,
+            nulls=_nulls(all_metrics, space.radius.double(), dataset),
             summary={"radius_by_tier": _by_tier(radius)},
             details=lambda i: {
                 "captions": [dataset.texts[t] for t in chains[i].tolist()],
@@ -160,10 +174,24 @@ def _by_tier(radius: Float64[Tensor, "c k"]) -> list[dict[str, float]]:
     ]
 
 
+def _nulls(
+    all_metrics: tuple[Metric, ...], radius: Float64[Tensor, " t"], dataset: Chains
+) -> dict[NullKind, Null]:
+    chains = torch.from_numpy(dataset.chains)
+    words = nulls.word_counts(dataset.texts)[chains]
+
+    def items(dealt: Int64[Tensor, "b t"]) -> dict[str, Tensor]:
+        return _items(chains, radius[dealt][:, chains], words)
+
+    size = 12 * chains.shape[1] * chains.numel()
+    return nulls.of_texts(all_metrics, dataset.texts, items, size=size)
+
+
 def _items(
-    chains: Int64[Tensor, "c k"], radius: Float64[Tensor, "c k"], words: Int64[Tensor, "c k"]
+    chains: Int64[Tensor, "c k"], radius: Float64[Tensor, "*b c k"], words: Int64[Tensor, "c k"]
 ) -> dict[str, Tensor]:
-    finite = radius.isfinite().all(1, keepdim=True)
+    """Return the items of one set of radii, or of b of them."""
+    finite = radius.isfinite().all(-1, keepdim=True)
     radius = radius.masked_fill(~finite, torch.nan)
     signs, word_signs = pair_signs(radius), pair_signs(words.double())
     right = (signs > 0).double().masked_fill(~finite, torch.nan)
@@ -172,16 +200,18 @@ def _items(
     terms = [(signs, tier_signs), (signs, word_signs), (tier_signs, word_signs)]
     terms += [(x, x) for x in (signs, tier_signs, word_signs)]
     shared = _at_both_tiers(chains)
+    agreement = [(x * y).sum(-1).expand(radius.shape[:-1]) for x, y in terms]
+    of_all = words.expand(1, *words.shape) if radius.ndim > 2 else words
     return {
         "tau": kendall(radius),
-        "exact": adjacent.amin(1),
+        "exact": adjacent.amin(-1),
         "adjacent": adjacent,
         "adversarial": right.masked_fill(word_signs > 0, torch.nan),
-        "agreement": torch.stack([(x * y).sum(1) for x, y in terms], 1),
-        "lower": radius[:, :-1].masked_fill(shared[0], torch.nan),
-        "upper": radius[:, 1:].masked_fill(shared[1], torch.nan),
-        "lower_words": words[:, :-1],
-        "upper_words": words[:, 1:],
+        "agreement": torch.stack(agreement, -1),
+        "lower": radius[..., :-1].masked_fill(shared[0], torch.nan),
+        "upper": radius[..., 1:].masked_fill(shared[1], torch.nan),
+        "lower_words": of_all[..., :-1],
+        "upper_words": of_all[..., 1:],
     }
 
 

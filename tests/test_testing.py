@@ -15,7 +15,7 @@ from PIL.Image import Image
 from support import checkpoints
 from torch import Tensor
 
-from hiereval import registry
+from hiereval import blind, registry
 from hiereval.geometry import space_of
 from hiereval.probes.roots import EmptyRoot, MeanRoot, Origin
 from hiereval.testing import Check, check_adapter, check_probe, check_task
@@ -25,6 +25,7 @@ from hiereval.types import (
     LoadOptions,
     Metric,
     ModelId,
+    Null,
     Scores,
     Space,
 )
@@ -361,7 +362,14 @@ class Radius:
     def score(self, space: Space, dataset: Chains, generator: torch.Generator) -> Scores:
         first = torch.from_numpy(dataset.chains[:, 0])
         radius = self.scale * space.radius[first]
-        return Scores([str(i) for i in range(len(first))], {"radius": radius})
+        nulls = {"free": Null(self.draw)}
+        return Scores([str(i) for i in range(len(first))], {"radius": radius}, nulls=nulls)  # type: ignore[arg-type]
+
+    def draw(self, draws: int, generator: torch.Generator) -> dict[str, Tensor]:
+        return {"mean": torch.rand(draws, dtype=torch.float64, generator=generator)}
+
+    def blind(self, dataset: Chains) -> dict[str, Scores]:
+        return blind.scores(self, dataset, blind.text_spaces(dataset.texts))  # type: ignore[arg-type]
 
 
 class Unfit(Radius):
@@ -413,6 +421,44 @@ class Unweighted(Radius):
     metrics = (Metric("mean", "Mean.", lambda items, w: items["radius"].mean(), (0.0, 100.0)),)
 
 
+class Forgetting(Radius):
+    def draw(self, draws: int, generator: torch.Generator) -> dict[str, Tensor]:
+        return {"mean": torch.rand(draws, dtype=torch.float64)}
+
+
+class Infinite(Radius):
+    def draw(self, draws: int, generator: torch.Generator) -> dict[str, Tensor]:
+        return {"mean": torch.full((draws,), torch.inf, dtype=torch.float64)}
+
+
+class Single(Radius):
+    def draw(self, draws: int, generator: torch.Generator) -> dict[str, Tensor]:
+        return {"mean": torch.rand(draws, generator=generator)}
+
+
+class Strange(Radius):
+    def draw(self, draws: int, generator: torch.Generator) -> dict[str, Tensor]:
+        return {"median": torch.zeros(draws, dtype=torch.float64)}
+
+
+class Sparing(Radius):
+    def score(self, space: Space, dataset: Chains, generator: torch.Generator) -> Scores:
+        scores = super().score(space, dataset, generator)
+        return dataclasses.replace(scores, nulls={"free": Null(self.draw, draws=100)})
+
+
+class Looking(Radius):
+    def blind(self, dataset: Chains) -> dict[str, Scores]:
+        dataset.images[0].read()
+        return super().blind(dataset)
+
+
+class Elsewhere(Radius):
+    def blind(self, dataset: Chains) -> dict[str, Scores]:
+        found = super().blind(dataset)
+        return {name: dataclasses.replace(s, ids=s.ids[::-1]) for name, s in found.items()}
+
+
 class Nameless(Radius):
     metrics = (*Radius.metrics, *Radius.metrics)
 
@@ -441,6 +487,13 @@ BROKEN_TASKS: dict[str, tuple[Any, str, str]] = {
     "changing": (Changing, "scores: inputs unchanged", "score must not change the space"),
     "dividing": (Dividing, "scores: equal vectors", "ZeroDivisionError: constant radii"),
     "unweighted": (Unweighted, "statistics resample", "must return [3] float64, not []"),
+    "forgetting": (Forgetting, "nulls", "free: mean must be the same for the same generator"),
+    "infinite": (Infinite, "nulls", "free: mean must be finite or NaN"),
+    "single": (Single, "nulls", "free: mean must be [3] float64, not [3] torch.float32"),
+    "strange": (Strange, "nulls", "free: ['median'] must be metrics of the task"),
+    "sparing": (Sparing, "nulls", "free: draws must be at least 200, not 100"),
+    "looking": (Looking, "blind scores", "must not be read by a blind score"),
+    "elsewhere": (Elsewhere, "blind scores", "words: ids must be those of the task"),
 }
 
 

@@ -4,10 +4,21 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from hiereval.testing.checks import Check, NotApplicable, require, run
-from hiereval.types import Chains, DataOptions, Dataset, Metric, ModelId, Scores, Space, Task
+from hiereval.types import (
+    Blind,
+    Chains,
+    DataOptions,
+    Dataset,
+    Metric,
+    ModelId,
+    NullKind,
+    Scores,
+    Space,
+    Task,
+)
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -25,6 +36,17 @@ def check_task(task: Task, dataset: Dataset | None = None) -> list[Check]:
     return run(_Kit(task, dataset).checks())
 
 
+@dataclasses.dataclass(frozen=True)
+class _Unreadable:
+    """An image that fails the check of whoever reads it."""
+
+    name: str
+
+    def read(self) -> bytes:
+        require(False, f"the image {self.name!r} must not be read by a blind score")
+        raise AssertionError
+
+
 class _Kit:
     def __init__(self, task: Task, dataset: Dataset | None) -> None:
         self.task, self.given = task, dataset
@@ -40,6 +62,8 @@ class _Kit:
         yield "scores: inputs unchanged", self.unchanged
         yield "scores: equal vectors", self.degenerate
         yield "statistics resample", self.statistics
+        yield "nulls", self.nulls
+        yield "blind scores", self.blind
 
     def declaration(self) -> str:
         """A task is a frozen dataclass with a name, a version and what it needs."""
@@ -143,6 +167,45 @@ class _Kit:
             same = one != one or abs(one - again) <= 1e-9 * max(1.0, abs(one))
             require(same, f"{metric.name} must depend on its weights alone: {one}, {again}")
         return "[b] float64"
+
+    def nulls(self) -> str:
+        """A null draws from its generator alone; a draw is a float64 number or NaN."""
+        import torch
+
+        scores = self._score(self._space("sphere"))
+        if not scores.nulls:
+            raise NotApplicable("the task offers no nulls")
+        names = {metric.name for metric in scores.metrics or self.task.metrics}
+        for kind, null in scores.nulls.items():
+            require(kind in get_args(NullKind), f"{kind!r} must be one of {get_args(NullKind)}")
+            require(null.draws >= 200, f"{kind}: draws must be at least 200, not {null.draws}")
+            first, again = (null.draw(3, torch.Generator().manual_seed(5)) for _ in range(2))
+            unknown = sorted(set(first) - names)
+            require(not unknown, f"{kind}: {unknown} must be metrics of the task")
+            for name, drawn in first.items():
+                require(
+                    tuple(drawn.shape) == (3,) and drawn.dtype == torch.float64,
+                    f"{kind}: {name} must be [3] float64, not {list(drawn.shape)} {drawn.dtype}",
+                )
+                require(not bool(drawn.isinf().any()), f"{kind}: {name} must be finite or NaN")
+                same = torch.equal(drawn.nan_to_num(), again[name].nan_to_num())
+                require(same, f"{kind}: {name} must be the same for the same generator")
+        return ", ".join(scores.nulls)
+
+    def blind(self) -> str:
+        """Blind scores are of the task's items and metrics, and read no image."""
+        if not isinstance(self.task, Blind):
+            raise NotApplicable("the task offers no blind scores")
+        known = self._score(self._space("sphere"))
+        names = [metric.name for metric in known.metrics or self.task.metrics]
+        images = tuple(_Unreadable(image.name) for image in self.dataset.images)
+        found = self.task.blind(dataclasses.replace(self.dataset, images=images))
+        for name, scores in found.items():
+            require(tuple(scores.ids) == tuple(known.ids), f"{name}: ids must be those of the task")
+            own = [metric.name for metric in scores.metrics or self.task.metrics]
+            require(own == names, f"{name}: metrics must be those of the task, not {own}")
+            self._values(scores)
+        return ", ".join(found)
 
     # --- how --------------------------------------------------------------------------------------
 
