@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 import torch
+import transformers
 from PIL import Image
-from transformers import BertTokenizer, BlipForImageTextRetrieval, BlipImageProcessorPil, BlipModel
 
 from hiereval.adapters.blip import Blip
 from hiereval.errors import HierevalError
@@ -32,9 +32,11 @@ def test_cosines_are_the_librarys_contrastive_score(
     image = normalise(adapter.encode_images([adapter.preprocess(p) for p in pictures]))
     assert text.shape == (5, 24)
 
-    model = BlipForImageTextRetrieval.from_pretrained(folder).eval()
-    tokenizer = BertTokenizer.from_pretrained(folder)
-    pixels = BlipImageProcessorPil.from_pretrained(folder)(pictures, return_tensors="pt")
+    model = transformers.BlipForImageTextRetrieval.from_pretrained(folder).eval()
+    tokenizer = transformers.BertTokenizer.from_pretrained(folder)
+    pixels = transformers.BlipImageProcessorPil.from_pretrained(folder)(
+        pictures, return_tensors="pt"
+    )
     for j, sentence in enumerate(TEXTS):
         ids = tokenizer([sentence], truncation=True, max_length=64, return_tensors="pt")
         with torch.no_grad():
@@ -78,7 +80,7 @@ def test_a_captioning_checkpoint_is_refused(checkpoint: Folder) -> None:
 
 def test_the_generic_class_would_be_random(checkpoint: Folder) -> None:
     """Why AutoModel is not used: on a retrieval checkpoint it makes up its projections."""
-    _, info = BlipModel.from_pretrained(checkpoint("blip"), output_loading_info=True)
+    _, info = transformers.BlipModel.from_pretrained(checkpoint("blip"), output_loading_info=True)
     assert {"text_projection.weight", "visual_projection.weight"} <= set(info["missing_keys"])
 
 

@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 import torch
-from open_clip.tokenizer import SimpleTokenizer
 from support import openclip_checkpoint
 from support.openclip_checkpoint import CLIP, SIGLIP
 
@@ -18,6 +17,13 @@ EOS = {**CUSTOM, "text_cfg": {**CLIP["text_cfg"], "pool_type": "eos"}}  # at an 
 COCA = {**CUSTOM, "text_cfg": {**CLIP["text_cfg"], "embed_cls": True}}  # pooled at an added token
 
 
+@pytest.fixture
+def tokenizer() -> Any:
+    from open_clip.tokenizer import SimpleTokenizer
+
+    return SimpleTokenizer()
+
+
 def tower(model: Any) -> Any:
     return getattr(model, "text", model)
 
@@ -25,23 +31,23 @@ def tower(model: Any) -> Any:
 @pytest.mark.parametrize("config", [CLIP, CUSTOM], ids=["clip", "custom"])
 @pytest.mark.parametrize(("texts", "positions"), [(TEXTS[:1], 2), (TEXTS[:3], 8), (TEXTS, 77)])
 def test_the_vectors_are_those_of_the_whole_context(
-    config: dict[str, Any], texts: list[str], positions: int
+    config: dict[str, Any], texts: list[str], positions: int, tokenizer: Any
 ) -> None:
     model = openclip_checkpoint.model(config)
     seen = []
     tower(model).transformer.register_forward_pre_hook(lambda _, x: seen.append(x[0].shape[1]))
-    whole = model.encode_text(SimpleTokenizer()(texts))
-    cut = encode(model, "encode_text", SimpleTokenizer(), texts, "cpu")
+    whole = model.encode_text(tokenizer(texts))
+    cut = encode(model, "encode_text", tokenizer, texts, "cpu")
     assert seen == [77, positions]
     torch.testing.assert_close(cut, whole, atol=1e-6, rtol=0)
 
 
-def test_gradients_reach_the_weights_themselves() -> None:
+def test_gradients_reach_the_weights_themselves(tokenizer: Any) -> None:
     model = openclip_checkpoint.model(CLIP)
-    encode(model, "encode_text", SimpleTokenizer(), TEXTS[:3], "cpu").sum().backward()
+    encode(model, "encode_text", tokenizer, TEXTS[:3], "cpu").sum().backward()
     cut = model.positional_embedding.grad.clone()
     model.zero_grad()
-    model.encode_text(SimpleTokenizer()(TEXTS[:3])).sum().backward()
+    model.encode_text(tokenizer(TEXTS[:3])).sum().backward()
     torch.testing.assert_close(cut, model.positional_embedding.grad, atol=1e-5, rtol=1e-5)
     assert cut[:8].abs().min() > 0
     assert cut[8:].abs().max() == 0

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+import transformers
 from PIL import Image
-from transformers import CLIPImageProcessorPil
 
 from hiereval.adapters.image_processing import middle, process, to_rgb
 
@@ -48,7 +48,7 @@ def test_only_strips_are_cut(size: tuple[int, int], expected: tuple[int, int]) -
 @pytest.mark.parametrize("size", [(200, 5), (5, 301), (3, 64)])
 def test_cutting_a_strip_first_changes_nothing_to_see(size: tuple[int, int]) -> None:
     """The whole strip, resized and cropped, against its middle: two levels of 255 at most."""
-    processor = CLIPImageProcessorPil(
+    processor = transformers.CLIPImageProcessorPil(
         size={"shortest_edge": 32}, crop_size={"height": 32, "width": 32}
     )
     noise = np.random.default_rng(0).integers(0, 256, (*size[::-1], 3), dtype=np.uint8)
@@ -65,7 +65,7 @@ def test_a_processor_that_crops_is_given_the_middle_alone() -> None:
     """The resize of the whole strip, 224 x 896,000, would take gigabytes."""
     seen = []
 
-    class Recording(CLIPImageProcessorPil):
+    class Recording(transformers.CLIPImageProcessorPil):
         def resize(self, image: np.ndarray, *arguments: object, **settings: object) -> np.ndarray:
             seen.append(image.shape)
             return super().resize(image, *arguments, **settings)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 
-import open_clip
 import pytest
 
 from hiereval import registry
@@ -62,6 +61,8 @@ def test_a_row_is_well_formed(name: str) -> None:
 def test_an_openclip_row_is_open_clips_own(name: str) -> None:
     card = cards()[name]
     architecture, _, tag = card.checkpoint.partition("/")
+    import open_clip
+
     config = open_clip.get_model_config(architecture)
     settings = open_clip.get_pretrained_cfg(architecture, tag)
     assert settings, card.checkpoint

@@ -8,7 +8,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import open_clip
 import pytest
 import torch
 from PIL import Image
@@ -64,6 +63,8 @@ def test_equals_the_librarys_encoders(
 ) -> None:
     folder = written[kind]
     adapter = _open(folder)
+    import open_clip
+
     model, preprocess = open_clip.create_model_from_pretrained(f"local-dir:{folder}")
     tokenizer = open_clip.get_tokenizer(f"local-dir:{folder}")
     model.eval()
@@ -308,6 +309,8 @@ def cached(
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
 
     def table(settings: dict[str, Any]) -> None:
+        import open_clip
+
         monkeypatch.setitem(open_clip.factory._MODEL_CONFIGS, "Tiny", openclip_checkpoint.CLIP)
         entry = {"made": {"hf_hub": "someone/tiny/", **settings}}
         monkeypatch.setitem(open_clip.pretrained._PRETRAINED, "Tiny", entry)

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from transformers import AutoImageProcessor
+import transformers
 
 from hiereval.datasets.chains import head
 from hiereval.toy.shapes import shapes
@@ -61,7 +61,7 @@ def test_training_sees_the_pixels_that_the_processor_makes(data: Chains, tmp_pat
     from PIL import Image
 
     make_processor().save_pretrained(tmp_path)
-    processor = AutoImageProcessor.from_pretrained(tmp_path)
+    processor = transformers.AutoImageProcessor.from_pretrained(tmp_path)
     pictures = [Image.open(io.BytesIO(image.read())) for image in data.images]
     made = processor(pictures, return_tensors="pt")["pixel_values"]
     assert torch.allclose(made, load_pixels(data), atol=1e-6)
