@@ -12,7 +12,8 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from hiereval.datasets import image_files
-from hiereval.store import Shelf, Store, image_key, image_name_key, text_key
+from hiereval.errors import HierevalError
+from hiereval.store import Shelf, Store, VanishedError, image_key, image_name_key, text_key
 from hiereval.types import Adapter, Dataset, Embeddings, ImageSource
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ R = TypeVar("R")
 
 BATCH_CPU, BATCH_GPU = 64, 256  # images; texts are short, so four times as many go together
 SHARD_ROWS = 4096  # vectors encoded before they are written
+ATTEMPTS = 3  # to read what was stored
 SHARD_SECONDS = 30.0  # or this long, so that a kill on a slow machine loses little
 
 
@@ -60,29 +62,40 @@ def embed(
     shelf = store.shelf(adapter.id)
     texts = list(dict.fromkeys([*dataset.texts, *anchors]))
     keys = {text: text_key(text) for text in texts}
-    started = time.perf_counter()
-    n_texts = _encode_texts(adapter, shelf, keys, 4 * batch, progress)
-    texts_done = time.perf_counter()
-    image_keys: list[bytes] = []
-    n_images = 0
-    if images:
-        image_keys, n_images = _encode_images(adapter, shelf, dataset.images, batch, progress)
-    finished = time.perf_counter()
-
-    text, lengths = shelf.get([keys[text] for text in dataset.texts])
-    anchor_vectors, _ = shelf.get([keys[anchor] for anchor in anchors])
+    seconds, counts = [0.0, 0.0], [0, 0]  # of texts and of images
+    for _ in range(ATTEMPTS):  # more than once only where stored vectors turn out to be damaged
+        started = time.perf_counter()
+        counts[0] += _encode_texts(adapter, shelf, keys, 4 * batch, progress)
+        texts_done = time.perf_counter()
+        image_keys: list[bytes] = []
+        if images:
+            image_keys, n = _encode_images(adapter, shelf, dataset.images, batch, progress)
+            counts[1] += n
+        seconds = [seconds[0] + texts_done - started, seconds[1] + time.perf_counter() - texts_done]
+        try:
+            text, lengths = shelf.get([keys[text] for text in dataset.texts])
+            anchor_vectors, _ = shelf.get([keys[anchor] for anchor in anchors])
+            image = shelf.get(image_keys)[0] if images else None
+            break
+        except VanishedError:
+            continue
+    else:
+        raise HierevalError(
+            f"The store {str(store.folder)!r} must give back what is written to it; it did not, "
+            f"{ATTEMPTS} times. Check the disk, or name another folder with --cache-dir."
+        )
     context = adapter.id.context_length
     return Embeddings(
         model=adapter.id,
         text=text,
-        image=shelf.get(image_keys)[0] if images else None,
+        image=image,
         anchors=dict(zip(anchors, anchor_vectors, strict=True)),
     ), EmbedStats(
-        seconds=finished - started,
-        n_texts=n_texts,
-        n_images=n_images,
-        texts_per_s=n_texts / (texts_done - started) if n_texts else None,
-        images_per_s=n_images / (finished - texts_done) if n_images else None,
+        seconds=sum(seconds),
+        n_texts=counts[0],
+        n_images=counts[1],
+        texts_per_s=counts[0] / seconds[0] if counts[0] else None,
+        images_per_s=counts[1] / seconds[1] if counts[1] else None,
         n_truncated=None if context is None else int((lengths > context).sum()),
         batch_size=batch,
     )
@@ -92,7 +105,8 @@ def _encode_texts(
     adapter: Adapter, shelf: Shelf, keys: dict[str, bytes], batch: int, progress: Progress
 ) -> int:
     """Encode texts that the shelf lacks, longest first, so that little of a batch is padding."""
-    texts = [text for text, key in keys.items() if key not in shelf]
+    missing = set(shelf.missing(list(keys.values())))
+    texts = [text for text, key in keys.items() if key in missing]
     if not texts:
         return 0
     progress("texts", 0, len(texts))
@@ -123,7 +137,8 @@ def _encode_images(
     by_name = getattr(adapter, "encode_image_names", None)
     if by_name is not None:  # vectors that are known by file name: nothing to decode
         keys = [image_name_key(source.name) for source in sources]
-        names = {k: s.name for k, s in zip(keys, sources, strict=True) if k not in shelf}
+        lacking = set(shelf.missing(keys))
+        names = {k: s.name for k, s in zip(keys, sources, strict=True) if k in lacking}
         if names:
             shelf.put(list(names), by_name(list(names.values())), [-1] * len(names))
         return keys, len(names)
@@ -131,7 +146,8 @@ def _encode_images(
     threads = os.cpu_count() or 1
     with ThreadPoolExecutor(threads) as pool:
         keys = list(ahead(pool, lambda source: image_key(source.read()), sources, 4 * threads))
-        missing = {key: s for key, s in zip(keys, sources, strict=True) if key not in shelf}
+        lacking = set(shelf.missing(keys))
+        missing = {key: s for key, s in zip(keys, sources, strict=True) if key in lacking}
         if not missing:
             return keys, 0
         image_files.verify(list(missing.values()))

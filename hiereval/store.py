@@ -1,29 +1,44 @@
 """Embeddings on disk, addressed by content: model fingerprint x sha256 of a text or an image.
 
-Each model has a folder of immutable safetensors shards, written under another name and renamed,
-so a reader sees whole shards only and a killed run keeps what it had encoded. No task, dataset or
-model *name* is part of an address.
+Each model has a folder of shards (their layout is in shards.py). A shard appears whole under a
+name of its own and is never rewritten, so any number of processes read and write at once, and a
+killed one keeps what it had encoded. No task, dataset or model *name* is part of an address.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
 import logging
 import os
-import tempfile
-from collections.abc import Sequence
+import secrets
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
+from hiereval import files, shards
 from hiereval.errors import HierevalError
+from hiereval.shards import Rows, Shard
 from hiereval.types import ModelId
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 log = logging.getLogger(__name__)
+
+SUFFIX = ".vectors"
+OLD = ".safetensors"  # shards of hiereval 0.1.0
+CARD = "model.json"
+SMALL = 1 << 16  # rows of a shard below which its columns join those of others in memory
+LARGEST = 1 << 20  # rows of a shard that `compact` makes
+PATIENCE = 60.0  # seconds after which a writer goes on without the lock
+
+
+class VanishedError(Exception):
+    """Stored vectors turned out to be damaged or gone: what is missing must be encoded again."""
 
 
 def text_key(text: str) -> bytes:
@@ -38,101 +53,300 @@ def image_key(content: bytes) -> bytes:
 
 def image_name_key(name: str) -> bytes:
     """Return the address of an image that a model knows by its name alone."""
-    return hashlib.sha256(b"image-name\0" + name.encode()).digest()
+    return hashlib.sha256(b"image-name\0" + name.encode("utf-8", "surrogatepass")).digest()
 
 
 class Shelf:
     """The stored vectors of one model. Not shared between threads; safe between processes."""
 
-    def __init__(self, folder: Path, model: ModelId) -> None:
-        self.folder = folder / model.fingerprint()[:32]
-        self.model = model
-        self._rows: dict[bytes, tuple[int, int]] = {}  # key -> (shard, row)
-        self._shards: list[dict[str, Tensor]] = []
-        for path in sorted(self.folder.glob("*.safetensors")):
-            self._read(path)
+    def __init__(self, folder: Path, model: ModelId | None = None) -> None:
+        self.folder, self.model = folder, model
+        self.fingerprint = bytes.fromhex(folder.name)
+        self._shards: dict[str, Shard] = {}
+        self._left_alone: set[str] = set()
+        self._small: _Small | None = None
+        if self.folder.is_dir():
+            files.clear_leftovers(self.folder)
+            self.refresh()
 
-    def _read(self, path: Path) -> None:
-        from safetensors import SafetensorError
-        from safetensors.torch import load_file
+    @property
+    def opened(self) -> list[Shard]:
+        """The open shards, sorted by name."""
+        return [self._shards[name] for name in sorted(self._shards)]
 
+    def refresh(self) -> list[Shard]:
+        """Look at the folder again; return the shards that were not there before."""
         try:
-            shard = load_file(path)
-            keys = shard["keys"].numpy().tobytes()
-            if not len(keys) == 32 * len(shard["vectors"]) == 32 * len(shard["lengths"]):
-                raise ValueError("its tensors differ in length")
-        except (SafetensorError, OSError, KeyError, ValueError) as error:
-            log.warning(
-                "The stored embeddings in %s are damaged (%s); encoding again.", path, error
-            )
-            path.unlink(missing_ok=True)
-            return
-        self._add(keys, shard)
+            names = sorted(os.listdir(self.folder))
+        except FileNotFoundError:
+            names = []
+        except OSError as error:
+            self._leave(self.folder.name, f"cannot be read ({error.strerror})")
+            names = []
+        old = [name for name in names if name.endswith(OLD)]
+        if old:
+            self._leave(old[0], "is of hiereval 0.1.0, which laid them out differently")
+        there = {name for name in names if name.endswith(SUFFIX)}
+        gone = self._shards.keys() - there
+        for name in gone:
+            del self._shards[name]
+        fresh = []
+        for name in sorted(there - self._shards.keys() - self._left_alone):
+            shard = self._open(self.folder / name)
+            if shard is not None:
+                self._shards[name] = shard
+                fresh.append(shard)
+        if gone or fresh:
+            self._small = None
+        return fresh
 
-    def _add(self, keys: bytes, shard: dict[str, Tensor]) -> None:
-        number = len(self._shards)
-        self._shards.append(shard)
-        for row in range(len(keys) // 32):
-            self._rows[keys[32 * row : 32 * row + 32]] = (number, row)
+    def _open(self, path: Path) -> Shard | None:
+        try:
+            return shards.open_shard(path, self.fingerprint)
+        except shards.DamagedError as error:
+            self._rescue(path, str(error))
+        except shards.OtherLayoutError as error:
+            self._leave(path.name, f"is of another layout ({error})")
+        except FileNotFoundError:  # compacted or put aside by another process
+            pass
+        except OSError as error:
+            self._leave(path.name, f"cannot be read ({error.strerror})")
+        return None
+
+    def _leave(self, name: str, why: str) -> None:
+        """Say once that something is left alone."""
+        if name not in self._left_alone:
+            path = self.folder if name == self.folder.name else self.folder / name
+            log.warning("The stored embeddings in %s are left alone: it %s.", path, why)
+            self._left_alone.add(name)
+
+    def _rescue(self, path: Path, why: str) -> None:
+        """Put a damaged shard aside; what is whole in it is stored anew."""
+        self._shards.pop(path.name, None)
+        self._small = None
+        try:
+            rows = self._whole_rows(path)
+            aside = files.put_aside(path)
+            if rows is not None:
+                self._write(rows)
+        except FileNotFoundError:  # another process did it
+            return
+        except OSError as error:
+            self._leave(path.name, f"is damaged ({why}) and cannot be put aside ({error.strerror})")
+            return
+        kept = f" {len(rows.lengths):,} vectors in it are whole and kept," if rows else ""
+        log.warning(
+            "The stored embeddings in %s are damaged (%s): it is put aside as %s;%s the others "
+            "are encoded again.",
+            *(path, why, aside.name, kept),
+        )
+
+    def _whole_rows(self, path: Path) -> Rows | None:
+        try:
+            shard = shards.open_shard(path, self.fingerprint, check=False)
+        except (shards.DamagedError, shards.OtherLayoutError):
+            return None
+        rows, whole = shard.read(np.arange(len(shard)))
+        if not whole.any():
+            return None
+        return Rows(rows.keys[whole], rows.lengths[whole], rows.vectors[whole])
+
+    # --- reading -------------------------------------------------------------------------------
 
     def __contains__(self, key: bytes) -> bool:
-        return key in self._rows
+        return not self.missing([key])
+
+    def __len__(self) -> int:
+        """Number of stored vectors."""
+        return sum(map(len, self._shards.values()))
+
+    def missing(self, keys: Sequence[bytes]) -> list[bytes]:
+        """Return the keys that are not stored, in their order."""
+        if not keys:
+            return []
+        found = self._find(shards.split(keys))[0]
+        return [keys[i] for i in np.flatnonzero(found < 0).tolist()]
 
     def get(self, keys: Sequence[bytes]) -> tuple[Tensor, Tensor]:
-        """Return ([n, d] float32 vectors, [n] token counts, -1 for images) of stored keys."""
-        import torch
+        """Return ([n, d] float32 vectors, [n] token counts, -1 for images) of stored keys.
 
-        where = torch.tensor([self._rows[key] for key in keys], dtype=torch.long).reshape(-1, 2)
-        width = self._shards[int(where[0, 0])]["vectors"].shape[1] if len(where) else 0
-        vectors = torch.empty(len(keys), width)
-        lengths = torch.empty(len(keys), dtype=torch.int32)
-        for number in where[:, 0].unique().tolist():
-            here = (where[:, 0] == number).nonzero()[:, 0]
-            rows = where[here, 1]
-            vectors[here] = self._shards[number]["vectors"][rows]
-            lengths[here] = self._shards[number]["lengths"][rows]
-        return vectors, lengths
-
-    def put(self, keys: Sequence[bytes], vectors: Tensor, lengths: Sequence[int]) -> None:
-        """Store [n, d] vectors under their keys; the shard appears on disk whole or not at all."""
+        Every vector is checked. Raises VanishedError if one is damaged or no longer there.
+        """
         import torch
-        from safetensors.torch import save
 
         if not keys:
+            return torch.empty(0, 0), torch.empty(0, dtype=torch.int32)
+        shard_of, row_of = self._find(shards.split(keys))
+        opened = self.opened
+        if (shard_of < 0).any():
+            raise VanishedError(f"{(shard_of < 0).sum():,} vectors are not stored")
+        vectors = torch.empty(len(keys), opened[shard_of[0]].dimension)
+        lengths = torch.empty(len(keys), dtype=torch.int32)
+        for number in np.unique(shard_of):
+            here = np.flatnonzero(shard_of == number)
+            here = here[np.argsort(row_of[here])]  # from the file's beginning to its end
+            rows = self._checked(opened[number], row_of[here])
+            vectors.numpy()[here] = rows.vectors
+            lengths.numpy()[here] = rows.lengths
+        return vectors, lengths
+
+    def _checked(self, shard: Shard, rows: np.ndarray) -> Rows:
+        try:
+            read, whole = shard.read(rows)
+        except FileNotFoundError as error:  # compacted by another process
+            self.refresh()
+            raise VanishedError(str(error)) from error
+        except OSError as error:
+            del self._shards[shard.path.name]
+            self._small = None
+            self._leave(shard.path.name, f"cannot be read ({error.strerror})")
+            raise VanishedError(str(error)) from error
+        if not whole.all():
+            self._rescue(shard.path, f"{(~whole).sum():,} of the {len(rows):,} vectors read")
+            raise VanishedError(f"{shard.path} is damaged")
+        return read
+
+    def _find(self, keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return each key's shard (a position in `shards`, -1 for none) and row there."""
+        if self._small is None:
+            self._small = _Small(self.opened)
+        shard_of, row_of = self._small.find(keys)
+        for number, shard in enumerate(self.opened):
+            if len(shard) >= SMALL and (shard_of < 0).any():
+                rest = np.flatnonzero(shard_of < 0)
+                found = shards.find(shard.heads, shard.tails, keys[rest])
+                shard_of[rest[found >= 0]] = number
+                row_of[rest] = found
+        return shard_of, row_of
+
+    # --- writing -------------------------------------------------------------------------------
+
+    def put(self, keys: Sequence[bytes], vectors: Tensor, lengths: Sequence[int]) -> None:
+        """Store [n, d] vectors under their keys; the shard appears on disk whole or not at all.
+
+        What another process has stored since is not stored again.
+        """
+        if not keys:
             return
-        joined = b"".join(keys)
-        shard = {
-            "keys": torch.frombuffer(bytearray(joined), dtype=torch.uint8).reshape(-1, 32),
-            "vectors": vectors.float().cpu().contiguous(),
-            "lengths": torch.tensor(lengths, dtype=torch.int32),
-        }
-        name = hashlib.sha256(joined).hexdigest()[:32]
+        rows = Rows(
+            shards.split(keys),
+            np.asarray(lengths, dtype=np.int32),
+            vectors.detach().float().cpu().contiguous().numpy(),
+        )
+        with self._storing():
+            new = np.ones(len(keys), dtype=bool)
+            for shard in self.refresh():
+                new &= shards.find(shard.heads, shard.tails, rows.keys) < 0
+            if new.any():
+                own = Rows(rows.keys[new], rows.lengths[new], rows.vectors[new])
+                self._write(own)
+
+    def compact(self) -> int:
+        """Write the small shards into a few, each key once; return how many files became fewer."""
+        with self._storing():
+            self.refresh()
+            before = len(self._shards)
+            group: list[Shard] = []
+            for shard in [s for s in self.opened if len(s) < LARGEST]:
+                if sum(map(len, group)) + len(shard) > LARGEST:
+                    self._merge(group)
+                    group = []
+                group.append(shard)
+            self._merge(group)
+        return before - len(self._shards)
+
+    def _merge(self, group: Sequence[Shard]) -> None:
+        """Replace shards by one."""
+        if len(group) < 2:
+            return
+        rows = [np.arange(len(shard)) for shard in group]
+        keys = np.concatenate([shard.keys(own) for shard, own in zip(group, rows, strict=True)])
+        _, first = np.unique(keys.view("V32")[:, 0], return_index=True)
+        shard_of = np.repeat(np.arange(len(group)), [len(own) for own in rows])[first]
+        row_of = np.concatenate(rows)[first]
+
+        def vectors(some: np.ndarray) -> np.ndarray:
+            block = np.empty((len(some), group[0].dimension), np.float32)
+            for number in np.unique(shard_of[some]):
+                here = np.flatnonzero(shard_of[some] == number)
+                block[here] = self._checked(group[number], row_of[some[here]]).vectors
+            return block
+
+        lengths = np.concatenate([shard.lengths for shard in group])[first]
+        checksums = np.concatenate([shard.checksums for shard in group])[first]
+        self._add(keys[first], lengths, checksums, vectors, group[0].dimension)
+        for shard in group:
+            shard.path.unlink(missing_ok=True)
+            del self._shards[shard.path.name]
+
+    def _write(self, rows: Rows) -> None:
+        checksums = shards.checksums_of(rows.keys, rows.lengths, rows.vectors)
+        dimension = rows.vectors.shape[1]
+        self._add(rows.keys, rows.lengths, checksums, rows.vectors.__getitem__, dimension)
+
+    def _add(
+        self,
+        keys: np.ndarray,
+        lengths: np.ndarray,
+        checksums: np.ndarray,
+        vectors: Callable[[np.ndarray], np.ndarray],
+        dimension: int,
+    ) -> None:
+        """Write a shard and open it."""
+        path = self.folder / f"{secrets.token_hex(16)}{SUFFIX}"
+        content = shards.content(keys, lengths, checksums, vectors, dimension, self.fingerprint)
+        files.write_whole(path, content)
+        self._shards[path.name] = shards.open_shard(path, self.fingerprint)
+        self._small = None
+
+    @contextmanager
+    def _storing(self) -> Iterator[None]:
+        """Hold the folder's lock, where the file system has locks; a failure is one line.
+
+        The lock keeps two processes from storing the same vector; nothing is lost without it.
+        """
+        from filelock import FileLock
+
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            card = self.folder / "model.json"
-            if not card.exists():  # for people who look around in the cache
-                write_whole(card, json.dumps(asdict(self.model), indent=1).encode())
-            write_whole(self.folder / f"{name}.safetensors", save(shard))
+            lock = FileLock(self.folder / ".lock", timeout=PATIENCE)
+            with suppress(OSError, NotImplementedError):  # Timeout is an OSError
+                lock.acquire()
+            try:
+                if self.model is not None and not (self.folder / CARD).exists():
+                    files.write_json(self.folder / CARD, asdict(self.model))
+                yield
+            finally:
+                lock.release()
         except OSError as error:
             raise HierevalError(
                 f"The embeddings cannot be stored in {str(self.folder)!r}: {error}. "
                 "Another folder can be given with --cache-dir."
             ) from error
-        self._add(joined, shard)
 
 
-def write_whole(path: Path, content: bytes) -> None:
-    """Write a file so that it exists under its name only when complete and synced."""
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".part")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+class _Small:
+    """The columns of small shards, joined and sorted, so that one search looks through all."""
+
+    def __init__(self, opened: Sequence[Shard]) -> None:
+        own = [(number, shard) for number, shard in enumerate(opened) if len(shard) < SMALL]
+        heads = np.concatenate([shard.heads for _, shard in own] or [np.empty(0, np.uint64)])
+        order = np.argsort(heads, kind="stable")
+        tails = np.concatenate([s.tails for _, s in own] or [np.empty((0, 24), np.uint8)])
+        rows = [np.arange(len(shard), dtype=np.int32) for _, shard in own]
+        numbers = np.repeat(
+            np.array([number for number, _ in own], np.int32), [len(shard) for _, shard in own]
+        )
+        self.heads, self.tails = heads[order], tails[order]
+        self.rows = np.concatenate(rows or [np.empty(0, np.int32)])[order]
+        self.numbers = numbers[order]
+
+    def find(self, keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return each key's shard, -1 for none, and its row there."""
+        found = shards.find(self.heads, self.tails, keys)
+        if not len(self.heads):
+            return found, found.copy()
+        return np.where(found < 0, -1, self.numbers[found]), self.rows[found].astype(np.int64)
 
 
 class Store:
@@ -143,4 +357,4 @@ class Store:
 
     def shelf(self, model: ModelId) -> Shelf:
         """Return the stored vectors of a model (none, for a new one)."""
-        return Shelf(self.folder, model)
+        return Shelf(self.folder / model.fingerprint()[:32], model)

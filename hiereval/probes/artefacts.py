@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from hiereval import __version__, registry
+from hiereval import __version__, files, registry
 from hiereval.errors import HierevalError
 from hiereval.probes.descent import Descent
 from hiereval.records import TrainingInfo
@@ -38,7 +38,6 @@ def save(probe: Any, folder: Path, model: ModelId, data: Chains) -> None:
     from safetensors.torch import save as packed
 
     from hiereval.plan import parameters
-    from hiereval.store import write_whole
 
     descent: Descent = probe.descent_
     weights = packed({name: value.contiguous() for name, value in descent.parameters.items()})
@@ -57,8 +56,8 @@ def save(probe: Any, folder: Path, model: ModelId, data: Chains) -> None:
     }
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        write_whole(folder / WEIGHTS, weights)
-        write_whole(folder / CARD, (json.dumps(card, indent=1) + "\n").encode())
+        files.write_whole(folder / WEIGHTS, weights)
+        files.write_whole(folder / CARD, (json.dumps(card, indent=1) + "\n").encode())
     except OSError as error:
         raise HierevalError(
             f"The probe cannot be written to {str(folder)!r}: {error.strerror or error}."

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from hiereval import store
+from hiereval import files
 from hiereval.errors import HierevalError
 from hiereval.probes import artefacts
 from hiereval.probes.learned import LearnedRoot
@@ -118,7 +118,7 @@ def test_a_full_disk_is_one_line(
     def full(path: Path, content: bytes) -> None:
         raise OSError(28, "No space left on device", str(path))
 
-    monkeypatch.setattr(store, "write_whole", full)
+    monkeypatch.setattr(files, "write_whole", full)
     with fails(f"The probe cannot be written to {str(tmp_path)!r}: No space left on device."):
         kept(tree, tmp_path)
 

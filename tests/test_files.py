@@ -1,0 +1,155 @@
+from __future__ import annotations
+
+import json
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from hiereval import files
+from hiereval.errors import HierevalError
+
+
+def test_a_file_is_replaced_and_nothing_stays_beside_it(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "f"
+    files.write_whole(path, b"old")
+    files.write_whole(path, iter([b"ne", b"w"]))
+    assert path.read_bytes() == b"new"
+    assert os.listdir(path.parent) == ["f"]
+
+
+def test_a_failure_leaves_the_old_file(tmp_path: Path) -> None:
+    def broken() -> object:
+        yield b"half"
+        raise OSError(28, "No space left on device")
+
+    files.write_whole(tmp_path / "f", b"old")
+    with pytest.raises(OSError, match="No space"):
+        files.write_whole(tmp_path / "f", broken())  # type: ignore[arg-type]
+    assert (tmp_path / "f").read_bytes() == b"old"
+    assert os.listdir(tmp_path) == ["f"]
+
+
+def test_a_folder_appears_whole_or_not_at_all(tmp_path: Path) -> None:
+    def half(folder: Path) -> None:
+        (folder / "a").write_text("a")
+        raise ValueError("stopped")
+
+    def both(folder: Path) -> None:
+        (folder / "a").write_text("a")
+        (folder / "b").mkdir()
+        (folder / "b" / "c").write_text("c")
+
+    with pytest.raises(ValueError, match="stopped"):
+        files.write_folder(tmp_path / "d", half)
+    assert os.listdir(tmp_path) == []
+    files.write_folder(tmp_path / "d", both)
+    assert (tmp_path / "d" / "b" / "c").read_text() == "c"
+    with pytest.raises(OSError, match="not empty"):
+        files.write_folder(tmp_path / "d", both)
+
+
+def test_leftovers_of_killed_writers_are_cleared_and_those_of_living_ones_kept(
+    tmp_path: Path,
+) -> None:
+    def killed() -> object:
+        yield b"half"
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    if (child := os.fork()) == 0:
+        files.write_whole(tmp_path / "f", killed())  # type: ignore[arg-type]
+    os.waitpid(child, 0)
+    if (child := os.fork()) == 0:
+        files.write_folder(tmp_path / "d", lambda folder: os.kill(os.getpid(), signal.SIGKILL))
+    os.waitpid(child, 0)
+    assert len(os.listdir(tmp_path)) == 2
+
+    def alive() -> object:
+        yield b"half"
+        files.clear_leftovers(tmp_path)
+        assert len(os.listdir(tmp_path)) == 1
+        yield b" whole"
+
+    files.write_whole(tmp_path / "g", alive())  # type: ignore[arg-type]
+    assert os.listdir(tmp_path) == ["g"]
+    assert (tmp_path / "g").read_text() == "half whole"
+
+
+def test_what_is_put_aside_never_replaces_what_was(tmp_path: Path) -> None:
+    names = []
+    for content in "abc":
+        (tmp_path / "f").write_text(content)
+        names.append(files.put_aside(tmp_path / "f").name)
+    assert names == ["f.damaged", "f.2.damaged", "f.3.damaged"]
+    assert [(tmp_path / name).read_text() for name in names] == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("openai/clip: v1", "openai-clip--v1"),
+        ("../../etc", "etc"),
+        ("", "unnamed"),
+        ("a\0b\nc", "a-b-c"),
+        ("\ud800", "unnamed"),
+    ],
+)
+def test_names_are_safe(text: str, name: str) -> None:
+    assert files.safe_name(text) == name
+
+
+def test_long_names_fit_the_file_system_and_stay_two(tmp_path: Path) -> None:
+    one, other = (files.safe_name("é" * 300 + end) for end in "ab")
+    assert one != other
+    assert max(len(one.encode()), len(other.encode())) <= 100
+    files.write_whole(tmp_path / ("n" * 250), b"")
+
+
+def test_a_seal_holds_for_what_was_written(tmp_path: Path) -> None:
+    line = files.sealed(json.dumps({"a": 1.5, "b": "é"}))
+    assert line == b'{"a": 1.5, "b": "\\u00e9","checksum":"e7b4e5e12edb3842"}\n'
+    assert files.unsealed(line) == {"a": 1.5, "b": "é"}
+    for bit in range(8 * (len(line) - 1)):
+        flipped = bytearray(line)
+        flipped[bit // 8] ^= 1 << bit % 8
+        with pytest.raises(ValueError, match=r"."):
+            files.unsealed(bytes(flipped))
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        (b"{", "this line is not JSON; delete it, or move the file away"),
+        (b"\xff", "this line is not JSON; delete it, or move the file away"),
+        (b"[" * 100_000, "JSON must be at most 64 levels deep"),
+        (b"[" * 65 + b"]" * 65, "JSON must be at most 64 levels deep"),
+        (b'{"a": 9223372036854775808}', "whole numbers must fit into 64 bits"),
+        (b"9" * 5000, "whole numbers must fit into 64 bits"),
+        (b'"\\ud800"', "text must not hold half of a surrogate pair"),
+    ],
+)
+def test_a_line_that_cannot_be_believed_is_named(tmp_path: Path, line: bytes, message: str) -> None:
+    path = tmp_path / "f.jsonl"
+    path.write_bytes(b'\n{"a": 1}\n' + line)
+    lines = files.json_lines(path)
+    assert next(lines) == (2, {"a": 1})
+    with pytest.raises(HierevalError) as caught:
+        next(lines)
+    assert str(caught.value) == f"{path}:3: {message}"
+
+
+def test_a_line_that_is_too_long_is_not_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(files, "LONGEST_LINE", 10)
+    (tmp_path / "f").write_text('"' + "a" * 20 + '"')
+    with pytest.raises(HierevalError) as caught:
+        list(files.json_lines(tmp_path / "f"))
+    assert str(caught.value) == f"{tmp_path / 'f'}:1: the line must have at most 10 bytes"
+
+
+def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    with pytest.raises(HierevalError) as caught:
+        list(files.json_lines(tmp_path))
+    assert str(caught.value) == f"The file {str(tmp_path)!r} cannot be read: Is a directory."
