@@ -31,7 +31,8 @@ def main() -> None:
     parser.add_argument("--read", action="store_true", help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.read:
-        return read(given.folder, given.rows)
+        read(given.folder, given.rows)
+        return
     with tempfile.TemporaryDirectory(dir=given.folder) as folder:
         write(Path(folder), given.rows, given.shards)
         report(f"{given.rows:,} x {DIMENSION} in {given.shards:,} shards", folder, given.rows)
