@@ -283,6 +283,7 @@ class Scores:
     nulls: Mapping[NullKind, Null] = field(default_factory=dict)
 
 
+@runtime_checkable
 class Task(Protocol):
     """A frozen dataclass whose fields are its parameters (`--task-args field=value`).
 
