@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
-from jaxtyping import Float64, Int64
+from jaxtyping import Float, Float64, Int64
 from torch import Generator, Tensor
 
 from hiereval.degenerate import points_trouble, undefined
@@ -171,7 +171,7 @@ def last_captions(chains: Int64[Tensor, "c k"], n: int) -> Int64[Tensor, "c n"]:
 
 
 def angles_at(
-    space: Space, texts: Int64[Tensor, "c m"], image: Float64[Tensor, "c d"]
+    space: Space, texts: Int64[Tensor, "c m"], image: Float[Tensor, "c d"]
 ) -> Float64[Tensor, "c m"]:
     """Return the exterior angle at each text of the row's image; NaN for -1.
 
