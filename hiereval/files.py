@@ -11,6 +11,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
+import logging
 import os
 import re
 import secrets
@@ -18,16 +19,20 @@ import shutil
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from hiereval.errors import HierevalError
+
+log = logging.getLogger(__name__)
 
 PART = ".part"
 DAMAGED = ".damaged"
 LONGEST_NAME = 200  # bytes of a file's name; file systems end at 255, and names get endings
-LONGEST_LINE = 1 << 26  # bytes of one JSON line that is believed
+LONGEST_LINE = 1 << 24  # bytes of one JSON line that is believed
 DEEPEST = 64  # levels of JSON that are believed
 CHECKSUM = "checksum"
+NOT_JSON = "this line is not JSON; delete it, or move the file away"
+TORN = "the last line was cut short when a process ended; it is left out"
 _SEAL = re.compile(rb',"checksum":"([0-9a-f]{16})"\}\s*$')
 
 
@@ -217,7 +222,13 @@ def _digest(head: bytes) -> bytes:
 
 def unsealed(line: bytes) -> dict[str, Any]:
     """Return the object of a sealed line. Raises ValueError: what is wrong with the line."""
-    return _open_seal(line, parsed(line))
+    try:
+        value = parsed(line)
+    except _UnbelievableError:
+        raise
+    except ValueError:
+        raise ValueError(NOT_JSON) from None
+    return _open_seal(line, value)
 
 
 def _open_seal(line: bytes, value: Any) -> dict[str, Any]:
@@ -227,8 +238,9 @@ def _open_seal(line: bytes, value: Any) -> dict[str, Any]:
     if found is None:
         raise ValueError(f"{CHECKSUM}: the line must end with its checksum, as hiereval writes it")
     if _digest(line[: found.start()].lstrip()) != found[1]:
-        raise ValueError(f"{CHECKSUM}: the line is not what was written: a bit was flipped or a "
-                         "value edited")  # fmt: skip
+        raise ValueError(
+            f"{CHECKSUM}: the line is not what was written: a bit was flipped or a value edited"
+        )
     del value[CHECKSUM]
     return value
 
@@ -238,24 +250,24 @@ def parsed(text: bytes | str) -> Any:
     try:
         value = json.loads(text, parse_int=_integer)
     except RecursionError:
-        raise _Unbelievable(f"JSON must be at most {DEEPEST} levels deep") from None
+        raise _UnbelievableError(f"JSON must be at most {DEEPEST} levels deep") from None
     if _deeper(value, DEEPEST):
-        raise _Unbelievable(f"JSON must be at most {DEEPEST} levels deep")
+        raise _UnbelievableError(f"JSON must be at most {DEEPEST} levels deep")
     if (b"\\u" if isinstance(text, bytes) else "\\u") in text:  # type: ignore[operator]
         try:
             json.dumps(value, ensure_ascii=False).encode()
         except UnicodeEncodeError:
-            raise _Unbelievable("text must not hold half of a surrogate pair") from None
+            raise _UnbelievableError("text must not hold half of a surrogate pair") from None
     return value
 
 
-class _Unbelievable(ValueError):
+class _UnbelievableError(ValueError):
     """JSON that is well formed, and that nothing here writes."""
 
 
 def _integer(digits: str) -> int:
     if len(digits) > 20 or not -(2**63) <= int(digits) < 2**63:
-        raise _Unbelievable("whole numbers must fit into 64 bits")
+        raise _UnbelievableError("whole numbers must fit into 64 bits")
     return int(digits)
 
 
@@ -266,53 +278,77 @@ def _deeper(value: Any, levels: int) -> bool:
     return levels == 0 or any(_deeper(part, levels - 1) for part in inner)
 
 
+def torn(line: bytes) -> bool:
+    """Whether a file's last line was cut short while it was written: a part of a sealed line.
+
+    >>> line = sealed('{"a": 1}')
+    >>> torn(line[:20]), torn(line), torn(line[:-1]), torn(line[:-1] + b"x")
+    (True, False, False, False)
+    """
+    return not line.endswith(b"\n") and re.search(_SEAL.pattern[:-4], line) is None
+
+
 def json_lines(path: Path, *, seal: bool = False) -> Iterator[tuple[int, Any]]:
     """Yield (number, value) of each line of a JSON Lines file that is not blank.
 
     A line that is not JSON, is too long or too deep, or, with `seal`, not as it was written,
-    raises HierevalError with file and line; so does a file that cannot be read.
+    raises HierevalError with file and line; so does a file that cannot be read. A last line that
+    a killed process left half written is left out, with a word, where lines are sealed.
     """
     import jsonlines
 
+    own = _Lines(path)
+    reader = jsonlines.Reader(own, loads=parsed)
+    while True:
+        try:
+            value = reader.read()
+            yield own.number, _open_seal(own.last, value) if seal else value
+        except EOFError:
+            return
+        except jsonlines.InvalidLineError as error:
+            if seal and torn(own.last):
+                log.warning("%s:%d: %s", path, own.number, TORN)
+                return
+            raise HierevalError(f"{path}:{own.number}: {_not_json(error)}") from error
+        except ValueError as error:
+            raise HierevalError(f"{path}:{own.number}: {error}") from error
+
+
+def _not_json(error: Exception) -> str:
+    if isinstance(error.__cause__, _UnbelievableError):
+        return str(error.__cause__)
+    return NOT_JSON
+
+
+def lines(path: Path) -> Iterator[tuple[int, bytes]]:
+    """Yield (number, line) of a file's lines that are not blank.
+
+    Raises HierevalError for a file that cannot be read, and a line of more than LONGEST_LINE.
+    """
     try:
         with path.open("rb") as file:
-            lines = _Lines(file)
-            reader = jsonlines.Reader(lines, loads=parsed)
-            while True:
-                try:
-                    value = reader.read()
-                    yield lines.number, _open_seal(lines.last, value) if seal else value
-                except EOFError:
-                    return
-                except jsonlines.InvalidLineError as error:
-                    raise HierevalError(f"{path}:{lines.number}: {_not_json(error)}") from error
-                except (ValueError, RecursionError) as error:
-                    raise HierevalError(f"{path}:{lines.number}: {error}") from error
+            number = 0
+            while line := file.readline(LONGEST_LINE + 1):
+                number += 1
+                if len(line) > LONGEST_LINE:
+                    raise HierevalError(
+                        f"{path}:{number}: the line must have at most {LONGEST_LINE:,} bytes"
+                    )
+                if line.strip():
+                    yield number, line
     except OSError as error:
         raise HierevalError(f"The file {str(path)!r} cannot be read: {error.strerror}.") from error
 
 
-def _not_json(error: Exception) -> str:
-    if isinstance(error.__cause__, _Unbelievable):
-        return str(error.__cause__)
-    return "this line is not JSON; delete it, or move the file away"
-
-
 class _Lines:
-    """A file's lines that are not blank, the last one remembered."""
+    """A file's lines, the last one remembered."""
 
-    def __init__(self, file: IO[bytes]) -> None:
-        self.file, self.number, self.last = file, 0, b""
+    def __init__(self, path: Path) -> None:
+        self._rest, self.number, self.last = lines(path), 0, b""
 
     def __iter__(self) -> _Lines:
         return self
 
     def __next__(self) -> bytes:
-        while line := self.file.readline(LONGEST_LINE + 1):
-            self.number += 1
-            if len(line) > LONGEST_LINE:
-                raise ValueError(f"the line must have at most {LONGEST_LINE:,} bytes")
-            self.last = line
-            if line.strip():
-                return line
-        raise StopIteration
+        self.number, self.last = next(self._rest)
+        return self.last

@@ -54,12 +54,10 @@ class Job:
         self.store = Store(config.cache_dir)
         self.recorder = Recorder(adapter.id, config)
         self.result = RunResult()
-        self.there: dict[str, Record] = {}
+        self.file: records.Results | None = None
         if config.output is not None:
             self.result.path = path = records_file(config.output, adapter.id)
-            records.check_writable(path)
-            if path.exists():
-                self.there = {record.record_id: record for record in records.read(path)}
+            self.file = records.Results(path)
 
     def measure(self, dataset: Dataset, tasks: list[Task], probes: list[ProbeRun]) -> None:
         """Skip what is there or does not fit, embed the rest once, score it under every probe."""
@@ -100,7 +98,7 @@ class Job:
         self.progress("scoring", done, len(needed))
 
     def _is_there(self, record_id: str) -> bool:
-        old = self.there.get(record_id)
+        old = self.file.there.get(record_id) if self.file else None
         if old is None or old.status == "failed" or self.config.overwrite == "always":
             return False
         if self._samples_are_due(old) and not self._samples_path(old).exists():
@@ -221,9 +219,8 @@ class Job:
         record = self.recorder.record(dataset, task, probe, outcome)
         if self._samples_are_due(record) and outcome.scores is not None:
             samples.write(self._samples_path(record), record, outcome.scores)
-        self.result.new.append(record)
-        if self.result.path is not None:
-            records.append(self.result.path, record)
+        stands = self.file.append(record) if self.file else record
+        (self.result.new if stands is record else self.result.found).append(stands)
 
     def _samples_are_due(self, record: Record) -> bool:
         return self.config.log_samples and self.result.path is not None and record.status == "ok"

@@ -1,20 +1,23 @@
 """Results: one JSON line per model, dataset, task and probe, complete on its own.
 
 The schema is the only thing that a board, an export or a comparison reads. Lines are appended,
-flushed and synced as soon as they are known; a killed run leaves only whole lines.
+flushed and synced as soon as they are known, each with a checksum that is checked when it is
+read. A line that a killed run left half written is told from a bad one, and mended.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from io import FileIO
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import jsonlines
 from filelock import FileLock
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from hiereval import files
 from hiereval.errors import HierevalError
 
 SCHEMA_VERSION = 1
@@ -196,30 +199,20 @@ class Record(Strict):
         return self
 
 
+def line(record: Record) -> bytes:
+    """Return a record as it stands in a file: JSON, its checksum, a line break."""
+    return files.sealed(record.model_dump_json())
+
+
 def read(path: Path) -> Iterator[Record]:
     """Yield the records of one file; a bad line raises, naming file, line and field."""
-    with jsonlines.open(path) as lines:
-        for number, line in _numbered(path, lines):
-            try:
-                yield Record.model_validate(line)
-            except ValidationError as error:
-                first = error.errors()[0]
-                where = ".".join(map(str, first["loc"])) or "the record"
-                raise HierevalError(f"{path}:{number}: {where}: {first['msg']}") from error
-
-
-def _numbered(path: Path, lines: jsonlines.Reader) -> Iterator[tuple[int, Any]]:
-    number = 0
-    while True:
-        number += 1
+    for number, value in files.json_lines(path, seal=True):
         try:
-            yield number, lines.read()
-        except EOFError:
-            return
-        except (jsonlines.InvalidLineError, UnicodeDecodeError) as error:
-            raise HierevalError(
-                f"{path}:{number}: this line is not JSON; delete it, or move the file away"
-            ) from error
+            yield Record.model_validate(value)
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(map(str, first["loc"])) or "the record"
+            raise HierevalError(f"{path}:{number}: {where}: {first['msg']}") from error
 
 
 def read_all(paths: Iterable[Path]) -> list[Record]:
@@ -253,19 +246,91 @@ def check_writable(path: Path) -> None:
         ) from error
 
 
-def append(path: Path, record: Record) -> None:
-    """Append one line and sync it to disk; on any failure the file is as it was before."""
-    line = (record.model_dump_json() + "\n").encode()
+def append(path: Path, record: Record, *, since: int | None = None) -> Record:
+    """Append one line and sync it to disk; on any failure the file is as it was before.
+
+    With `since` (a number of bytes) a record of the same thing that another run has appended
+    after them, and that did not fail, stays the only one, and is returned.
+    """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(path.with_name(f".{path.name}.lock")), path.open("ab", buffering=0) as file:
-            size = file.tell()
-            try:
-                if file.write(line) != len(line):
-                    raise OSError(f"only part of the {len(line):,} bytes could be written")
-                os.fsync(file.fileno())
-            except OSError:
-                os.ftruncate(file.fileno(), size)
-                raise
+        lock = FileLock(path.with_name(f".{files.safe_name(path.name)}.lock"))
+        with lock, path.open("a+b", buffering=0) as file:
+            _mend(file, path)
+            there = None if since is None else _appended(file, since, record.record_id)
+            if there is None:
+                _append(file, line(record))
     except OSError as error:
         raise HierevalError(f"The results file {str(path)!r} cannot be written: {error}") from error
+    return there or record
+
+
+def _append(file: FileIO, content: bytes) -> None:
+    size = file.seek(0, os.SEEK_END)
+    try:
+        if file.write(content) != len(content):
+            raise OSError(f"only part of the {len(content):,} bytes could be written")
+        os.fsync(file.fileno())
+    except OSError:
+        os.ftruncate(file.fileno(), size)
+        raise
+
+
+def _mend(file: FileIO, path: Path) -> None:
+    """Make the file end with a line break; the half of a record goes into `<name>.torn`."""
+    start = _last_line(file)
+    file.seek(start)
+    last = file.read()
+    if not last or last.endswith(b"\n"):
+        return
+    if not files.torn(last):
+        _append(file, b"\n")
+        return
+    with path.with_name(f"{path.name}.torn").open("ab", buffering=0) as aside:
+        _append(aside, last + b"\n")
+    os.ftruncate(file.fileno(), start)
+
+
+def _last_line(file: FileIO) -> int:
+    """Return where the last line begins that has no line break at its end; else the file's size."""
+    end = file.seek(0, os.SEEK_END)
+    while end > 0:
+        start = max(0, end - 4096)
+        file.seek(start)
+        found = file.read(end - start).rfind(b"\n")
+        if found >= 0:
+            return start + found + 1
+        end = start
+    return 0
+
+
+def _appended(file: FileIO, since: int, record_id: str) -> Record | None:
+    file.seek(since)
+    for one in file.read().splitlines():
+        if record_id.encode() in one:
+            with suppress(ValueError):  # a bad line is for `read` to name
+                record = Record.model_validate(files.unsealed(one))
+                if record.record_id == record_id and record.status != "failed":
+                    return record
+    return None
+
+
+class Results:
+    """A results file under way: what it held when it was opened, and what is appended since.
+
+    Several processes may hold one file: what another has measured meanwhile is not added again.
+    """
+
+    def __init__(self, path: Path) -> None:
+        check_writable(path)
+        self.path = path
+        self._seen = 0
+        self.there: dict[str, Record] = {}
+        if path.exists():
+            with path.open("rb", buffering=0) as file:
+                self._seen = _last_line(file)
+            self.there = {record.record_id: record for record in read(path)}
+
+    def append(self, record: Record) -> Record:
+        """Append a record and return it, or the one that another run has appended meanwhile."""
+        return append(self.path, record, since=self._seen)

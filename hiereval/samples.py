@@ -1,14 +1,13 @@
 """Per-item values: one JSON line an item, one file a record, complete on its own.
 
 A comparison or a new score reads nothing else. Numbers are written so that float32 and float64
-come back exactly; NaN is null. A file appears whole or not at all.
+come back exactly; NaN is null. A file appears whole or not at all, each line with a checksum.
 """
 
 from __future__ import annotations
 
 import json
 import math
-import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import AwareDatetime, ValidationError
 
+from hiereval import files
 from hiereval.errors import HierevalError, nearest
 from hiereval.records import Name, Record, Strict, TaskInfo
 from hiereval.types import Metric, Scores
@@ -84,8 +84,7 @@ class Samples:
 def path_of(output: Path, record: Record) -> Path:
     """Return where a record's samples stand below a results folder; nothing is read from a name."""
     name = f"{record.model.name}-{record.task.name}-{record.dataset.name}-{record.record_id}"
-    safe = "".join(c if c.isalnum() or c in "-._" else "-" for c in name).strip("-.")
-    return output / "samples" / f"{safe[-150:]}{SUFFIX}"
+    return output / "samples" / f"{files.safe_name(name, 150)}{SUFFIX}"
 
 
 def write(path: Path, record: Record, scores: Scores) -> None:
@@ -112,22 +111,13 @@ def write(path: Path, record: Record, scores: Scores) -> None:
         n=len(scores.ids),
         undefined=dict(scores.undefined),
     )
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with part.open("w", encoding="utf-8") as file:
-            file.writelines(_lines(identity, scores))
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
+        files.write_whole(path, _lines(identity, scores))
     except OSError as error:
         raise HierevalError(f"The samples {str(path)!r} cannot be written: {error}") from error
-    finally:
-        if part.is_file():
-            part.unlink()
 
 
-def _lines(identity: Identity, scores: Scores) -> Iterator[str]:
+def _lines(identity: Identity, scores: Scores) -> Iterator[bytes]:
     head = identity.model_dump_json()[:-1]  # without the closing brace
     for start in range(0, len(scores.ids), ROWS):
         part = slice(start, start + ROWS)
@@ -138,7 +128,8 @@ def _lines(identity: Identity, scores: Scores) -> Iterator[str]:
                 "values": {key: _plain(rows[i]) for key, rows in columns.items()},
                 "details": _plain(scores.details(start + i)) if scores.details else {},
             }
-            yield f"{head},{json.dumps(item, ensure_ascii=False, allow_nan=False)[1:]}\n"
+            line = f"{head},{json.dumps(item, ensure_ascii=False, allow_nan=False)[1:]}"
+            yield files.sealed(line)
 
 
 def _plain(value: Any) -> Any:
@@ -170,24 +161,15 @@ class _Group:
 def read(path: Path) -> list[Samples]:
     """Return the records of one samples file; a bad or missing line raises, named."""
     groups: dict[str, _Group] = {}
-    try:
-        with path.open(encoding="utf-8") as file:
-            for number, line in enumerate(file, start=1):
-                if line.strip():
-                    _add(groups, line, f"{path}:{number}")
-    except (OSError, UnicodeDecodeError) as error:
-        raise HierevalError(f"The samples {str(path)!r} cannot be read: {error}") from error
+    for number, item in files.json_lines(path, seal=True):
+        _add(groups, item, f"{path}:{number}")
     if not groups:
         raise HierevalError(f"{path}: the file must hold at least one item.")
     return [_samples(group, path) for group in groups.values()]
 
 
-def _add(groups: dict[str, _Group], line: str, where: str) -> None:
-    try:
-        item = json.loads(line)
-    except ValueError as error:
-        raise HierevalError(f"{where}: this line is not JSON; the file was cut short.") from error
-    if not isinstance(item, dict) or not isinstance(item.get("values"), dict):
+def _add(groups: dict[str, _Group], item: dict[str, Any], where: str) -> None:
+    if not isinstance(item.get("values"), dict):
         raise HierevalError(f"{where}: values: the line must be an item of 'run --log-samples'.")
     values, details, name = item.pop("values"), item.pop("details", {}), item.pop("item", None)
     group = groups.get(str(item.get("record_id")))

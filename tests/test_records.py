@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from support.made_records import make_record
 
-from hiereval import records
+from hiereval import files, records
 from hiereval.errors import HierevalError
 from hiereval.records import Record
 
@@ -39,10 +39,14 @@ def test_the_newest_of_equal_records_counts(tmp_path: Path) -> None:
 
 
 def broken(path: Path, line: str) -> str:
-    path.write_text(a_record().model_dump_json() + "\n" + line + "\n")
+    path.write_bytes(records.line(a_record()) + line.encode() + b"\n")
     with pytest.raises(HierevalError) as caught:
         list(records.read(path))
     return str(caught.value)
+
+
+def sealed(value: dict[str, Any]) -> str:
+    return files.sealed(json.dumps(value)).decode().strip()
 
 
 def test_a_broken_line_is_named(tmp_path: Path) -> None:
@@ -68,13 +72,14 @@ def test_a_broken_line_is_named(tmp_path: Path) -> None:
 def test_a_wrong_field_is_named(tmp_path: Path, change: dict[str, Any], message: str) -> None:
     path = tmp_path / "r.jsonl"
     line = json.loads(a_record().model_dump_json())
-    assert broken(path, json.dumps({**line, **change})) == f"{path}:2: {message}"
+    assert broken(path, sealed({**line, **change})) == f"{path}:2: {message}"
 
 
 @pytest.mark.parametrize("number", ["NaN", "Infinity"])
 def test_nan_is_no_value(tmp_path: Path, number: str) -> None:
     path = tmp_path / "r.jsonl"
     line = a_record().model_dump_json().replace('"value":0.5', f'"value":{number}')
+    line = files.sealed(line).decode().strip()
     assert "metrics.tau_d.value: Input should be a finite number" in broken(path, line)
 
 
@@ -127,3 +132,67 @@ def test_an_unwritable_folder_is_found_before_anything_is_computed(tmp_path: Pat
 def test_checking_leaves_no_file(tmp_path: Path) -> None:
     records.check_writable(tmp_path / "new" / "r.jsonl")
     assert os.listdir(tmp_path / "new") == []
+
+
+@pytest.mark.parametrize("cut", [1, 2, 30, 500])
+def test_a_torn_last_line_is_left_out_and_mended(
+    tmp_path: Path, cut: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "r.jsonl"
+    first, second, third = (a_record(record_id=str(i)) for i in range(3))
+    records.append(path, first)
+    records.append(path, second)
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-cut])
+    torn = cut > 1  # a line without its line break is a whole one
+
+    assert list(records.read(path)) == [first] + [second] * (not torn)
+    said = f"{path}:2: the last line was cut short when a process ended; it is left out"
+    assert caplog.messages == [said] * torn
+    records.append(path, third)
+    assert list(records.read(path)) == [first] + [second] * (not torn) + [third]
+    aside = tmp_path / "r.jsonl.torn"
+    assert aside.exists() == torn
+    assert not torn or whole.endswith(aside.read_bytes()[:-1] + whole[-cut:])
+
+
+def test_a_bad_last_line_is_no_torn_one(tmp_path: Path) -> None:
+    path = tmp_path / "r.jsonl"
+    records.append(path, a_record())
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1  # the line break
+    path.write_bytes(content)
+    records.append(path, a_record(record_id="other"))
+    with pytest.raises(HierevalError) as caught:
+        list(records.read(path))
+    reason = "this line is not JSON; delete it, or move the file away"
+    assert str(caught.value) == f"{path}:1: {reason}"
+    assert path.read_bytes().count(b"\n") == 2
+
+
+def test_an_edited_value_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "r.jsonl"
+    records.append(path, a_record())
+    path.write_bytes(path.read_bytes().replace(b'"value":0.5', b'"value":0.6'))
+    with pytest.raises(HierevalError) as caught:
+        list(records.read(path))
+    assert str(caught.value) == (
+        f"{path}:1: checksum: the line is not what was written: a bit was flipped or a value edited"
+    )
+
+
+def test_what_another_run_has_measured_meanwhile_is_not_added_again(tmp_path: Path) -> None:
+    path = tmp_path / "r.jsonl"
+    records.append(path, a_record(record_id="before"))
+    mine, theirs = records.Results(path), records.Results(path)
+    other = a_record(record_id="new", run_id="theirs")
+    failed = a_record(record_id="failed", run_id="theirs", status="failed", reason="no")
+
+    assert theirs.append(other) is other
+    assert theirs.append(failed) is failed
+    assert mine.append(a_record(record_id="new", run_id="mine")) == other
+    again = a_record(record_id="failed", run_id="mine")
+    assert mine.append(again) is again
+    once_more = a_record(record_id="before", run_id="mine")  # asked for, as with --overwrite always
+    assert mine.append(once_more) is once_more
+    assert [r.run_id for r in records.read(path)] == ["run", "theirs", "theirs", "mine", "mine"]

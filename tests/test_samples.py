@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from pathlib import Path
 
@@ -10,7 +9,7 @@ import pytest
 import torch
 from support import sampled
 
-from hiereval import registry, samples
+from hiereval import files, registry, samples
 from hiereval.errors import HierevalError
 from hiereval.estimates import bootstrap
 from hiereval.types import Scores
@@ -62,7 +61,7 @@ def test_every_kind_of_value_comes_back_exactly(tmp_path: Path) -> None:
 
 def test_each_line_is_complete_on_its_own(tmp_path: Path) -> None:
     path = sampled.write(tmp_path, sampled.coin([1.0, math.nan]), dataset__split="dev")
-    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    lines = [files.unsealed(line) for line in path.read_bytes().splitlines()]
     assert lines[1] == {
         "schema_version": 1,
         "record_id": "a-coin",
@@ -160,12 +159,26 @@ def test_find_refuses_what_is_not_there(tmp_path: Path) -> None:
     )
 
 
+def sealed_if_whole(last: list[str]) -> bytes:
+    return b"".join(files.sealed(line) if line.endswith("}") else line.encode() for line in last)
+
+
+def test_an_edited_item_is_refused(tmp_path: Path) -> None:
+    path = sampled.write(tmp_path, sampled.coin([1.0, 0.0]))
+    path.write_bytes(path.read_bytes().replace(b'"heads": 0.0', b'"heads": 1.0'))
+    with pytest.raises(HierevalError) as raised:
+        samples.read(path)
+    assert str(raised.value) == (
+        f"{path}:2: checksum: the line is not what was written: a bit was flipped or a value edited"
+    )
+
+
 @pytest.mark.parametrize(
     ("change", "problem"),
     [
         (lambda lines: [], ": the file must hold at least one item."),
         (lambda lines: [lines[0], lines[1][:50]],
-         ":2: this line is not JSON; the file was cut short."),
+         ": the record a-coin must have 2 items, found 1."),
         (lambda lines: lines[:1], ": the record a-coin must have 2 items, found 1."),
         (lambda lines: ['{"image": "a", "chain": []}'],
          ":1: values: the line must be an item of 'run --log-samples'."),
@@ -182,8 +195,9 @@ def test_find_refuses_what_is_not_there(tmp_path: Path) -> None:
 )  # fmt: skip
 def test_bad_files_are_named(tmp_path: Path, change: object, problem: str) -> None:
     path = sampled.write(tmp_path, sampled.coin([1.0, 0.0]))
-    lines = change(path.read_text().splitlines())  # type: ignore[operator]
-    path.write_text("\n".join(lines))
+    lines = [line.rpartition(',"checksum"')[0] + "}" for line in path.read_text().splitlines()]
+    lines = change(lines)  # type: ignore[operator]
+    path.write_bytes(b"".join(map(files.sealed, lines[:-1])) + sealed_if_whole(lines[-1:]))
     with pytest.raises(HierevalError) as raised:
         samples.read(path)
     assert str(raised.value) == f"{path}{problem}"

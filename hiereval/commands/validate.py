@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from hiereval.errors import HierevalError, shorten
+from hiereval.files import lines, unsealed
 
 _SHOWN = 50
 
@@ -22,9 +23,9 @@ def command(files: tuple[Path, ...]) -> None:
     problems: list[str] = []
     records = 0
     for path in _files(files):
-        lines = _lines(path)
-        records += len(lines)
-        problems += [f"{path}:{n}: {found}" for n, line in lines for found in _problems(line)]
+        for number, line in lines(path):
+            records += 1
+            problems += [f"{path}:{number}: {found}" for found in _problems(line)]
     if problems:
         lines_at_fault = len({problem.split(": ")[0] for problem in problems})
         click.echo(shorten(problems, _SHOWN), err=True)
@@ -43,13 +44,6 @@ def _files(given: tuple[Path, ...]) -> Iterator[Path]:
         yield from found
 
 
-def _lines(path: Path) -> list[tuple[int, bytes]]:
-    try:
-        return list(enumerate(path.read_bytes().splitlines(), 1))
-    except OSError as error:
-        raise HierevalError(f"The file {str(path)!r} cannot be read: {error.strerror}.") from error
-
-
 def _problems(line: bytes) -> Iterator[str]:
     """Yield what is wrong with one line, each with its field."""
     from pydantic import ValidationError
@@ -58,11 +52,14 @@ def _problems(line: bytes) -> Iterator[str]:
     from hiereval.records import Record
 
     try:
-        record = Record.model_validate_json(line)
+        record = Record.model_validate(unsealed(line))
     except ValidationError as error:
         for problem in error.errors(include_url=False, include_input=False):
             where = ".".join(map(str, problem["loc"])) or "the record"
             yield f"{clean(where)}: {clean(problem['msg'])}"
+        return
+    except ValueError as error:
+        yield clean(error)
         return
     for name, metric in record.metrics.items():
         bounds = [bound for bound in (metric.ci_low, metric.ci_high) if bound is not None]

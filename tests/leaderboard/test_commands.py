@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from hiereval import files, records
 from hiereval.cli import main
 from hiereval.records import Record
 
@@ -29,8 +30,7 @@ def run(capsys: pytest.CaptureFixture[str]) -> Run:
 def results(tmp_path: Path, full: list[Record]) -> Path:
     folder = tmp_path / "results"
     folder.mkdir()
-    lines = [record.model_dump_json() for record in full]
-    (folder / "all.jsonl").write_text("\n".join(lines) + "\n")
+    (folder / "all.jsonl").write_bytes(b"".join(map(records.line, full)))
     return folder
 
 
@@ -98,7 +98,7 @@ def test_what_is_refused(
 ) -> None:
     folder = tmp_path / "one"
     folder.mkdir()
-    (folder / "a.jsonl").write_text(record().model_dump_json() + "\n")
+    (folder / "a.jsonl").write_bytes(records.line(record()))
     code, out, err = run("leaderboard", *(a.format(results=folder) for a in arguments))
     assert (code, out, err) == (2, "", message.format(results=folder))
 
@@ -137,8 +137,8 @@ def test_validate_names_file_line_and_field(
         {**good, "more": 1},
     ]
     file = tmp_path / "r.jsonl"
-    lines = [json.dumps(line) for line in bad] + ["{broken", ""]
-    file.write_text("\n".join(lines) + "\n")
+    lines = [files.sealed(json.dumps(line)) for line in bad]
+    file.write_bytes(b"".join([*lines, b"{broken\n", b"\n", json.dumps(good).encode()]))
     code, out, err = run("validate", file)
     assert (code, out) == (2, "")
     assert err.splitlines() == [
@@ -151,15 +151,15 @@ def test_validate_names_file_line_and_field(
         f"{file}:7: metrics.tau_d.value: 1.5 is outside [0.0, 1.0]",
         f"{file}:8: schema_version: Input should be 1",
         f"{file}:9: more: Extra inputs are not permitted",
-        f"{file}:10: the record: Invalid JSON: key must be a string at line 1 column 2",
-        f"{file}:11: the record: Invalid JSON: EOF while parsing a value at line 1 column 0",
+        f"{file}:10: this line is not JSON; delete it, or move the file away",
+        f"{file}:12: checksum: the line must end with its checksum, as hiereval writes it",
         "error: 10 of 11 records are refused.",
     ]
 
 
 def test_validate_prints_no_escape_codes(run: Run, tmp_path: Path) -> None:
     file = tmp_path / "r.jsonl"
-    file.write_text(json.dumps({"\x1b[31m": 1}) + "\n")
+    file.write_bytes(files.sealed(json.dumps({"\x1b[31m": 1})))
     assert "\x1b" not in run("validate", file)[2]
 
 
