@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Protocol
 
 import torch
 from jaxtyping import Float, Int
@@ -16,7 +16,6 @@ from hiereval.training import checked, hold_out, shuffle_tiers
 from hiereval.types import Chains, Embeddings
 
 
-@runtime_checkable
 class Trained(Protocol):
     """The parameters that trained probes share."""
 
