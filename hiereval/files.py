@@ -16,10 +16,10 @@ import os
 import re
 import secrets
 import shutil
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from hiereval.errors import HierevalError
 
@@ -29,6 +29,7 @@ PART = ".part"
 DAMAGED = ".damaged"
 LONGEST_NAME = 200  # bytes of a file's name; file systems end at 255, and names get endings
 LONGEST_LINE = 1 << 24  # bytes of one JSON line that is believed
+LONGEST_JSON = 1 << 26  # bytes of a JSON file that is believed
 DEEPEST = 64  # levels of JSON that are believed
 CHECKSUM = "checksum"
 NOT_JSON = "this line is not JSON; delete it, or move the file away"
@@ -57,25 +58,27 @@ def safe_name(text: str, longest: int = 100) -> str:
 # --- writing -------------------------------------------------------------------------------------
 
 
-def write_whole(path: Path, content: bytes | Iterable[bytes]) -> None:
-    """Write a file that exists under its name only when complete and on the disk.
+@contextmanager
+def whole_file(path: Path) -> Iterator[IO[bytes]]:
+    """Give a file to write to that stands at `path` only when all is written and on the disk.
 
-    Its folder is made. After any failure the old file is as it was. Raises OSError.
+    The folder is made. After any failure the old file is as it was. Raises OSError.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     clear_leftovers(path.parent, path.name)
     with _part(path, lambda part: os.open(part, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o666)) as part:
         with part.open("wb") as file:
-            file.writelines([content] if isinstance(content, bytes) else content)
+            yield file
             file.flush()
             os.fsync(file.fileno())
         os.replace(part, path)
     sync_folder(path.parent)
 
 
-def write_json(path: Path, value: Any) -> None:
-    """Write a JSON file, whole. Raises OSError."""
-    write_whole(path, (json.dumps(value, indent=1) + "\n").encode())
+def write_whole(path: Path, content: bytes | Iterable[bytes]) -> None:
+    """Write a file as `whole_file` does."""
+    with whole_file(path) as file:
+        file.writelines([content] if isinstance(content, bytes) else content)
 
 
 def write_folder(path: Path, fill: Callable[[Path], None]) -> None:
@@ -95,6 +98,32 @@ def write_folder(path: Path, fill: Callable[[Path], None]) -> None:
         sync_below(part)
         os.replace(part, path)
     sync_folder(path.parent)
+
+
+@contextmanager
+def unfinished(path: Path) -> Iterator[Path]:
+    """Give a folder that stands at `path` when all is done; until then the next call goes on in it.
+
+    Raises HierevalError where another process is at it, and OSError.
+    """
+    work = path.with_name(f".{_stem(path.name)}.unfinished")
+    work.mkdir(parents=True, exist_ok=True)
+    number = os.open(work, os.O_RDONLY)
+    try:
+        if not _lock(number, wait=False) or not _is(work, number):
+            raise HierevalError(f"The output {str(path)!r} must be of one process; two write it.")
+        clear_leftovers(work)
+        try:
+            yield work
+        except BaseException:
+            with suppress(OSError):
+                work.rmdir()  # where nothing was done yet
+            raise
+        sync_below(work)
+        os.replace(work, path)
+        sync_folder(path.parent)
+    finally:
+        os.close(number)
 
 
 def sync_below(folder: Path) -> None:
@@ -205,6 +234,37 @@ def put_aside(path: Path) -> Path:
         aside = path.with_name(f"{_stem(path.name)}.{number}{DAMAGED}")
     os.rename(path, aside)
     return aside
+
+
+# --- JSON ---------------------------------------------------------------------------------------
+
+
+def write_json(path: Path, value: Mapping[str, Any]) -> None:
+    """Write a JSON object with a checksum of its values, whole. Raises OSError."""
+    plain = json.loads(json.dumps(value))
+    text = json.dumps({**plain, CHECKSUM: _checksum(plain)}, indent=1)
+    write_whole(path, (text + "\n").encode())
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Return what `write_json` wrote. Raises HierevalError: what is wrong with the file."""
+    try:
+        with path.open("rb") as file:
+            content = file.read(LONGEST_JSON + 1)
+        if len(content) > LONGEST_JSON:
+            raise ValueError(f"it must have at most {LONGEST_JSON:,} bytes")
+        value = parsed(content)
+        if not isinstance(value, dict) or value.pop(CHECKSUM, None) != _checksum(value):
+            raise ValueError("a bit was flipped or a value edited")
+    except OSError as error:
+        raise HierevalError(f"The file '{path}' cannot be read: {error.strerror}.") from error
+    except ValueError as error:
+        raise HierevalError(f"The file '{path}' must be as it was written: {error}.") from error
+    return value
+
+
+def _checksum(value: Any) -> str:
+    return _digest(json.dumps(value, sort_keys=True).encode()).decode()
 
 
 # --- JSON lines ----------------------------------------------------------------------------------

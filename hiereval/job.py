@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hiereval import estimates, nulls, records, samples, training
+from hiereval import estimates, files, nulls, records, samples, training
 from hiereval.datasets import open_dataset
 from hiereval.embed import EmbedStats, Progress, embed
 from hiereval.errors import HierevalError
@@ -42,8 +42,7 @@ def records_file(output: Path, model: ModelId) -> Path:
             f"The output path {str(output)!r} must be a folder; the files in it are named there."
         )
     name = model.name if model.random_init is None else f"{model.name}-random-init"
-    safe = "".join(c if c.isalnum() or c in "-._" else "-" for c in name).strip("-.") or "model"
-    return output / f"{safe[:100]}.jsonl"
+    return output / f"{files.safe_name(name)}.jsonl"
 
 
 class Job:

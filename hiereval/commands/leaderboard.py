@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from hiereval import files
 from hiereval.errors import HierevalError
 
 FORMATS = {".md": "md", ".html": "html", ".csv": "csv", ".tex": "latex", ".json": "json"}
@@ -74,12 +75,9 @@ def _written(form: str, kept: list, sort: str | None) -> str:  # type: ignore[ty
 
 
 def write(out: Path, text: str) -> None:
-    """Write a file in one step, making its folder; a failure is one line."""
+    """Write a file, whole, making its folder; a failure is one line."""
     try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        partial = out.with_name(out.name + ".part")
-        partial.write_text(text, "utf-8")
-        partial.replace(out)
+        files.write_whole(out, text.encode())
     except OSError as error:
         raise HierevalError(
             f"The file {str(out)!r} cannot be written: {error.strerror}."

@@ -1,21 +1,22 @@
 """The output folder: a state that survives kill -9, then the model, its card and its curves.
 
-`state.pt` is written under another name, synced and renamed, so there is always one whole state,
-the last one. The finished model stands in `model/`, which appears whole; the state is deleted.
+`state.pt` ends with a hash of itself and is replaced whole, so there is always one good state, the
+last one. The finished model stands in `model/`, which appears whole and on the disk; only then is
+the state deleted.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
-import os
 import pickle
-import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import torch
 
+from hiereval import files
 from hiereval.errors import HierevalError
 from hiereval.finetune import MODEL
 
@@ -31,6 +32,7 @@ class Output:
         """Create the folder; one that holds anything is refused unless it is to be resumed."""
         if self.folder.exists() and not self.folder.is_dir():
             raise HierevalError(f"The output {str(self.folder)!r} must be a folder, not a file.")
+        files.clear_leftovers(self.folder)
         if self.folder.is_dir() and any(self.folder.iterdir()) and not resume:
             hint = "--resume continues it, or name another folder."
             raise HierevalError(
@@ -42,8 +44,8 @@ class Output:
                 "Leave out --resume to start."
             )
         self._guarded(lambda: self.folder.mkdir(parents=True, exist_ok=True))
-        for left in self.folder.glob(".*.part"):
-            shutil.rmtree(left) if left.is_dir() else left.unlink()
+        if self.finished:
+            self.state.unlink(missing_ok=True)
 
     @property
     def finished(self) -> bool:
@@ -53,6 +55,7 @@ class Output:
     def load_state(self, settings: Mapping[str, Any]) -> dict[str, Any]:
         """Return the saved state; raises HierevalError if it is of another training."""
         try:
+            _check(self.state)
             state: dict[str, Any] = torch.load(self.state, map_location="cpu", weights_only=True)
             saved = json.loads(state["settings"])
         except (OSError, RuntimeError, KeyError, ValueError, pickle.UnpicklingError) as error:
@@ -72,7 +75,14 @@ class Output:
     def save_state(self, state: Mapping[str, Any], settings: Mapping[str, Any]) -> None:
         """Replace the state by this one, whole."""
         content = {**state, "settings": json.dumps(settings)}
-        self._replace(self.state, lambda file: torch.save(content, file))
+
+        def write() -> None:
+            with files.whole_file(self.state) as file:
+                hashed = _Hashed(file)
+                torch.save(content, hashed)  # type: ignore[arg-type]  # it needs no more of a file
+                file.write(hashed.digest)
+
+        self._guarded(write)
 
     def write_json(self, name: str, value: Any) -> None:
         """Write a JSON file, whole."""
@@ -84,37 +94,12 @@ class Output:
 
     def write_bytes(self, name: str, content: bytes) -> None:
         """Write a file, whole."""
-        self._replace(self.folder / name, lambda file: file.write(content))
+        self._guarded(lambda: files.write_whole(self.folder / name, content))
 
     def save_model(self, save: Callable[[Path], None]) -> None:
         """Let `save` fill a folder that then becomes `model/`; after it the state is not needed."""
-        part = self.folder / ".model.part"
-
-        def write() -> None:
-            part.mkdir()
-            save(part)
-            os.replace(part, self.model)
-
-        try:
-            self._guarded(write)
-        finally:
-            shutil.rmtree(part, ignore_errors=True)
+        self._guarded(lambda: files.write_folder(self.model, save))
         self.state.unlink(missing_ok=True)
-
-    def _replace(self, path: Path, write: Callable[[Any], object]) -> None:
-        part = self.folder / f".{path.name}.part"
-
-        def whole() -> None:
-            with part.open("wb") as file:
-                write(file)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(part, path)
-
-        try:
-            self._guarded(whole)
-        finally:
-            part.unlink(missing_ok=True)
 
     def _guarded(self, work: Callable[[], object]) -> None:
         """Turn a full disk and its like into one line that says what is still there."""
@@ -128,6 +113,38 @@ class Output:
                 f"The output folder {str(self.folder)!r} cannot be written: {_first_line(error)}."
                 f"{kept if self.state.is_file() else ''}"
             ) from error
+
+
+class _Hashed:
+    """A file that is written, and the hash of what was."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self.file, self._hash = file, hashlib.sha256()
+
+    @property
+    def digest(self) -> bytes:
+        """The hash as it stands at the end of the file."""
+        return self._hash.hexdigest().encode()
+
+    def write(self, content: Any) -> int:
+        """Write what torch gives."""
+        self._hash.update(content)
+        return self.file.write(content)
+
+    def flush(self) -> None:
+        """Flush."""
+        self.file.flush()
+
+
+def _check(path: Path) -> None:
+    """Raise ValueError if a file does not end with the hash of what stands before."""
+    rest, value = path.stat().st_size - 64, hashlib.sha256()
+    with path.open("rb") as file:
+        while rest > 0 and (block := file.read(min(rest, 1 << 20))):
+            value.update(block)
+            rest -= len(block)
+        if file.read() != value.hexdigest().encode():
+            raise ValueError("it is not what was written")
 
 
 def _first_line(error: BaseException) -> str:

@@ -6,7 +6,7 @@ tiers as they are and shuffled. A probe is of one model, by fingerprint, and of 
 
 from __future__ import annotations
 
-import json
+import hashlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -20,6 +20,8 @@ from hiereval.training import image_names
 from hiereval.types import Chains, ModelId, Probe
 
 CARD, WEIGHTS = "card.json", "probe.safetensors"
+FIT = "fit.json"  # which probes belong to one fitting, and what they share
+HASH = "probe_sha256"
 
 
 @dataclass(frozen=True)
@@ -34,7 +36,7 @@ class Artefact:
 
 
 def save(probe: Any, folder: Path, model: ModelId, data: Chains) -> None:
-    """Write a fitted probe into a new folder; a full disk leaves no half of one."""
+    """Write a fitted probe into a new folder, whole or not at all."""
     from safetensors.torch import save as packed
 
     from hiereval.plan import parameters
@@ -54,10 +56,14 @@ def save(probe: Any, folder: Path, model: ModelId, data: Chains) -> None:
         "losses": descent.log,
         "development": descent.development,
     }
+    card[HASH] = hashlib.sha256(weights).hexdigest()
+
+    def fill(part: Path) -> None:
+        (part / WEIGHTS).write_bytes(weights)
+        files.write_json(part / CARD, card)
+
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        files.write_whole(folder / WEIGHTS, weights)
-        files.write_whole(folder / CARD, (json.dumps(card, indent=1) + "\n").encode())
+        files.write_folder(folder, fill)
     except OSError as error:
         raise HierevalError(
             f"The probe cannot be written to {str(folder)!r}: {error.strerror or error}."
@@ -86,16 +92,23 @@ def load(folder: Path, model: ModelId) -> list[Artefact]:
             f"The probe folder {str(folder)!r} must hold {CARD} and {WEIGHTS}, or folders that "
             "do. 'hiereval fit' makes one."
         )
+    if (folder / FIT).is_file():
+        lacking = set(files.read_json(folder / FIT)["probes"]) - {
+            card.parent.name for card in cards
+        }
+        if lacking:
+            raise HierevalError(
+                f"The probe folder {str(folder)!r} must hold every probe of its fitting; "
+                f"{', '.join(sorted(lacking))} is not there."
+            )
     return [_load(card.parent, model) for card in cards]
 
 
 def _load(folder: Path, model: ModelId) -> Artefact:
     from safetensors import SafetensorError
-    from safetensors.torch import load_file
+    from safetensors.torch import load
 
-    from hiereval.fingerprint import file_sha256, read_json
-
-    card = read_json(folder / CARD)
+    card = files.read_json(folder / CARD)
     try:
         fitted_on, name = card["model"], card["probe"]
         if fitted_on["fingerprint"] != model.fingerprint():
@@ -104,10 +117,14 @@ def _load(folder: Path, model: ModelId) -> Artefact:
                 f"{fitted_on['name']!r} ({_short(fitted_on['fingerprint'])}); {model.name!r} is "
                 f"another ({_short(model.fingerprint())}). 'hiereval fit' fits one on it."
             )
-        weights = load_file(folder / WEIGHTS)
+        content = (folder / WEIGHTS).read_bytes()
+        digest = hashlib.sha256(content).hexdigest()
+        if digest != card[HASH]:
+            raise ValueError(f"{WEIGHTS} is not what was written: its hash is another")
+        weights = load(content)
         probe = registry.load("probes", name)(**card["parameters"])
         probe.descent_ = Descent(weights, card["losses"], card["development"], card["best_step"])
-        info = TrainingInfo(**card["training"], probe_sha256=file_sha256(folder / WEIGHTS))
+        info = TrainingInfo(**card["training"], probe_sha256=digest)
         return Artefact(probe, card["parameters"], card["seed"], info, frozenset(card["images"]))
     except (KeyError, TypeError, ValueError, OSError, SafetensorError) as error:
         raise HierevalError(

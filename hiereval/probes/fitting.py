@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 
 import torch
 
-from hiereval import registry, training
+from hiereval import files, registry, training
 from hiereval.datasets import open_dataset
 from hiereval.embed import Progress, embed
 from hiereval.errors import HierevalError
@@ -18,7 +19,7 @@ from hiereval.models import open_adapter
 from hiereval.plan import ProbeRun, plan_probes
 from hiereval.probes import artefacts
 from hiereval.store import Store
-from hiereval.types import DataOptions, LoadOptions
+from hiereval.types import Chains, DataOptions, Embeddings, LoadOptions, Probe
 
 Report = Callable[[Path, Mapping[str, Any]], None]  # folder, facts of one fitted probe
 
@@ -66,18 +67,53 @@ def fit(
     reason = not_finite(vectors, data)
     if reason is not None:
         raise HierevalError(f"The model {adapter.id.name!r} must give finite vectors: {reason}.")
-    folders = []
-    for number, one in enumerate(planned):
-        progress("fitting", number, len(planned))
-        probe: Any = one.probe
-        probe.fit(vectors, data, torch.Generator().manual_seed(one.seed or 0))
-        shuffled = "-shuffled" if probe.shuffled else ""
-        folder = config.out / f"seed-{one.seed}{shuffled}"
-        artefacts.save(probe, folder, adapter.id, data)
-        progress("fitting", number + 1, len(planned))
-        report(folder, _facts(probe))
-        folders.append(folder)
-    return folders
+    shared = {
+        "model": adapter.id.fingerprint(),
+        "data": data.sha256,
+        "probes": {_name(one): one.parameters for one in planned},
+    }
+    try:
+        with files.unfinished(config.out) as work:
+            _same(work, shared)
+            for number, one in enumerate(planned):
+                progress("fitting", number, len(planned))
+                fitted = _fitted(one, work / _name(one), vectors, data)
+                report(config.out / _name(one), _facts(fitted))
+                progress("fitting", number + 1, len(planned))
+    except OSError as error:
+        raise HierevalError(
+            f"The output folder {str(config.out)!r} cannot be written: {error.strerror}."
+        ) from error
+    return [config.out / _name(one) for one in planned]
+
+
+def _name(one: ProbeRun) -> str:
+    return f"seed-{one.seed}{'-shuffled' if one.parameters['shuffled'] else ''}"
+
+
+def _same(work: Path, shared: Mapping[str, Any]) -> None:
+    """Refuse to go on in a folder of another fitting."""
+    path = work / artefacts.FIT
+    if not path.exists():
+        files.write_json(path, shared)
+        return
+    there = files.read_json(path)
+    for name, value in json.loads(json.dumps(shared)).items():
+        if there.get(name) != value:
+            raise HierevalError(
+                f"The unfinished fitting {str(work)!r} must be of the same {name} to be gone on "
+                "with. Delete it to start again, or name another --out."
+            )
+
+
+def _fitted(one: ProbeRun, folder: Path, vectors: Embeddings, data: Chains) -> Probe:
+    """Fit a probe into its folder, or return the one that an earlier process has left there."""
+    if folder.is_dir():
+        return artefacts.load(folder, vectors.model)[0].probe
+    probe: Any = one.probe
+    probe.fit(vectors, data, torch.Generator().manual_seed(one.seed or 0))
+    artefacts.save(probe, folder, vectors.model, data)
+    return one.probe
 
 
 def _planned(config: FitConfig) -> Sequence[ProbeRun]:

@@ -14,6 +14,7 @@ import pytest
 
 from hiereval.errors import HierevalError
 from hiereval.finetune.finetuning import FinetuneConfig, finetune
+from hiereval.finetune.output import Output
 
 KILLED = """
 import os, signal, sys, torch
@@ -58,7 +59,7 @@ def test_a_killed_training_resumes_to_the_same_weights(
     died = subprocess.run([sys.executable, "-c", KILLED, when, *arguments], check=False)
     assert died.returncode == -9
     assert not (config.out / "model").exists()
-    assert (config.out / ".state.pt.part").exists() == (when == "in a save")
+    assert any(config.out.glob(".state.pt.*.part")) == (when == "in a save")
     finetune(replace(config, resume=True))
     for name in ("model/model.safetensors", "losses.jsonl"):
         assert (config.out / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
@@ -105,13 +106,22 @@ def test_a_damaged_state_is_refused(configure: Callable[..., FinetuneConfig]) ->
     config = configure(epochs=2, save_every=2)
     stopped(config)
     state = config.out / "state.pt"
-    state.write_bytes(state.read_bytes()[:1000])
+    content = bytearray(state.read_bytes())
+    content[len(content) // 2] ^= 4
+    state.write_bytes(content)
     with pytest.raises(
         HierevalError,
-        match=rf"^The state {re.escape(repr(str(state)))} must be readable: .*\. Delete the folder "
-        r"to start again\.$",
+        match=rf"^The state {re.escape(repr(str(state)))} must be readable: it is not what was "
+        r"written\. Delete the folder to start again\.$",
     ):
         finetune(replace(config, resume=True))
+
+
+def test_what_a_process_killed_before_its_first_state_leaves_is_cleared(tmp_path: Path) -> None:
+    (tmp_path / ".state.pt.0123456789ab.part").write_bytes(b"half a state")
+    (tmp_path / ".model.0123456789ab.part").mkdir()
+    Output(tmp_path).open(resume=False)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_finished_training_is_left_alone(configure: Callable[..., FinetuneConfig]) -> None:

@@ -94,20 +94,34 @@ def test_a_folder_without_a_probe_is_refused(tree: Tree, tmp_path: Path) -> None
         artefacts.load(tmp_path, tree()[0].model)
 
 
-@pytest.mark.parametrize("damage", ["weights cut short", "weights gone", "card lacks a field"])
+@pytest.mark.parametrize("damage", ["weights cut short", "weights gone"])
 def test_a_damaged_probe_is_refused(tree: Tree, tmp_path: Path, damage: str) -> None:
     _, given = kept(tree, tmp_path)
-    weights, card = tmp_path / "probe.safetensors", tmp_path / "card.json"
+    weights = tmp_path / "probe.safetensors"
     if damage == "weights cut short":
         os.truncate(weights, weights.stat().st_size // 2)
-    elif damage == "weights gone":
-        weights.unlink()
     else:
-        content = json.loads(card.read_text())
-        del content["losses"]
-        card.write_text(json.dumps(content))
+        weights.unlink()
     with pytest.raises(
         HierevalError, match=rf"^The probe in {re.escape(repr(str(tmp_path)))} must be whole: \w+"
+    ):
+        artefacts.load(tmp_path, given.model)
+
+
+def test_a_flipped_bit_is_refused(tree: Tree, tmp_path: Path) -> None:
+    _, given = kept(tree, tmp_path)
+    weights, card = tmp_path / "probe.safetensors", tmp_path / "card.json"
+    before = weights.read_bytes()
+    weights.write_bytes(before[:-1] + bytes([before[-1] ^ 1]))
+    with fails(
+        f"The probe in {str(tmp_path)!r} must be whole: ValueError: probe.safetensors is not what "
+        "was written: its hash is another."
+    ):
+        artefacts.load(tmp_path, given.model)
+    weights.write_bytes(before)
+    card.write_text(card.read_text().replace('"seed": 3', '"seed": 1'))
+    with fails(
+        f"The file '{card}' must be as it was written: a bit was flipped or a value edited."
     ):
         artefacts.load(tmp_path, given.model)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ import torch
 from hiereval import evaluate
 from hiereval.cli import main
 from hiereval.errors import HierevalError
+from hiereval.probes import artefacts
 
 SMALL = "epochs=2,batch=256,rank=4"
 
@@ -49,7 +51,7 @@ def test_fit_keeps_three_seeds_and_shuffled_ones_that_a_run_uses(
     out = tmp_path / "probe"
     assert fit(few_shapes, out) == 0
     names = sorted(path.name for path in out.iterdir())
-    assert names == [f"seed-{s}{c}" for s in range(3) for c in ("", "-shuffled")]
+    assert names == ["fit.json", *(f"seed-{s}{c}" for s in range(3) for c in ("", "-shuffled"))]
     shown = capsys.readouterr().out.splitlines()
     assert len(shown) == 7
     assert re.fullmatch(
@@ -81,10 +83,45 @@ def test_fit_keeps_three_seeds_and_shuffled_ones_that_a_run_uses(
         assert record.metrics == kept[record.probe.seed, record.probe.training.shuffled]
 
 
+def test_a_fitting_that_stopped_is_gone_on_with(
+    few_shapes: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    out, work = tmp_path / "p", tmp_path / ".p.unfinished"
+    save, saved = artefacts.save, []
+
+    def stop_at_the_third(probe: object, folder: Path, *more: object) -> None:
+        saved.append(folder.name)
+        if len(saved) == 3:
+            raise KeyboardInterrupt
+        save(probe, folder, *more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(artefacts, "save", stop_at_the_third)
+    assert fit(few_shapes, out) == 130
+    assert not out.exists()
+    assert sorted(path.name for path in work.iterdir()) == ["fit.json", "seed-0", "seed-1"]
+    assert fit(few_shapes, out, "--probe-args", "rank=8") == 2
+    assert capsys.readouterr().err.splitlines()[-1] == (
+        f"error: The unfinished fitting {str(work)!r} must be of the same probes to be gone on "
+        "with. Delete it to start again, or name another --out."
+    )
+    assert fit(few_shapes, out) == 0
+    assert saved[3:] == ["seed-2", "seed-0-shuffled", "seed-1-shuffled", "seed-2-shuffled"]
+    assert not work.exists()
+    shutil.rmtree(out / "seed-1")
+    with pytest.raises(HierevalError) as caught:
+        evaluate("toy", datasets=["shapes"], tasks="ordering", probes=[f"path:{out}"])
+    assert str(caught.value) == (
+        f"The probe folder {str(out)!r} must hold every probe of its fitting; seed-1 is not there."
+    )
+
+
 def test_another_models_probe_is_refused_by_a_run(few_shapes: Path, tmp_path: Path) -> None:
     out = tmp_path / "probe"
     assert fit(few_shapes, out, "--probe-args", "seed=0,shuffled=false") == 0
-    assert [path.name for path in out.iterdir()] == ["seed-0"]
+    assert sorted(path.name for path in out.iterdir()) == ["fit.json", "seed-0"]
     with pytest.raises(HierevalError, match=r"^The probe .* must be used with the model it was"):
         evaluate(
             "control:words",
