@@ -17,6 +17,7 @@ from pydantic import AwareDatetime, ValidationError
 
 from hiereval import files
 from hiereval.errors import HierevalError, nearest
+from hiereval.findings import structureless
 from hiereval.records import Name, Record, Strict, TaskInfo
 from hiereval.types import Metric, Scores
 
@@ -70,6 +71,7 @@ class Identity(Strict):
     probe: SampledProbe
     n: int  # items, so that a file that was cut short is noticed
     undefined: dict[str, str]  # metric -> why it is null
+    null_sd: dict[str, float]  # metric -> what encoders without structure scatter by
 
 
 @dataclass(frozen=True)
@@ -110,6 +112,11 @@ def write(path: Path, record: Record, scores: Scores) -> None:
         ),
         n=len(scores.ids),
         undefined=dict(scores.undefined),
+        null_sd={
+            name: null.sd
+            for name, value in record.metrics.items()
+            if (null := structureless(value)) is not None
+        },
     )
     try:
         files.write_whole(path, _lines(identity, scores))

@@ -14,11 +14,12 @@ from dataclasses import dataclass, replace
 from functools import cache
 from importlib.resources import files
 
+from hiereval.findings import COVERS
 from hiereval.leaderboard import notes
-from hiereval.leaderboard.cells import Cell
 from hiereval.leaderboard.columns import Column, columns_of
 from hiereval.leaderboard.rows import Row, rows_of
 from hiereval.leaderboard.selection import ordered
+from hiereval.leaderboard.standing import Paired, ranked
 from hiereval.leaderboard.wording import clean
 from hiereval.records import Record
 
@@ -80,6 +81,16 @@ class Board:
         """The intervals in words: "95 % intervals"."""
         return " and ".join(f"{level * 100:g} %" for level in self.levels) + " intervals"
 
+    @property
+    def legend(self) -> str:
+        """What the marks mean and what the intervals cover, below every table."""
+        shown = {bar for s in self.sections for row in s.measured for c in row.cells if c
+                 for bar in c.failed}  # fmt: skip
+        marks = [f"{mark} not beyond {notes.BARS[bar]}." for bar, mark in notes.MARKS.items()
+                 if bar in shown]  # fmt: skip
+        bold = "Bold: findings that no other is above; only findings have a rank."
+        return " ".join([f"{self.interval}.", bold, *marks, COVERS])
+
 
 @cache
 def reported_figures() -> tuple[Reported, ...]:
@@ -94,12 +105,13 @@ def build(
     sort: str | None = None,
     every_metric: bool = False,
     reported: Sequence[Reported] | None = None,
+    paired: Paired | None = None,
 ) -> Board:
     """Arrange records, the newest of each `record_id`; `--limit` runs are counted and left off.
 
-    `sort` is "model", "date", a metric or "task.metric"; by default the first ranked column. An
-    unknown one raises HierevalError with the nearest. Columns are the headline metrics, or every
-    one.
+    `sort` is "model", "date", a metric or "task.metric"; by default the column of which blind
+    scores reach least. An unknown one raises HierevalError with the nearest. Columns are the
+    headline metrics, or every one. `paired` finds the draws that ties are made from.
     """
     given = list(records)
     full = [record for record in given if record.limit is None]
@@ -107,7 +119,7 @@ def build(
     for record in full:
         grouped[_dataset_key(record)].append(record)
     figures = reported_figures() if reported is None else reported
-    sections = [_section(grouped[key], figures, every_metric) for key in sorted(grouped)]
+    sections = [_section(grouped[key], figures, every_metric, paired) for key in sorted(grouped)]
     return Board(
         sections=tuple(ordered(_titled(sections), sort)),
         limited=len(given) - len(full),
@@ -120,7 +132,9 @@ def _dataset_key(record: Record) -> tuple[str, ...]:
     return data.name, data.split, data.sha256, data.image_source
 
 
-def _section(records: list[Record], figures: Sequence[Reported], every_metric: bool) -> Section:
+def _section(
+    records: list[Record], figures: Sequence[Reported], every_metric: bool, paired: Paired | None
+) -> Section:
     data = records[0].dataset
     columns = columns_of(records, every_metric)
     rows = rows_of(records, columns)
@@ -128,7 +142,7 @@ def _section(records: list[Record], figures: Sequence[Reported], every_metric: b
     controls = [row for row in rows if row.kind == "control"]
     if len({row.model.geometry for row in measured}) > 1:
         columns = [replace(c, unranked=_UNRANKED) if _depends_on_scale(c) else c for c in columns]
-    measured = _ranked(notes.compared(measured, controls, columns), columns)
+    measured, columns = ranked(measured, columns, paired)
     return Section(
         title=clean(data.name) + (f" {clean(data.split)}" if data.split else ""),
         name=data.name,
@@ -155,37 +169,6 @@ def _titled(sections: list[Section]) -> list[Section]:
     ]
 
 
-# --- ranks ---------------------------------------------------------------------------------------
-
-
 def _depends_on_scale(column: Column) -> bool:
     """Only the rank sweep compares geometries: precision changes when radii are rescaled."""
     return column.task == "retrieval" and not column.metric.startswith("rank")
-
-
-def _ranked(rows: list[Row], columns: list[Column]) -> list[Row]:
-    """Give each cell its rank in its column: 1 + how many are strictly better; ties share.
-
-    A value that nothing stands beside has no rank.
-    """
-    ranks = [_ranks([row.cells[i] for row in rows], column) for i, column in enumerate(columns)]
-    return [
-        replace(
-            row,
-            cells=tuple(
-                cell and replace(cell, rank=ranks[i][j]) for i, cell in enumerate(row.cells)
-            ),
-        )
-        for j, row in enumerate(rows)
-    ]
-
-
-def _ranks(column_cells: list[Cell | None], column: Column) -> list[int | None]:
-    if column.higher_is_better is None or column.unranked:
-        return [None] * len(column_cells)
-    sign = 1 if column.higher_is_better else -1
-    values = [None if c is None or c.value is None else sign * c.value for c in column_cells]
-    known = [value for value in values if value is not None]
-    if len(known) < 2:
-        return [None] * len(values)
-    return [None if v is None else 1 + sum(other > v for other in known) for v in values]

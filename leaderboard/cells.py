@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from hiereval import findings
+from hiereval.findings import Bar, Beside, Finding
 from hiereval.leaderboard.wording import clean
 from hiereval.records import MetricValue, Record
 
@@ -15,8 +17,9 @@ class Cell:
     """A value with its interval, or the reason why there is none.
 
     For a trained probe `value` is the mean over seeds, `spread` their standard deviation, `low`
-    and `high` the outermost bounds of the seeds' intervals, `shuffled` the mean of the
-    probe trained on shuffled tiers, and `selectivity` what the value exceeds it by.
+    and `high` the outermost bounds of the seeds' intervals, `shuffled` the mean of the probe
+    trained on shuffled tiers, `untrained` the value of `empty-root`, and `selectivity` the value
+    minus the better of the two: breaking a space by shuffling is no merit.
     """
 
     value: float | None
@@ -29,23 +32,22 @@ class Cell:
     seeds: int = 0  # 0: nothing was trained
     spread: float | None = None
     shuffled: float | None = None
+    untrained: float | None = None
     selectivity: float | None = None
-    rank: int | None = None
-    unbeaten: tuple[str, ...] = ()  # controls that the interval does not lie beyond
-
-    def beyond(self, values: Sequence[float], higher_is_better: bool) -> bool:
-        """Whether the interval, or the value where it has none, is wholly better than all these."""
-        assert self.value is not None
-        if higher_is_better:
-            return (self.value if self.low is None else self.low) > max(values)
-        return (self.value if self.high is None else self.high) < min(values)
+    finding: bool | None = None  # None: not known, or there is no better and worse
+    because: str = ""  # which bars it passed, or failed, or are missing
+    failed: tuple[Bar, ...] = ()
+    missing: tuple[Bar, ...] = ()
+    rank: int | None = None  # of findings alone; what cannot be told apart shares it
+    worst_rank: int | None = None
+    sources: tuple[str, ...] = ()  # the records it is made from
 
 
-def cell(records: Sequence[Record], metric: str) -> Cell | None:
+def cell(records: Sequence[Record], metric: str, beside: Beside) -> Cell | None:
     """Make a cell of every record of one row and task; None where there is none.
 
-    One undefined seed makes the mean undefined. Of two records of the same seed and order of
-    tiers, the newer counts.
+    `beside` holds the twins and whatever else the verdict needs. One undefined seed makes the mean
+    undefined. Of two records of the same seed and order of tiers, the newer counts.
     """
     if not records:
         return None
@@ -59,25 +61,45 @@ def cell(records: Sequence[Record], metric: str) -> Cell | None:
     for record in own:
         if record.status != "ok":
             return Cell(None, state=record.status, reason=_reason(record.reason))
-    values = [record.metrics[metric] for record in own if metric in record.metrics]
+    held = [record for record in own if metric in record.metrics]
+    values = [record.metrics[metric] for record in held]
     if not values:
         return None
     for value in values:
         if value.value is None:
-            return Cell(None, state="undefined", n=value.n, reason=_reason(value.undefined_reason))
+            reason = _reason(value.undefined_reason)
+            return Cell(None, state="undefined", n=value.n, reason=reason, because=reason)
+    verdict = findings.over_seeds([beside.finding(record, metric) for record in held])
     if own[0].probe.training is None:
         last = values[-1]
-        return Cell(last.value, last.ci_low, last.ci_high, level=last.ci_level, n=last.n)
-    return _over_seeds(values, [r.metrics[metric] for r in shuffled if metric in r.metrics])
+        found = Cell(last.value, last.ci_low, last.ci_high, level=last.ci_level, n=last.n)
+    else:
+        untrained = beside.capacity(held[0])["empty-root"]
+        found = _over_seeds(
+            values, findings.of_metric(shuffled, metric), findings.of_metric(untrained, metric)
+        )
+    sources = tuple(record.record_id for record in held)
+    return _judged(replace(found, sources=sources), verdict)
 
 
-def _over_seeds(values: list[MetricValue], shuffled: list[MetricValue]) -> Cell:
-    numbers = [value.value for value in values if value.value is not None]
+def _judged(found: Cell, verdict: Finding) -> Cell:
+    return replace(
+        found,
+        finding=verdict.finding,
+        because=clean(verdict.because, 300),
+        failed=verdict.failed,
+        missing=verdict.missing,
+    )
+
+
+def _over_seeds(
+    values: list[MetricValue], shuffled: list[MetricValue], untrained: list[MetricValue]
+) -> Cell:
+    numbers = _numbers(values)
     lows = [value.ci_low for value in values if value.ci_low is not None]
     highs = [value.ci_high for value in values if value.ci_high is not None]
     mean = statistics.fmean(numbers)
-    known = [value.value for value in shuffled if value.value is not None]
-    capacity = statistics.fmean(known) if known and len(known) == len(shuffled) else None
+    capacity, before = _mean(shuffled), _mean(untrained)
     return Cell(
         mean,
         min(lows, default=None),
@@ -87,8 +109,28 @@ def _over_seeds(values: list[MetricValue], shuffled: list[MetricValue]) -> Cell:
         seeds=len(numbers),
         spread=statistics.stdev(numbers) if len(numbers) > 1 else None,
         shuffled=capacity,
-        selectivity=None if capacity is None else mean - capacity,
+        untrained=before,
+        selectivity=_selectivity(mean, capacity, before, values[0].higher_is_better),
     )
+
+
+def _selectivity(
+    value: float, shuffled: float | None, untrained: float | None, higher_is_better: bool | None
+) -> float | None:
+    """Return the value minus the better of the two; None where one is missing or none is better."""
+    if shuffled is None or untrained is None or higher_is_better is None:
+        return None
+    return value - (max if higher_is_better else min)(shuffled, untrained)
+
+
+def _mean(values: Sequence[MetricValue]) -> float | None:
+    """Return the mean, None where there is none or one is undefined."""
+    numbers = _numbers(values)
+    return statistics.fmean(numbers) if numbers and len(numbers) == len(values) else None
+
+
+def _numbers(values: Sequence[MetricValue]) -> list[float]:
+    return [value.value for value in values if value.value is not None]
 
 
 def _reason(reason: str | None) -> str:

@@ -5,13 +5,18 @@ from __future__ import annotations
 import json
 import tomllib
 from collections import defaultdict
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
-from typing import Any
+from math import isfinite
+from typing import Any, Literal
 
 from hiereval.leaderboard.wording import clean
 from hiereval.records import Record
+from hiereval.types import Role
+
+Ties = Literal["paired draws", "intervals alone"]
 
 
 @dataclass(frozen=True)
@@ -27,7 +32,31 @@ class Column:
     higher_is_better: bool | None
     range: tuple[float, float] | None
     chance: float | None
+    role: Role = "quality"
+    ceilings: Mapping[str, float] = field(default_factory=dict)  # what blind scores reach
     unranked: str = ""  # why no best is shown
+    ties: Ties | None = None  # what shared ranks were made from
+
+    @property
+    def ceiling(self) -> tuple[str, float] | None:
+        """The best blind score and its name; None without any."""
+        if not self.ceilings:
+            return None
+        best = min if self.higher_is_better is False else max
+        return best(self.ceilings.items(), key=lambda item: item[1])
+
+    @property
+    def given_away(self) -> float | None:
+        """How much of the way from chance to the best value blind scores reach, in [0, 1].
+
+        None where the ceilings, the chance level or the end of the range are not known.
+        """
+        if self.ceiling is None or self.chance is None or self.range is None:
+            return None
+        best = self.range[0 if self.higher_is_better is False else 1]
+        if best == self.chance or not isfinite(best):
+            return None
+        return min(1.0, max(0.0, (self.ceiling[1] - self.chance) / (best - self.chance)))
 
     @property
     def key(self) -> tuple[str, int, str]:
@@ -66,7 +95,10 @@ def task_key(record: Record) -> tuple[str, int, str]:
 
 def _shown(task: str, records: list[Record], every_metric: bool) -> list[str]:
     there = list(dict.fromkeys(metric for record in records for metric in record.metrics))
-    wanted = [metric for metric in headline().get(task, {}) if metric in there]
+    first = [
+        m for m in there if any(r.metrics[m].role == "headline" for r in records if m in r.metrics)
+    ]
+    wanted = [m for m in dict.fromkeys([*headline().get(task, {}), *first]) if m in there]
     rest = [metric for metric in there if metric not in wanted]
     return wanted + rest if every_metric else wanted or rest[:3]
 
@@ -83,6 +115,8 @@ def _column(records: list[Record], metric: str, group: str) -> Column:
         higher_is_better=value.higher_is_better,
         range=value.range,
         chance=value.chance,
+        role=value.role,
+        ceilings={k: v for r in holders for k, v in r.metrics[metric].ceilings.items()},
     )
 
 

@@ -15,10 +15,12 @@ _ESCAPES = {
     "_": r"\_", "%": r"\%", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
     "<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}", '"': r"\textquotedbl{}",
     "↑": r"$\uparrow$", "↓": r"$\downarrow$", "–": "--", "†": r"$\dagger$", "‡": r"$\ddagger$",
+    "§": r"\S{}", "¶": r"\P{}",
     "·": r"$\cdot$", "±": r"$\pm$", "…": r"\dots{}", "[": "{[}", "]": "{]}",
     "`": r"\textasciigrave{}",
 }  # fmt: skip
-_MARKS = {"word count": r"$^\dagger$", "random init": r"$^\ddagger$"}
+_MARKS = {"null": r"$^\dagger$", "twins": r"$^\ddagger$", "blind": r"\textsuperscript{\S}",
+          "capacity": r"\textsuperscript{\P}"}  # fmt: skip
 _EMPTY = {"undefined": "n/a", "skipped": "--", "failed": "failed"}
 
 
@@ -27,7 +29,7 @@ def written(board: Board) -> str:
     parts = ["% \\usepackage{booktabs,textcomp}"]
     for section in board.sections:
         for group, indices in section.groups:
-            parts += ["", *_table(section, group, indices, board.interval)]
+            parts += ["", *_table(section, group, indices, board.legend)]
     return "\n".join([*parts, ""])
 
 
@@ -36,15 +38,12 @@ def escaped(text: object, longest: int = LONGEST) -> str:
     return "".join(_ESCAPES.get(character, character) for character in clean(text, longest))
 
 
-def _table(section: Section, group: str, indices: list[int], interval: str) -> Iterator[str]:
-    caption = (
-        f"{group} on {section.title} ({about(section)}). "
-        f"{interval}; bold: best measured; controls below the rule"
-    )
+def _table(section: Section, group: str, indices: list[int], legend: str) -> Iterator[str]:
+    caption = f"{group} on {section.title} ({about(section)}). Controls below the rule. {legend}"
     heads = [section.columns[index] for index in indices]
     yield r"\begin{table}"
     yield r"\centering\small"
-    yield rf"\caption{{{escaped(caption, 1000)}.}}"
+    yield rf"\caption{{{escaped(caption, 1000)}}}"
     yield rf"\begin{{tabular}}{{l{'l' * len(indices)}}}"
     yield r"\toprule"
     names = (f"{clean(c.metric)} {arrow(c.higher_is_better)}".strip() for c in heads)
@@ -80,7 +79,7 @@ def _cell(cell: Cell | None, best: bool) -> str:
     value = _number(cell.value)
     if best and cell.rank == 1:
         value = rf"\textbf{{{value}}}"
-    value += "".join(_MARKS[name] for name in cell.unbeaten)
+    value += "".join(_MARKS[bar] for bar in cell.failed)
     if cell.spread is not None:
         return rf"{value} {{\scriptsize $\pm${_number(cell.spread)}}}"
     if cell.low is not None and cell.high is not None:

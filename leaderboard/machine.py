@@ -7,6 +7,7 @@ from dataclasses import asdict
 from math import isfinite
 from typing import Any
 
+from hiereval.findings import COVERS
 from hiereval.leaderboard.board import Board, Section
 from hiereval.leaderboard.columns import Column
 from hiereval.leaderboard.rows import Row
@@ -17,6 +18,7 @@ def written(board: Board) -> str:
     document = {
         "limited": board.limited,
         "levels": board.levels,
+        "covers": COVERS,
         "sections": [_section(section) for section in board.sections],
     }
     return json.dumps(document, indent=1, ensure_ascii=True, allow_nan=False) + "\n"
@@ -50,6 +52,7 @@ def _row(row: Row) -> dict[str, Any]:
     return {
         "label": row.label,
         "probe": row.probe,
+        "twins": row.twins,
         "cells": [cell and asdict(cell) for cell in row.cells],
         "radius_by_tier": [asdict(tier) for tier in row.curve],
         "records": [json.loads(record.model_dump_json()) for record in row.records],

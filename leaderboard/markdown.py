@@ -64,13 +64,13 @@ def _cell(cell: Cell | None, best: bool) -> str:
     if cell.value is None:
         return _EMPTY[cell.state]
     value = f"**{number(cell.value)}**" if best and cell.rank == 1 else number(cell.value)
-    parts = [value + "".join(MARKS[name] for name in cell.unbeaten)]
+    parts = [value + "".join(MARKS[name] for name in cell.failed)]
     if cell.spread is not None:
         parts.append(f"±{number(cell.spread)}")
     if cell.low is not None and cell.high is not None:
         parts.append(f"\\[{number(cell.low)}, {number(cell.high)}\\]")
     if cell.selectivity is not None:
-        parts.append(f"({signed(cell.selectivity)} over shuffled)")
+        parts.append(f"({signed(cell.selectivity)} over untrained)")
     return " ".join(parts)
 
 

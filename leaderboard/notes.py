@@ -1,13 +1,13 @@
-"""What a reader must know beside the numbers: controls not beaten, and why cells are empty."""
+"""What a reader must know beside the numbers: bars not passed, and why cells are empty."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from hiereval.leaderboard.wording import clean
+from hiereval.findings import Bar
+from hiereval.leaderboard.wording import clean, number
 
 if TYPE_CHECKING:
     from hiereval.leaderboard.cells import Cell
@@ -15,28 +15,14 @@ if TYPE_CHECKING:
     from hiereval.leaderboard.rows import Row
     from hiereval.records import Record
 
-WORDS = "word count"
-RANDOM = "random init"
-MARKS = {WORDS: "†", RANDOM: "‡"}
+MARKS: dict[Bar, str] = {"null": "†", "twins": "‡", "blind": "§", "capacity": "¶"}
+BARS: dict[Bar, str] = {
+    "null": "the reassignment null",
+    "twins": "the random-init twins",
+    "blind": "every blind score",
+    "capacity": "shuffled tiers and empty-root",
+}
 _NAMES_SHOWN = 6
-
-
-def compared(measured: list[Row], controls: list[Row], columns: list[Column]) -> list[Row]:
-    """Mark each cell with the controls it does not beat: its interval reaches their value.
-
-    The control of random weights is the model's own twin: same adapter, same checkpoint. With
-    several, the best counts.
-    """
-    words = [row for row in controls if is_words(row)]
-    rows = []
-    for row in measured:
-        against = {WORDS: words, RANDOM: [c for c in controls if _is_twin(c, row)]}
-        marked = tuple(
-            cell and replace(cell, unbeaten=_unbeaten(cell, i, column, against))
-            for i, (cell, column) in enumerate(zip(row.cells, columns, strict=True))
-        )
-        rows.append(replace(row, cells=marked))
-    return rows
 
 
 def is_words(row: Row) -> bool:
@@ -44,59 +30,85 @@ def is_words(row: Row) -> bool:
     return row.model.adapter == "control" and row.model.checkpoint == "words"
 
 
-def _is_twin(control: Row, row: Row) -> bool:
-    model = control.model
-    return (
-        model.random_init is not None
-        and (model.adapter, model.checkpoint) == (row.model.adapter, row.model.checkpoint)
-        and control.probe == row.probe
-    )
-
-
-def _unbeaten(
-    cell: Cell, index: int, column: Column, against: dict[str, list[Row]]
-) -> tuple[str, ...]:
-    if cell.value is None or column.higher_is_better is None:
-        return ()
-    found = []
-    for name, rows in against.items():
-        values = [c.value for row in rows if (c := row.cells[index]) and c.value is not None]
-        if values and not cell.beyond(values, column.higher_is_better):
-            found.append(name)
-    return tuple(found)
-
-
 def notes(
     records: Sequence[Record], measured: list[Row], controls: list[Row], columns: list[Column]
 ) -> Iterator[str]:
     """Yield one line for each thing that the table alone does not say."""
-    yield from _not_beaten(measured, columns)
-    yield from _without_twin(measured, controls)
+    yield from _not_beyond(measured, columns)
+    yield from _without_twins(measured)
+    yield from _without_null(measured, columns)
+    yield from _blind(columns)
     yield from _empty(records)
     yield from _undefined([*measured, *controls], columns)
     yield from _unranked(columns)
+    yield from _ties(columns)
 
 
-def _not_beaten(measured: list[Row], columns: list[Column]) -> Iterator[str]:
-    for name, mark in MARKS.items():
+def _not_beyond(measured: list[Row], columns: list[Column]) -> Iterator[str]:
+    for bar, mark in MARKS.items():
         found: dict[str, list[str]] = defaultdict(list)
-        for row in measured:
-            for cell, column in zip(row.cells, columns, strict=True):
-                if cell and name in cell.unbeaten:
-                    found[f"{column.group} {clean(column.metric)}"].append(row.name)
+        for row, cell, column in _cells(measured, columns):
+            if bar in cell.failed:
+                found[_named(column)].append(row.name)
         for what, labels in found.items():
-            yield f"{mark} {what}: not beyond the {name} control: {_some(labels)}."
+            yield f"{mark} {what}: not beyond {BARS[bar]}: {_some(labels)}."
 
 
-def _without_twin(measured: list[Row], controls: list[Row]) -> Iterator[str]:
-    missing = [
-        row.name
-        for row in measured
-        if row.records[0].probe.training is None  # a trained one is compared with its capacity
-        and not any(_is_twin(control, row) for control in controls)
-    ]
+def _without_twins(measured: list[Row]) -> Iterator[str]:
+    missing = [row.name for row in measured if not row.twins and not _is_trained(row)]
     if missing:
-        yield f"Without a random-init control (--random-init): {_some(missing)}."
+        yield (
+            "Without random-init twins (--controls random-init), so never a finding: "
+            f"{_some(missing)}."
+        )
+    few = [row.name for row in measured if row.twins == 1 and not _is_trained(row)]
+    if few:
+        yield f"With one random-init twin, whose spread is not known: {_some(few)}."
+
+
+def _is_trained(row: Row) -> bool:
+    """A trained probe is compared with its own capacity."""
+    return row.records[0].probe.training is not None
+
+
+def _without_null(measured: list[Row], columns: list[Column]) -> Iterator[str]:
+    found: dict[str, list[str]] = defaultdict(list)
+    for row, cell, column in _cells(measured, columns):
+        if "null" in cell.missing:
+            found[_named(column)].append(row.name)
+    if found:
+        names = [name for labels in found.values() for name in labels]
+        yield f"Without a null, so never a finding: {_some(found)}: {_some(names)}."
+
+
+def _blind(columns: list[Column]) -> Iterator[str]:
+    reached = [
+        f"{_named(column)} {number(column.ceiling[1])} ({clean(column.ceiling[0])})"
+        for column in columns
+        if column.ceiling
+    ]
+    if reached:
+        yield f"Blind scores, which see no image and no model, reach: {', '.join(reached)}."
+
+
+def _ties(columns: list[Column]) -> Iterator[str]:
+    alone = [_named(column) for column in columns if column.ties == "intervals alone"]
+    if alone:
+        yield (
+            "Ties are from intervals alone, which is conservative, where samples (--log-samples) "
+            f"are missing: {_some(alone)}."
+        )
+
+
+def _cells(rows: list[Row], columns: list[Column]) -> Iterator[tuple[Row, Cell, Column]]:
+    for row in rows:
+        for cell, column in zip(row.cells, columns, strict=True):
+            if cell:
+                yield row, cell, column
+
+
+def _named(column: Column) -> str:
+    return f"{column.group} {clean(column.metric)}"
 
 
 def _empty(records: Sequence[Record]) -> Iterator[str]:
@@ -120,11 +132,9 @@ def _about_any(reason: str, model: str) -> str:
 
 def _undefined(rows: list[Row], columns: list[Column]) -> Iterator[str]:
     found: dict[tuple[str, str], dict[str, None]] = defaultdict(dict)
-    for row in rows:
-        for cell, column in zip(row.cells, columns, strict=True):
-            if cell and cell.state == "undefined":
-                reason = (cell.reason or "").rstrip(".")
-                found[row.name, reason][f"{column.group} {clean(column.metric)}"] = None
+    for row, cell, column in _cells(rows, columns):
+        if cell.state == "undefined":
+            found[row.name, (cell.reason or "").rstrip(".")][_named(column)] = None
     for (label, reason), metrics in found.items():
         yield f"n/a: {label}: {_some(metrics)} ({reason})."
 
@@ -133,7 +143,7 @@ def _unranked(columns: list[Column]) -> Iterator[str]:
     reasons: dict[str, list[str]] = defaultdict(list)
     for column in columns:
         if column.unranked:
-            reasons[column.unranked].append(f"{column.group} {clean(column.metric)}")
+            reasons[column.unranked].append(_named(column))
     for reason, metrics in reasons.items():
         yield f"{_some(metrics)}: {reason}."
 

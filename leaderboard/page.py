@@ -11,7 +11,7 @@ from hiereval import __version__
 from hiereval.leaderboard import plot, spreadsheet
 from hiereval.leaderboard.board import Board, Section
 from hiereval.leaderboard.cells import Cell
-from hiereval.leaderboard.notes import MARKS, is_words
+from hiereval.leaderboard.notes import BARS, MARKS, is_words
 from hiereval.leaderboard.wording import arrow, clean, number, public, signed, span
 from hiereval.records import Record
 
@@ -48,6 +48,7 @@ def written(board: Board, records: Sequence[Record]) -> str:
         newest=max((row.date for s in board.sections for row in s.rows), default=""),
         version=__version__,
         marks=MARKS,
+        bars=BARS,
         plot=plot,
         words_for=words_for,
     )

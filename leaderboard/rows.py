@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from hiereval.findings import Beside
 from hiereval.leaderboard import cells
 from hiereval.leaderboard.cells import Cell
 from hiereval.leaderboard.columns import Column, plain, task_key
@@ -42,6 +43,7 @@ class Row:
     cells: tuple[Cell | None, ...]
     curve: tuple[Tier, ...]
     records: tuple[Record, ...]
+    twins: int  # seeds of random weights that its scores are compared with
 
     @property
     def name(self) -> str:
@@ -87,11 +89,12 @@ def rows_of(records: list[Record], columns: list[Column]) -> list[Row]:
     grouped: dict[tuple[str, ...], list[Record]] = defaultdict(list)
     for record in records:
         grouped[row_key(record)].append(record)
-    rows = [_row(f"r{i}", grouped[key], columns) for i, key in enumerate(sorted(grouped))]
+    beside = Beside(records)
+    rows = [_row(f"r{i}", grouped[key], columns, beside) for i, key in enumerate(sorted(grouped))]
     return _distinguished(rows)
 
 
-def _row(id: str, records: list[Record], columns: list[Column]) -> Row:
+def _row(id: str, records: list[Record], columns: list[Column], beside: Beside) -> Row:
     first = records[0]
     by_task: dict[tuple[str, int, str], list[Record]] = defaultdict(list)
     for record in records:
@@ -105,9 +108,10 @@ def _row(id: str, records: list[Record], columns: list[Column]) -> Row:
         kind="control" if is_control(first) else "measured",
         model=first.model,
         probe=clean(first.probe.name, 40),
-        cells=tuple(cells.cell(by_task.get(c.key, []), c.metric) for c in columns),
+        cells=tuple(cells.cell(by_task.get(c.key, []), c.metric, beside) for c in columns),
         curve=_curve(records),
         records=tuple(records),
+        twins=max(len(beside.twins(record)) for record in records),
     )
 
 

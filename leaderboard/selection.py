@@ -44,7 +44,10 @@ def chosen(
 
 
 def ordered(sections: Sequence[Section], sort: str | None) -> list[Section]:
-    """Sort each section's measured rows and controls; ties and gaps go by label."""
+    """Sort each section's measured rows and controls; ties and gaps go by label.
+
+    Findings come first: what a structureless encoder reaches never stands on top.
+    """
     if sort not in (None, "model", "date"):
         known = dict.fromkeys(
             name for s in sections for c in s.columns for name in (c.metric, f"{c.task}.{c.metric}")
@@ -75,18 +78,23 @@ def _sorted(rows: Sequence[Row], columns: Sequence[Column], sort: str | None) ->
         return rows
     sign = 1 if columns[index].higher_is_better is False else -1
 
-    def place(row: Row) -> tuple[bool, float]:
+    def place(row: Row) -> tuple[bool, bool, float]:
         cell = row.cells[index]
         value = None if cell is None else cell.value
-        return value is None, sign * (value or 0.0)
+        return value is None, cell is None or not cell.finding, sign * (value or 0.0)
 
     return sorted(rows, key=place)
 
 
 def _column_number(columns: Sequence[Column], sort: str | None) -> int | None:
-    for index, column in enumerate(columns):
-        if sort in (column.metric, f"{column.task}.{column.metric}"):
-            return index
-        if sort is None and column.higher_is_better is not None and not column.unranked:
-            return index
-    return None
+    """Return the column that is asked for, or the ranked one that blind scores reach least of."""
+    if sort is not None:
+        names = [(column.metric, f"{column.task}.{column.metric}") for column in columns]
+        return next((index for index, name in enumerate(names) if sort in name), None)
+    ranked = [i for i, c in enumerate(columns) if c.higher_is_better is not None and not c.unranked]
+    return min(ranked, key=lambda i: _given_away(columns[i]), default=None)
+
+
+def _given_away(column: Column) -> float:
+    """Return what blind scores reach, to two digits: a hundredth is chance. Unknown comes last."""
+    return 2.0 if column.given_away is None else round(column.given_away, 2)

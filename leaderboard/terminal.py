@@ -64,9 +64,11 @@ def about(section: Section) -> str:
 
 def legend(board: Board) -> str:
     """Explain the marks, and count what was left off."""
-    lines = [f"{board.interval}. Bold: best measured. Controls stand below the dotted line."]
+    lines = [board.legend, "Controls stand below the dotted line."]
     if any(cell and cell.seeds for s in board.sections for row in s.rows for cell in row.cells):
-        lines.append("Trained probes: mean over seeds ± spread (minus the same on shuffled tiers).")
+        lines.append(
+            "Trained probes: mean over seeds ± spread (over shuffled tiers and empty-root)."
+        )
     if board.limited:
         lines.append(f"Left off: {plural(board.limited, 'record')} of --limit runs.")
     return " ".join(lines)
@@ -160,8 +162,8 @@ def cell_text(cell: Cell | None, dim: bool = False) -> Text:
         return Text(_EMPTY[cell.state], style="dim italic")
     best = cell.rank == 1 and not dim
     text = Text(number(cell.value), style="bold" if best else "dim" if dim else "")
-    if cell.unbeaten:
-        text.append("".join(MARKS[name] for name in cell.unbeaten), style="not bold yellow")
+    if cell.failed:
+        text.append("".join(MARKS[bar] for bar in cell.failed), style="not bold yellow")
     small = "not bold dim"
     if cell.spread is not None:
         text.append(f" ±{number(cell.spread)}", style=small)

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pytest
 import torch
-from support import sampled
+from support import made_records, sampled
 
 from hiereval import registry, samples
-from hiereval.compare import compare, holm, p_value
-from hiereval.estimates import resample
+from hiereval.compare import compare, holm, p_value, replicates
+from hiereval.estimates import Mean, resample
 from hiereval.samples import Samples
-from hiereval.types import Scores
+from hiereval.types import Metric, Scores
 
 
 @pytest.fixture(autouse=True)
@@ -113,6 +115,121 @@ def test_p_values_are_calibrated_under_the_null(tmp_path: Path) -> None:
         weights = next(iter(resample(60, 400, seed=1)))
         below += p_value(weights @ (y - x) / 60) < 0.05
     assert 3 <= below <= 20
+
+
+# --- families, harm, spread ----------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Kept(sampled.Coin):
+    """Heads is the headline, tails is to be retained, halves are neither."""
+
+    metrics: ClassVar[tuple[Metric, ...]] = (
+        Metric("heads", "share of heads", Mean("heads"), role="headline"),
+        Metric("tails", "share of tails", Mean("tails"), role="retention"),
+        Metric("halves", "heads again", Mean("heads")),
+        Metric("drawn", "heads again", Mean("heads"), higher_is_better=None, role="descriptive"),
+    )
+
+
+@pytest.fixture
+def kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(registry._registered, ("tasks", "coin"), Kept)
+
+
+@pytest.mark.usefixtures("kept")
+@pytest.mark.parametrize(
+    ("metrics", "names"),
+    [
+        ("headline", ["heads", "tails"]),
+        ("all", ["heads", "tails", "halves", "drawn"]),
+        ("ha*, drawn", ["halves", "drawn"]),
+    ],
+)
+def test_metrics_are_chosen_by_role_or_name(tmp_path: Path, metrics: str, names: list[str]) -> None:
+    one, two = (side(tmp_path, sampled.coin([v, 0.5]), str(v)) for v in (0.0, 1.0))
+    found = compare([one], [two], resamples=9, metrics=metrics).differences
+    assert [d.metric for d in found] == names
+
+
+@pytest.mark.usefixtures("kept")
+def test_only_what_can_be_better_is_corrected_for(tmp_path: Path) -> None:
+    one, two = (side(tmp_path, sampled.coin([v, v]), str(v)) for v in (0.0, 1.0))
+    found = {d.metric: d for d in compare([one], [two], resamples=99, metrics="all").differences}
+    assert {name: d.p_holm for name, d in found.items()} == {
+        "heads": pytest.approx(0.04), "tails": None, "halves": pytest.approx(0.04), "drawn": None
+    }  # fmt: skip
+    assert {name: d.harm for name, d in found.items()} == {
+        "heads": False, "tails": True, "halves": False, "drawn": False
+    }  # fmt: skip
+    assert found["tails"].p == pytest.approx(0.02)
+    assert [d.metric for d in found.values() if d.clear(0.95)] == ["heads", "halves"]
+
+
+def test_holm_equals_the_stepwise_procedure() -> None:
+    """Reject while the smallest of the remaining p is at most alpha over how many remain."""
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        p = rng.uniform(0, 0.2, size=6).tolist()
+        adjusted = holm(p)
+        for alpha in (0.01, 0.05, 0.2):
+            rejected: set[int] = set()
+            for step, i in enumerate(sorted(range(6), key=lambda i: p[i])):
+                if p[i] > alpha / (6 - step):
+                    break
+                rejected.add(i)
+            assert {i for i in range(6) if adjusted[i] <= alpha} == rejected
+
+
+def test_a_difference_within_the_structureless_spread_is_not_clear(tmp_path: Path) -> None:
+    """Nulls of sd .03 and .04: sd .05 of the difference, 95 % of differences below .098."""
+
+    def one(model: str, heads: float, sd: float | None) -> Samples:
+        null = {"mean": 0.5, "sd": sd, "low": 0.4, "high": 0.6, "p": 0.5, "draws": 99}
+        nulls = {} if sd is None else {"free": null}
+        return side(tmp_path, sampled.coin([heads] * 3), model,
+                    metrics={"heads": made_records.metric(heads, nulls=nulls)})  # fmt: skip
+
+    a = one("a", 0.0, 0.03)
+    for heads, clear in ((0.097, False), (0.099, True)):
+        (found, _) = compare([a], [one("b", heads, 0.04)], resamples=999).differences
+        assert found.spread == pytest.approx(1.959964 * 0.05, abs=1e-6)
+        assert (found.below_spread, found.clear(0.95)) == (not clear, clear)
+    (found, _) = compare([a], [one("c", 0.001, None)], resamples=999).differences
+    assert (found.spread, found.below_spread, found.clear(0.95)) == (None, False, True)
+
+
+def test_probes_are_compared_across_one_model(tmp_path: Path) -> None:
+    def fit(heads: float, seed: int | None, shuffled: bool = False) -> Samples:
+        probe: dict[str, object] = {"name": "empty-root", "parameters": {}}
+        if seed is not None:
+            trained = made_records.make_trained(heads, seed, shuffled=shuffled).probe
+            probe = trained.model_dump()
+        return side(tmp_path, sampled.coin([heads]), probe=probe,
+                    record_id=f"{seed} {shuffled}")  # fmt: skip
+
+    every = [fit(0.25, None), *(fit(0.5 + s / 8, s) for s in (0, 1)),
+             *(fit(0.125 * s, s, shuffled=True) for s in (1, 0))]  # fmt: skip
+
+    def differences(a: str, b: str) -> list[float | None]:
+        found = compare(every, every, resamples=9, probes=(a, b), metrics="heads")
+        return [d.difference for d in found.differences]
+
+    assert differences("empty-root", "radial-linear") == [0.25, 0.375]
+    assert differences("radial-linear:shuffled", "radial-linear") == [0.5, 0.5]  # seed by seed
+
+
+def test_replicates_of_means_equal_the_statistics(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    sides = [side(tmp_path, sampled.coin(rng.random(30).tolist()), str(i)) for i in range(3)]
+    drawn = replicates(sides, sampled.Coin.metrics, seed=4, resamples=50)
+    (weights,) = resample(30, 50, 4)
+    for metric in sampled.Coin.metrics:
+        for i, one in enumerate(sides):
+            torch.testing.assert_close(
+                drawn[metric.name][:, i], metric.statistic(one.scores.items, weights),
+                rtol=0, atol=1e-12,
+            )  # fmt: skip
 
 
 # --- what is not shared --------------------------------------------------------------------------

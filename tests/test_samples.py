@@ -73,6 +73,7 @@ def test_each_line_is_complete_on_its_own(tmp_path: Path) -> None:
         "probe": {"name": "empty-root", "parameters": {}, "seed": None, "shuffled": False},
         "n": 2,
         "undefined": {},
+        "null_sd": {},
         "item": "flip 1",
         "values": {"heads": None, "tails": None},
         "details": {},

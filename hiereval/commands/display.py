@@ -11,12 +11,14 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
+from hiereval.findings import COVERS, Beside
 from hiereval.leaderboard.cells import Cell, cell
+from hiereval.leaderboard.notes import BARS, MARKS
 from hiereval.leaderboard.rows import row_key
 from hiereval.leaderboard.wording import number, span
 
 if TYPE_CHECKING:
-    from hiereval.records import MetricValue, Record
+    from hiereval.records import Record
 
 
 SHORT = {  # so that a table with every control fits 80 columns
@@ -72,6 +74,7 @@ def show_results(console: Console, model: Sequence[Record], controls: Sequence[R
 
     A trained probe is one table: the mean over its seeds, the same on shuffled tiers beside it.
     """
+    verdicts = Beside([*model, *controls])
     groups: dict[tuple[str, ...], list[Record]] = {}
     for record in model:
         key = (record.dataset.name, record.dataset.split, *row_key(record))
@@ -82,12 +85,13 @@ def show_results(console: Console, model: Sequence[Record], controls: Sequence[R
             r for r in controls if (r.dataset.name, r.dataset.split) == (data.name, data.split)
         ]
         console.print(Text(_title(mine), "bold"), highlight=False, soft_wrap=True)
-        console.print(_table(mine, theirs))
+        console.print(_table(mine, theirs, verdicts))
+    console.print(Text(_legend(model, verdicts)), style="dim", highlight=False)
     for reason in _reasons([*model, *controls]):
         console.print(Text(reason), style="dim", highlight=False, soft_wrap=True)
 
 
-def _table(mine: list[Record], theirs: list[Record]) -> Table:
+def _table(mine: list[Record], theirs: list[Record], verdicts: Beside) -> Table:
     """Return the table of one model, dataset and probe, tasks that were skipped last."""
     tasks: dict[str, list[Record]] = {}
     for record in sorted(mine, key=lambda record: record.status != "ok"):
@@ -109,18 +113,15 @@ def _table(mine: list[Record], theirs: list[Record]) -> Table:
             table.add_row(Text(task, "cyan"), Text(records[0].status, "not bold"))
             continue
         table.add_row(Text(task, "cyan"))
-        for metric, value in records[0].metrics.items():
-            shown = cell(records, metric)
+        for metric in records[0].metrics:
+            shown = cell(records, metric, verdicts)
             assert shown is not None
             others = [
                 by[task].metrics.get(metric) if task in by else None for by in beside.values()
             ]
-            limits = [other.value if other else None for other in others]
-            if shuffled:
-                limits = [shown.shuffled, *limits]
             table.add_row(
                 Text(f"  {metric}"),
-                Text(_number(shown.value), "green" if _beats(shown, value, limits) else ""),
+                _value(shown),
                 "" if shown.low is None or shown.high is None else span(shown.low, shown.high),
                 *([_number(shown.shuffled)] if shuffled else []),
                 *["" if other is None else _number(other.value) for other in others],
@@ -137,12 +138,17 @@ def _title(mine: Sequence[Record]) -> str:
     )
 
 
-def _beats(shown: Cell, metric: MetricValue, controls: Sequence[float | None]) -> bool:
-    """Return whether the interval lies wholly on the better side of every defined control."""
-    known = [value for value in controls if value is not None]
-    if not known or shown.low is None or shown.high is None or metric.higher_is_better is None:
-        return False
-    return shown.beyond(known, metric.higher_is_better)
+def _legend(model: Sequence[Record], verdicts: Beside) -> str:
+    """Explain green and the marks that are used, and say what the intervals cover."""
+    failed = {b for r in model for name in r.metrics for b in verdicts.finding(r, name).failed}
+    marks = [f"{mark} not beyond {BARS[bar]}." for bar, mark in MARKS.items() if bar in failed]
+    return " ".join(["Green: a finding.", *marks, COVERS])
+
+
+def _value(shown: Cell) -> Text:
+    """Draw a value: green for a finding, else marked with the bars that it is not beyond."""
+    text = Text(_number(shown.value), "green" if shown.finding else "")
+    return text.append("".join(MARKS[bar] for bar in shown.failed), style="not bold yellow")
 
 
 def _number(value: float | None) -> str:

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from hiereval import files
 from hiereval.errors import HierevalError
+
+if TYPE_CHECKING:
+    from hiereval.records import Record
 
 FORMATS = {".md": "md", ".html": "html", ".csv": "csv", ".tex": "latex", ".json": "json"}
 
@@ -52,10 +56,12 @@ def command(
         from rich.console import Console
 
         from hiereval.leaderboard import board, terminal
+        from hiereval.leaderboard.paired import SamplesBeside
 
-        terminal.show(board.build(kept, sort=sort), Console())
+        paired = SamplesBeside(results)
+        terminal.show(board.build(kept, sort=sort, paired=paired), Console())
         return
-    text = _written(form, kept, sort)
+    text = _written(form, kept, sort, results)
     if out is None:
         sys.stdout.write(text)
         return
@@ -68,10 +74,12 @@ def listed(given: str | None) -> list[str]:
     return [name.strip() for name in (given or "").split(",") if name.strip()]
 
 
-def _written(form: str, kept: list, sort: str | None) -> str:  # type: ignore[type-arg]
+def _written(form: str, kept: list[Record], sort: str | None, results: tuple[Path, ...]) -> str:
     from hiereval.leaderboard import board, formats
+    from hiereval.leaderboard.paired import SamplesBeside
 
-    return formats.written(form, board.build(kept, sort=sort), kept)
+    made = board.build(kept, sort=sort, paired=SamplesBeside(results))
+    return formats.written(form, made, kept)
 
 
 def write(out: Path, text: str) -> None:

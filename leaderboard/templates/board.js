@@ -19,6 +19,8 @@
     const given = entry.rows[0].cells[column + 1].dataset.v;
     return given === undefined ? null : Number(given);
   };
+  const isFinding = (entry, column) =>
+    column < 0 || entry.rows[0].cells[column + 1].dataset.finding !== undefined;
   const sort = (button) => {
     const head = button.closest("th");
     const column = Number(button.dataset.column);
@@ -34,6 +36,8 @@
       const order = (a, b) => {
         const [x, y] = [value(a, column), value(b, column)];
         if (x === null || y === null) return (x === null) - (y === null);
+        const ahead = isFinding(b, column) - isFinding(a, column); // findings stay on top
+        if (ahead) return ahead;
         return sign * (column < 0 ? x.localeCompare(y) : x - y);
       };
       for (const entry of entries.sort(order)) table.insertBefore(entry, end);

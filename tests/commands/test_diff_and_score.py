@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from support import sampled
+from support.made_records import metric
 
 from hiereval import records, registry
 from hiereval.cli import main
@@ -53,7 +54,14 @@ def test_diff_of_the_two_models_in_a_folder(cli: Cli, tmp_path: Path) -> None:
         "heads", "0.188", "0.688", "+0.500", "[+0.500,", "+0.500]", "0.0020", "0.0040"
     ]  # fmt: skip
     assert lines[4].split()[:4] == ["tails", "0.812", "0.312", "-0.500"]
-    assert lines[6] == ("999 paired resamples; Holm over 2 comparisons; bold: p (Holm) < 0.05.")
+    assert lines[6] == (
+        "999 paired resamples; Holm over 2 comparisons; bold: p (Holm) < 0.05, and beyond the "
+        "spread."
+    )
+    assert lines[7] == (
+        "Intervals cover other items of the same kind, drawn again; they do not cover other "
+        "training seeds, other data or other prompts."
+    )
     assert cli("diff", "results", "--resamples", "999")[1].startswith("A = new    B = old")
 
 
@@ -117,6 +125,52 @@ def test_diff_refusals(cli: Cli, tmp_path: Path) -> None:
     )
     code, out, _ = cli(*chosen, "--tasks", "co*", "--resamples", "5")
     assert (code, "coin" in out) == (0, True)
+
+
+def test_diff_of_two_probes_of_one_model(cli: Cli, tmp_path: Path) -> None:
+    folder = tmp_path / "results"
+    sampled.write(folder, sampled.coin([0.0, 0.25]), "toy")
+    sampled.write(folder, sampled.coin([0.5, 0.75]), "toy", probe__name="mean-root", record_id="m")
+    code, out, _ = cli("diff", "results", "--probes", "empty-root", "mean-root", "--resamples", "9")
+    lines = [line.rstrip() for line in out.splitlines()]
+    assert code == 0
+    assert lines[0] == "A = toy, empty-root    B = toy, mean-root    differences are B - A"
+    assert " ".join(lines[1:3]) == (
+        "coin bias=0.5 on flips:test, probe empty-root (A), mean-root (B), 2 items"
+    )
+    assert error(cli("diff", "results", "--probes", "empty-root", "mean-rot")) == (
+        "The probe 'mean-rot' must be one of mean-root, empty-root. Did you mean 'mean-root'?"
+    )
+
+
+def test_metrics_are_chosen_and_harm_is_marked(cli: Cli, tmp_path: Path) -> None:
+    nulls = {"metrics": {"heads": metric(0.5, nulls={"free": NULL})}}
+    a = sampled.write(tmp_path, sampled.coin([0.0, 0.25, 0.5, 0.0]), "a", **nulls)
+    b = sampled.write(tmp_path, sampled.coin([0.1, 0.35, 0.6, 0.1]), "b", **nulls)
+    flags = ["diff", str(a), str(b), "--metrics", "tail*,head*", "--resamples", "999"]
+    _, out, _ = cli(*flags)
+    lines = [line.rstrip() for line in out.splitlines()]
+    assert lines[3].split()[-3:] == ["0.0020", "0.0040", "~0.111"]  # 1.96 sqrt(2) 0.04
+    assert lines[4].split()[3] == "-0.100"  # fewer tails are better
+    assert lines[-1] == (
+        "spread: what two encoders without structure differ by at most, in 95 % of cases; ~: B - A "
+        "is within it."
+    )
+    _, out, _ = cli("diff", str(b), str(a), "--metrics", "heads", "--resamples", "999")
+    assert out.splitlines()[3].split()[3] == "▼-0.100"
+    assert out.splitlines()[-1] == (
+        "▼: B is worse on this metric's own interval, whatever the correction says."
+    )
+    report = json.loads(cli(*flags, "--format", "json")[1])["differences"][0]
+    assert (report["below_spread"], report["clear"], report["harm"]) == (True, False, False)
+    assert report["spread"] == pytest.approx(0.11087, abs=1e-5)
+    assert error(cli("diff", str(a), str(b), "--metrics", "heds")) == (
+        "The metrics 'heds' must be headline, all, or name one of heads, tails. Did you mean "
+        "'heads'?"
+    )
+
+
+NULL = {"mean": 0.5, "sd": 0.04, "low": 0.4, "high": 0.6, "p": 0.5, "draws": 99}
 
 
 def test_models_of_one_name_are_told_apart(cli: Cli, tmp_path: Path) -> None:

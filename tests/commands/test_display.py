@@ -6,14 +6,14 @@ import io
 from collections.abc import Sequence
 
 from rich.console import Console
-from support.made_records import make_control, make_record, make_trained, metric
+from support.made_records import judged, make_control, make_record, make_trained, make_twins
 
 from hiereval.commands.display import show_results
 from hiereval.records import Record
 
 
 def shown(model: Sequence[Record], controls: Sequence[Record] = (), width: int = 80) -> list[str]:
-    """The printed lines; a value that lies beyond all controls is marked as *value*."""
+    """The printed lines, without the last ones on intervals; a finding is marked as *value*."""
     console = Console(file=io.StringIO(), width=width, color_system="standard", force_terminal=True)
     show_results(console, model, controls)
     green, bold = "\x1b[1;32m", "\x1b[1m"
@@ -24,21 +24,36 @@ def shown(model: Sequence[Record], controls: Sequence[Record] = (), width: int =
         line = before + star + (after.replace("\x1b[0m", "*", 1) if star else after)
         for code in (bold, "\x1b[0m", "\x1b[2m", "\x1b[36m", "\x1b[1;2m"):
             line = line.replace(code, "")
-        lines.append(line.rstrip())
-    return lines
+        lines.append(line.replace("\x1b[33m", "").rstrip())
+    return [line for line in lines if line not in COVERS]
+
+
+COVERS = (
+    "Green: a finding. Intervals cover other items of the same kind, drawn again;",
+    "they do not cover other training seeds, other data or other prompts.",
+)
 
 
 def test_a_model_beside_its_controls() -> None:
-    model = make_record(metrics={"tau_d": 0.9, "lower": metric(0.2, higher_is_better=False)})
+    lower = judged(0.2, higher_is_better=False)
+    model = make_record(metrics={"tau_d": judged(0.9, ceilings={"words": 0.913}), "lower": lower})
     words = make_control("control:words", metrics={"tau_d": 0.913, "lower": 0.5})
     twin = make_record(metrics={"tau_d": 0.7, "lower": 0.4}, model__random_init=0)
-    assert shown([model], [words, twin]) == [
+    assert shown([model], [words, twin])[:5] == [
         "toy on hierarcaps (test), probe empty-root",
         "          value  95 % CI    words  random",
         "ordering",
-        "  tau_d    .900  .890–.910   .913    .700",
+        "  tau_d   .900§  .890–.910   .913    .700",
         "  lower   * .200*  .190–.210   .500    .400",
     ]
+
+
+def test_the_marks_that_are_used_are_explained() -> None:
+    lines = shown([make_record(metrics={"tau_d": judged(0.6, p=0.4)})], make_twins(0.59))
+    assert " ".join(lines[4:]).startswith(
+        "Green: a finding. † not beyond the reassignment null. ‡ not beyond the random-init "
+        "twins. Intervals cover other items of the same kind,"
+    )
 
 
 def test_a_control_that_is_undefined_throughout_is_a_line_below_the_table() -> None:
@@ -53,10 +68,11 @@ def test_a_control_that_is_undefined_throughout_is_a_line_below_the_table() -> N
 
 
 def test_a_trained_probe_is_one_table_with_shuffled_tiers_beside() -> None:
-    seeds = [make_trained(value, seed) for seed, value in enumerate((0.94, 0.95, 0.96))]
+    seeds = [make_trained(judged(v), seed) for seed, v in enumerate((0.94, 0.95, 0.96))]
     shuffled = [make_trained(0.80, seed, shuffled=True) for seed in range(3)]
     words = make_control("control:words", metrics={"tau_d": 0.7})
-    assert shown([*seeds, *shuffled], [words]) == [
+    root = make_record(metrics={"tau_d": judged(0.9)})
+    assert shown([*seeds, *shuffled, root], [words])[:4] == [
         "toy on hierarcaps (test), probe radial-linear, mean of 3 seeds",
         "          value  95 % CI    shuffled  words",
         "ordering",
@@ -111,4 +127,5 @@ def test_every_line_of_our_tasks_fits_80_columns() -> None:
     ]
     lines = shown(trained, controls)
     assert max(map(len, lines)) <= 80
-    assert [line.split()[0] for line in lines[3:]] == list(metrics)  # none is folded
+    names = [line.split()[0] for line in lines if line.startswith("  ") and "value" not in line]
+    assert names == list(metrics)  # none is folded

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from support.made_records import make_control, make_record, make_trained, metric
+from support.made_records import judged, make_control, make_record, make_trained, metric
 
 from hiereval.records import Record
 
@@ -16,6 +16,16 @@ def tiers(*means: float) -> list[dict[str, float]]:
         {"tier": i, "mean": m, "low_quartile": m - 0.05, "high_quartile": m + 0.05}
         for i, m in enumerate(means, 1)
     ]
+
+
+SCORES = {
+    "ordering": {"tau_d": 0.9, "exact_order": 0.6, "length_matched_auroc": 0.62,
+                 "adversarial_accuracy": 0.3},
+    "entailment": {"triplet_accuracy_released": 0.85, "triplet_accuracy_documented": 0.8,
+                   "auroc": 0.88},
+    "image-entailment": {"image_auroc": 0.85, "image_average_precision": 0.7},
+    "retrieval": {"precision": 0.15, "recall": 0.36, "f1": 0.2, "rank_f1": 0.21},
+}  # fmt: skip
 
 
 @pytest.fixture(scope="session")
@@ -38,18 +48,16 @@ def full() -> list[Record]:
     """Records of a whole board: two models, controls, a twin, a trained probe, gaps."""
     records = []
     for name, shift in (("siglip-base", 0.02), ("clip-b32", 0.0), ("toy", -0.1)):
+        values = {task: {n: judged(v + shift) for n, v in scores.items()}
+                  for task, scores in SCORES.items()}  # fmt: skip
+        values["ordering"]["tau_d"]["ceilings"] = {"words": 0.913}
+        predictions = metric(6.3, 0.2, higher_is_better=None, range=None)
+        values["retrieval"]["mean_predictions"] = predictions
+        curve = {"radius_by_tier": tiers(0.9, 0.97, 1.03, 1.06 + shift)}
         records += [
-            make_record(name, "ordering", {"tau_d": 0.9 + shift, "exact_order": 0.6 + shift,
-                        "length_matched_auroc": 0.62 + shift, "adversarial_accuracy": 0.3 + shift},
-                        summary={"radius_by_tier": tiers(0.9, 0.97, 1.03, 1.06 + shift)}),
-            make_record(name, "entailment", {"triplet_accuracy_released": 0.85 + shift,
-                        "triplet_accuracy_documented": 0.8 + shift, "auroc": 0.88 + shift}),
-            make_record(name, "image-entailment", {"image_auroc": 0.85 + shift,
-                        "image_average_precision": 0.7 + shift}),
-            make_record(name, "retrieval", {"precision": 0.15 + shift, "recall": 0.36 + shift,
-                        "f1": 0.2 + shift, "rank_f1": 0.21 + shift,
-                        "mean_predictions": metric(6.3, 0.2, higher_is_better=None, range=None)}),
-        ]  # fmt: skip
+            make_record(name, task, metrics, summary=curve if task == "ordering" else {})
+            for task, metrics in values.items()
+        ]
     for kind, tau in (("words", 0.913), ("characters", 0.871), ("constant", None)):
         records += [
             make_control(kind, task="ordering", metrics={"tau_d": tau, "exact_order": tau,
@@ -66,9 +74,15 @@ def full() -> list[Record]:
         make_record(limit=10),
     ]  # fmt: skip
     records += [
-        make_trained(v, s, model__name="clip-b32") for s, v in enumerate((0.95, 0.96, 0.97))
+        make_record("clip-b32", task, dict.fromkeys(SCORES[task], 0.05), model__random_init=0,
+                    model__fingerprint="7" * 64, model__revision=None)
+        for task in ("entailment", "image-entailment", "retrieval")
+    ]  # fmt: skip
+    records += [
+        make_trained(judged(v, ceilings={"words": 0.913}), s, model="clip-b32")
+        for s, v in enumerate((0.95, 0.96, 0.97))
     ]
-    records += [make_trained(0.7, s, shuffled=True, model__name="clip-b32") for s in range(3)]
+    records += [make_trained(0.7, s, shuffled=True, model="clip-b32") for s in range(3)]
     return records
 
 

@@ -2,9 +2,11 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
+import numpy as np
 import pytest
+from support.made_records import judged, make_record, make_twins
 
 from hiereval.errors import HierevalError
 from hiereval.leaderboard.board import Board, build, reported_figures
@@ -89,35 +91,108 @@ def test_controls_stand_apart_and_are_never_ranked(full: list[Record]) -> None:
         "words", "characters", "clip-b32 (random init)", "constant",
     ]  # fmt: skip
     assert all(cell is None or cell.rank is None for row in section.controls for cell in row.cells)
-    ranks = {row.name: row.cells[0].rank for row in section.measured if row.cells[0]}
-    assert ranks == {"clip-b32 / radial-linear": 1, "siglip-base": 2, "clip-b32": 3, "toy": 4}
+    ranks = {row.name: row.cells[1].rank for row in section.measured if row.cells[1]}
+    assert ranks == {"siglip-base": 1, "clip-b32": 2, "toy": 3}
 
 
-def test_ranks_share_ties_and_follow_the_direction(record: Make) -> None:
-    def ranks(higher: bool | None) -> list[int | None]:
-        values = {"a": 0.5, "b": 0.7, "c": 0.7, "d": 0.1}
-        records = [record(name, metrics={"m": _value(v, higher)}) for name, v in values.items()]
-        return [row.cells[0].rank for row in only(build(records, sort="model")) if row.cells[0]]
+def findings_of(values: dict[str, float], half: float = 0.01, **fields: object) -> list[Record]:
+    """Records of models far beyond their twins, whose values are these."""
+    bar = 9.0 if fields.get("higher_is_better") is False else -9.0
 
-    assert ranks(True) == [3, 1, 1, 4]
-    assert ranks(False) == [2, 3, 3, 1]
-    assert ranks(None) == [None] * 4
+    def one(name: str, value: float, **changes: object) -> Record:
+        scores = {"m": judged(value, half=half, range=None, **fields)}
+        return make_record(name, metrics=scores, **changes)
+
+    records = [one(name, value) for name, value in values.items()]
+    return [*records, one("twin", bar, model__random_init=0)]
+
+
+@pytest.mark.parametrize(
+    ("half", "ranks"),
+    [
+        (0.01, [(3, 3), (1, 2), (1, 2), (4, 4)]),
+        (0.11, [(1, 3), (1, 3), (1, 3), (4, 4)]),  # .2 < sqrt(2) .11 z(6 pairs) / z = .21
+        (0.4, [(1, 4)] * 4),
+    ],
+)
+@pytest.mark.parametrize("higher", [True, False])
+def test_models_that_intervals_cannot_tell_apart_share_their_rank(
+    half: float, ranks: list[tuple[int, int]], higher: bool
+) -> None:
+    values = {"a": 0.5, "b": 0.69, "c": 0.7, "d": 0.1}
+    if not higher:
+        values = {name: 1.0 - value for name, value in values.items()}
+    board = build(findings_of(values, half, higher_is_better=higher), sort="model")
+    cells = [row.cells[0] for row in only(board)]
+    assert [(c.rank, c.worst_rank) for c in cells if c] == ranks
+    assert board.sections[0].columns[0].ties == "intervals alone"
+    assert board.sections[0].notes[-1] == (
+        "Ties are from intervals alone, which is conservative, where samples (--log-samples) are "
+        "missing: ordering m."
+    )
+
+
+def test_paired_draws_tell_apart_what_intervals_cannot() -> None:
+    """Scores that move together by .1, a hundredth apart; the draws are asked for by record."""
+    records = findings_of({"a": 0.5, "b": 0.51, "c": 0.52}, half=0.2)
+    asked: list[tuple[list[str], str]] = []
+
+    def paired(records: Sequence[Record], metric: str) -> np.ndarray:
+        asked.append(([record.model.name for record in records], metric))
+        rng = np.random.default_rng(0)
+        moved = rng.normal(scale=0.1, size=(500, 1)) + rng.normal(scale=0.001, size=(500, 3))
+        return moved + np.array([0.5, 0.51, 0.52])
+
+    board = build(records, paired=paired)
+    assert [(row.label, row.cells[0] and row.cells[0].rank) for row in only(board)] == [
+        ("c", 1), ("b", 2), ("a", 3),
+    ]  # fmt: skip
+    assert asked == [(["a", "b", "c"], "m")]
+    assert board.sections[0].columns[0].ties == "paired draws"
+    assert [row.cells[0] and row.cells[0].rank for row in only(build(records))] == [1, 1, 1]
+
+
+def test_what_is_no_finding_has_no_rank_and_stands_below(record: Make) -> None:
+    """The highest value is what chance reaches: it is neither first nor bold."""
+    records = findings_of({"low": 0.3, "middle": 0.5})
+    records.append(record("high", metrics={"m": judged(0.9, p=0.3)}))
+    rows = only(build(records))
+    assert [(row.label, row.cells[0] and row.cells[0].rank) for row in rows] == [
+        ("middle", 1), ("low", 2), ("high", None),
+    ]  # fmt: skip
+    assert rows[2].cells[0] is not None
+    assert rows[2].cells[0].because == "not beyond the free null (p 0.300), at 95 %"
+
+
+def test_the_default_sort_is_by_what_blind_scores_give_away_least(record: Make) -> None:
+    def one(name: str, tau: float, matched: float) -> Record:
+        return record(name, metrics={
+            "tau_d": judged(tau, ceilings={"words": 0.913}, chance=0.0, range=(-1.0, 1.0)),
+            "length_matched_auroc": judged(matched, ceilings={"words": 0.5}, chance=0.5),
+        })  # fmt: skip
+
+    board = build([one("a", 0.99, 0.6), one("b", 0.95, 0.7)])
+    assert [row.label for row in only(board)] == ["b", "a"]
+    given = [column.given_away for column in board.sections[0].columns]
+    assert given == [pytest.approx(0.913), 0.0]
+    assert (
+        "Blind scores, which see no image and no model, reach: ordering tau_d .913 (words), "
+        "ordering length_matched_auroc .500 (words)." in board.sections[0].notes
+    )
 
 
 def _value(value: float, higher: bool | None) -> dict[str, object]:
-    return {
-        "value": value, "ci_low": None, "ci_high": None, "ci_level": 0.95, "n": 5,
-        "undefined_reason": None, "higher_is_better": higher,
-    }  # fmt: skip
+    return judged(value, higher_is_better=higher, range=None)
 
 
 def test_the_radius_sweep_does_not_rank_geometries(record: Make) -> None:
-    metrics = {"precision": 0.2, "recall": 0.3, "rank_f1": 0.4}
+    metrics = {name: judged(0.3) for name in ("precision", "recall", "rank_f1")}
     records = [
         record("clip", "retrieval", metrics),
         record("meru", "retrieval", metrics, model__geometry="lorentz"),
     ]
-    board = build(records)
+    twin = record(task="retrieval", metrics=dict.fromkeys(metrics, 0.1), model__random_init=0)
+    board = build([*records, twin])
     assert [[c.rank for c in row.cells if c] for row in only(board)] == [[None, None, 1]] * 2
     assert (
         "retrieval precision, retrieval recall: not ranked: the radius sweep depends on the "
@@ -125,16 +200,22 @@ def test_the_radius_sweep_does_not_rank_geometries(record: Make) -> None:
     )
 
 
-def test_trained_probes_are_means_over_seeds(trained: Make) -> None:
+@pytest.mark.parametrize(("untrained", "selectivity"), [(0.3, 0.4), (0.8, 0.1), (None, None)])
+def test_trained_probes_are_means_over_seeds(
+    trained: Make, untrained: float | None, selectivity: float | None
+) -> None:
+    """Selectivity is over the better of shuffled tiers, .5 here, and what was there before."""
     records = [trained(value, seed) for seed, value in enumerate((0.8, 0.9, 1.0))]
     records += [trained(value, seed, shuffled=True) for seed, value in enumerate((0.4, 0.6))]
-    (row,) = only(build(records))
+    before = make_record(metrics={"tau_d": untrained})
+    row = next(row for row in only(build([*records, before])) if row.name != "toy")
     cell = row.cells[0]
     assert cell is not None
     assert cell.value == pytest.approx(0.9, abs=1e-12)
     assert cell.spread == pytest.approx(0.1, abs=1e-12)
     assert (cell.seeds, cell.shuffled) == (3, 0.5)
-    assert cell.selectivity == pytest.approx(0.4, abs=1e-12)
+    assert cell.untrained == untrained
+    assert cell.selectivity == (selectivity and pytest.approx(selectivity, abs=1e-12))
     assert (cell.low, cell.high) == (0.79, 1.01)
 
 
@@ -191,21 +272,34 @@ def test_undefined_skipped_and_failed_keep_their_reasons(record: Make, control: 
     )
 
 
-def test_a_score_that_a_control_reaches_is_marked(record: Make, control: Make) -> None:
-    twin = {"model__random_init": 0, "model__fingerprint": "7" * 64}
+def test_bars_that_are_not_passed_are_marked_and_listed(record: Make) -> None:
+    ceilings = {"words": 0.9}
     records = [
-        control("words", metrics={"tau_d": 0.9}),
-        record("above", metrics={"tau_d": 0.92}),
-        record("reaches", metrics={"tau_d": 0.905}),
-        record("above", metrics={"tau_d": 0.95}, **twin),
-    ]
-    section = build(records).sections[0]
-    marks = {row.label: row.cells[0].unbeaten for row in section.measured if row.cells[0]}
-    assert marks == {"above": ("random init",), "reaches": ("word count",)}
+        record("above", metrics={"tau_d": judged(0.95, ceilings=ceilings)}),
+        record("blind", metrics={"tau_d": judged(0.905, ceilings=ceilings)}),
+        record("chance", metrics={"tau_d": judged(0.95, p=0.2, ceilings=ceilings)}),
+        record("alone", metrics={"tau_d": judged(0.95)}, model__checkpoint="c",
+               model__config_sha256=None),
+        record("old", metrics={"tau_d": 0.95}),
+        *make_twins(0.8, 0.9, model="above"),
+    ]  # fmt: skip
+    section = build(records, sort="model").sections[0]
+    cells = {row.label: row.cells[0] for row in section.measured if row.cells[0]}
+    assert {name: cell.finding for name, cell in cells.items()} == {
+        "above": False, "alone": None, "blind": False, "chance": False, "old": False,
+    }  # fmt: skip
+    assert {name: cell.failed for name, cell in cells.items()} == {
+        "above": ("twins",), "alone": (), "blind": ("twins", "blind"), "chance": ("null", "twins"),
+        "old": ("twins",),
+    }  # fmt: skip
+    assert [row.twins for row in section.measured] == [2, 0, 2, 2, 2]
     assert section.notes == (
-        "† ordering tau_d: not beyond the word count control: reaches.",
-        "‡ ordering tau_d: not beyond the random init control: above.",
-        "Without a random-init control (--random-init): reaches.",
+        "† ordering tau_d: not beyond the reassignment null: chance.",
+        "‡ ordering tau_d: not beyond the random-init twins: above, blind, chance, old.",
+        "§ ordering tau_d: not beyond every blind score: blind.",
+        "Without random-init twins (--controls random-init), so never a finding: alone.",
+        "Without a null, so never a finding: ordering tau_d: old.",
+        "Blind scores, which see no image and no model, reach: ordering tau_d .900 (words).",
     )
 
 
@@ -277,32 +371,6 @@ def test_a_value_alone_in_its_column_has_no_rank(record: Make) -> None:
     (row,) = only(build([record()]))
     assert row.cells[0] is not None
     assert row.cells[0].rank is None
-
-
-@pytest.mark.parametrize(
-    ("higher", "value", "twins", "marks"),
-    [
-        (True, 0.6, (0.5, 0.7), ("random init",)),
-        (True, 0.6, (0.5, 0.58), ()),
-        (True, 0.6, (0.5, 0.59), ("random init",)),  # the interval reaches .59
-        (False, 0.6, (0.5, 0.7), ("random init",)),
-        (False, 0.6, (0.62, 0.7), ()),
-        (None, 0.6, (0.6, 0.6), ()),
-    ],
-)
-def test_the_best_of_several_twins_counts(
-    record: Make, higher: bool | None, value: float, twins: tuple[float, ...], marks: tuple[str]
-) -> None:
-    def one(value: float, seed: int | None) -> Record:
-        metric = {**_value(value, higher), "ci_low": value - 0.01, "ci_high": value + 0.01}
-        fingerprint = "f" * 64 if seed is None else f"{seed}" * 64
-        return record(
-            metrics={"m": metric}, model__random_init=seed, model__fingerprint=fingerprint
-        )
-
-    (row,) = only(build([one(value, None), *(one(v, seed) for seed, v in enumerate(twins))]))
-    assert row.cells[0] is not None
-    assert row.cells[0].unbeaten == marks
 
 
 def test_tasks_skipped_for_one_reason_share_a_note(control: Make) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import pytest
 from rich.cells import cell_len
+from support.made_records import judged
 
 from hiereval.leaderboard import terminal
 from hiereval.leaderboard.board import build
@@ -26,10 +27,20 @@ def test_tasks_are_packed_side_by_side(full: list[Record], width: int, blocks: i
 
 
 def test_a_whole_table(record: Callable[..., Record], control: Callable[..., Record]) -> None:
+    ceilings = {"words": 0.913}
     board = build(
         [
-            record("good", metrics={"tau_d": 0.95, "length_matched_auroc": 0.6}),
-            record("bad", metrics={"tau_d": 0.9, "length_matched_auroc": None}),
+            record(
+                "good",
+                metrics={
+                    "tau_d": judged(0.95, ceilings=ceilings),
+                    "length_matched_auroc": judged(0.6),
+                },
+            ),
+            record(
+                "bad",
+                metrics={"tau_d": judged(0.9, ceilings=ceilings), "length_matched_auroc": None},
+            ),
             control(metrics={"tau_d": 0.913, "length_matched_auroc": 0.5}),
             control("characters", status="skipped", reason="characters is unwell", metrics={}),
             record(limit=5),
@@ -45,7 +56,7 @@ def test_a_whole_table(record: Callable[..., Record], control: Callable[..., Rec
         "                               auroc ↑",
         "─────────────────────────────────────────────",
         "good          .950 .940–.960   .600 .590–.610",
-        "bad           .900† .890–.910  n/a",
+        "bad           .900§ .890–.910  n/a",
         "·············································",
         "words         .913 .903–.923   .500 .490–.510",
         "",
@@ -56,13 +67,19 @@ def test_a_whole_table(record: Callable[..., Record], control: Callable[..., Rec
         "words         sha256:aaaaaaaa  float32  2026-11-23  776f7264",
         "characters    sha256:aaaaaaaa  float32  2026-11-23  63686172",
         "",
-        "† ordering tau_d: not beyond the word count control: bad.",
-        "Without a random-init control (--random-init): bad, good.",
+        "§ ordering tau_d: not beyond every blind score: bad.",
+        "Without random-init twins (--controls random-init), so never a finding: bad,",
+        "good.",
+        "Blind scores, which see no image and no model, reach: ordering tau_d .913",
+        "(words).",
         "ordering skipped: characters (is unwell).",
         "n/a: bad: ordering length_matched_auroc (all radii are equal).",
         "",
-        "95 % intervals. Bold: best measured. Controls stand below the dotted line. Left",
-        "off: 1 record of --limit runs.",
+        "95 % intervals. Bold: findings that no other is above; only findings have a",
+        "rank. § not beyond every blind score. Intervals cover other items of the same",
+        "kind, drawn again; they do not cover other training seeds, other data or other",
+        "prompts. Controls stand below the dotted line. Left off: 1 record of --limit",
+        "runs.",
     ]
 
 

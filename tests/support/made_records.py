@@ -26,6 +26,25 @@ def metric(value: float | None, half: float = 0.01, **fields: Any) -> dict[str, 
     }
 
 
+def judged(
+    value: float | None, p: float = 0.001, *, half: float = 0.01, sd: float = 0.02, **fields: Any
+) -> dict[str, Any]:
+    """A metric's value with a free null of p-value `p`, and other bars in `fields`."""
+    null = {"mean": 0.5, "sd": sd, "low": 0.5 - 2 * sd, "high": 0.5 + 2 * sd, "p": p, "draws": 999}
+    return metric(value, half, **{"nulls": {"free": null}, **fields})
+
+
+def make_twins(*values: float, metric: str = "tau_d", **changes: Any) -> list[Record]:
+    """Records of a model's random initialisations, one a seed."""
+    return [
+        make_record(
+            metrics={metric: value},
+            **{"model__random_init": seed, "model__fingerprint": f"{seed}" * 64, **changes},
+        )
+        for seed, value in enumerate(values)
+    ]
+
+
 def make_record(
     model: str = "toy",
     task: str = "ordering",
@@ -116,7 +135,9 @@ def make_control(kind: str = "words", **changes: Any) -> Record:
     )  # fmt: skip
 
 
-def make_trained(value: float, seed: int, shuffled: bool = False, **changes: Any) -> Record:
+def make_trained(
+    value: float | dict[str, Any], seed: int, shuffled: bool = False, **changes: Any
+) -> Record:
     """A record of a trained probe."""
     training = {
         "dataset": "hierarcaps-train",

@@ -47,7 +47,7 @@ def record(model: str = "a", task: str = "coin", seconds: int = 0, **changes: An
         "task__parameters": {"bias": 0.5} if task == "coin" else {},
         "dataset__name": "flips",
     }
-    return make_record(model, task, {}, **{**own, **changes})
+    return make_record(model, task, **{"metrics": {}, **own, **changes})
 
 
 def write(folder: Path, scores: Scores, model: str = "a", **changes: Any) -> Path:

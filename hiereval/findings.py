@@ -1,0 +1,275 @@
+"""When a number is a finding: beyond its null, the untrained twins and every blind score.
+
+The one rule that the terminal, every format of a board and the API go by. A bar is passed if the
+difference to it holds against the uncertainty of both sides, never if one side's interval merely
+leaves out the other's point:
+
+- the reassignment null: p at most 1 - level; within equal word count where that null was drawn,
+  of the images for image tasks, free otherwise;
+- random-init twins: value - mean of the seeds beyond the model's own interval and the seeds'
+  prediction interval, combined as a root of squares; with one seed, beyond both intervals;
+- blind scores: a blind score's interval is taken to be as wide as the model's;
+- for a trained probe, instead of twins: the same probe on shuffled tiers, and `empty-root`.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import statistics
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from hiereval.records import MetricValue, NullValue, Record
+
+Bar = Literal["null", "twins", "blind", "capacity"]
+COVERS = (
+    "Intervals cover other items of the same kind, drawn again; they do not cover other training "
+    "seeds, other data or other prompts."
+)
+KINDS = ("within-length", "images", "free", "within-tier")  # the first that was drawn applies
+
+
+@dataclass(frozen=True)
+class Finding:
+    """True: beyond every bar. False: not beyond the bars in `failed`. None: not known, because
+    the value is undefined or a bar is missing. `because` says which, in words."""
+
+    finding: bool | None
+    because: str
+    failed: tuple[Bar, ...] = ()
+    missing: tuple[Bar, ...] = ()
+
+
+@dataclass(frozen=True)
+class _Reached:
+    """What came of one bar; `passed` is None where it is missing."""
+
+    bar: Bar
+    passed: bool | None
+    words: str
+
+
+def judge(
+    value: MetricValue,
+    twins: Sequence[MetricValue] = (),
+    capacity: Mapping[str, Sequence[MetricValue]] | None = None,
+) -> Finding:
+    """Judge one value by its own null and blind scores, and by the twins' values of the metric.
+
+    `capacity` holds what a trained probe must beat instead of twins: name -> values. One bar that
+    is not passed is enough for False; only then does a missing one leave the answer open.
+    """
+    if value.value is None:
+        return Finding(None, f"undefined: {value.undefined_reason}")
+    if value.higher_is_better is None or value.role == "descriptive":
+        return Finding(None, "descriptive: no value is better than another")
+    if value.ci_low is None or value.ci_high is None:
+        return Finding(None, "not known: it has no interval")
+    beside = _twins(value, twins) if capacity is None else _capacity(value, capacity)
+    reached = [_null(value), *beside, *_blind(value)]
+    level = f"at {100 * value.ci_level:g} %"
+    failed = [one for one in reached if one.passed is False]
+    missing = [one for one in reached if one.passed is None]
+    bars = _bars(failed), _bars(missing)
+    if failed:
+        return Finding(False, f"not beyond {_listed(failed, 'or')}, {level}", *bars)
+    if missing:
+        return Finding(None, f"not known: {_listed(missing, 'and')}", *bars)
+    return Finding(True, f"beyond {_listed(reached, 'and')}, {level}")
+
+
+def over_seeds(found: Sequence[Finding]) -> Finding:
+    """Return the verdict on a trained probe: that of its weakest seed."""
+    for wanted in (False, None):
+        for one in found:
+            if one.finding is wanted:
+                return one
+    return found[0]
+
+
+# --- bars ----------------------------------------------------------------------------------------
+
+
+def structureless(value: MetricValue) -> NullValue | None:
+    """Return the null that shows how far one encoder without structure lies from another."""
+    return next((value.nulls[kind] for kind in ("free", "images") if kind in value.nulls), None)
+
+
+def null_of(value: MetricValue) -> tuple[str, NullValue] | None:
+    """Return the null that applies to a metric, with its kind; None where none was drawn."""
+    return next(((kind, value.nulls[kind]) for kind in KINDS if kind in value.nulls), None)
+
+
+def _null(value: MetricValue) -> _Reached:
+    found = null_of(value)
+    if found is None:
+        return _Reached("null", None, "no null was drawn")
+    kind, null = found
+    passed = null.p <= 1.0 - value.ci_level + 1e-12
+    return _Reached("null", passed, f"the {kind} null (p {null.p:.3f})")
+
+
+def _twins(value: MetricValue, twins: Sequence[MetricValue]) -> list[_Reached]:
+    known = _known(twins)
+    if not known:
+        return [_Reached("twins", None, "there is no random-init twin")]
+    if len(known) == 1:
+        words = "one random-init twin ({}, one seed: the spread is unknown)"
+    else:
+        words = f"{len(known)} random-init twins ({{}})"
+    return [_against("twins", value, known, words)]
+
+
+def _capacity(value: MetricValue, capacity: Mapping[str, Sequence[MetricValue]]) -> list[_Reached]:
+    """Return whether a trained probe is beyond what its capacity, and no training, reach."""
+    return [
+        _against("capacity", value, known, f"{name} ({{}})")
+        if (known := _known(values))
+        else _Reached("capacity", None, f"{name} is missing")
+        for name, values in capacity.items()
+    ]
+
+
+def _known(values: Sequence[MetricValue]) -> list[MetricValue]:
+    return [value for value in values if value.value is not None]
+
+
+def _against(bar: Bar, value: MetricValue, others: list[MetricValue], words: str) -> _Reached:
+    """Compare with the seeds of one thing: beyond all, and beyond their prediction interval."""
+    numbers = [other.value for other in others if other.value is not None]
+    mean = statistics.fmean(numbers)
+    if len(others) == 1:
+        return _Reached(
+            bar, _beyond(value, mean, _half(others[0], better=True)), words.format(f"{mean:.3f}")
+        )
+    wide = _prediction(numbers, value.ci_level)
+    best = max(numbers) if value.higher_is_better else min(numbers)
+    passed = _beyond(value, mean, wide) and _beyond(value, best, 0.0)
+    return _Reached(bar, passed, words.format(f"{mean:.3f} ± {wide:.3f}"))
+
+
+def _blind(value: MetricValue) -> list[_Reached]:
+    """Return the blind scores that are not passed, or else the best; nothing without any."""
+    if not value.ceilings:
+        return []
+    own = _half(value, better=False)
+    sign = 1.0 if value.higher_is_better else -1.0
+    ordered = sorted(value.ceilings.items(), key=lambda item: -sign * item[1])
+    reached = [
+        _Reached("blind", _beyond(value, score, own), f"the blind score {name} ({score:.3f})")
+        for name, score in ordered
+    ]
+    return [one for one in reached if not one.passed] or reached[:1]
+
+
+def _beyond(value: MetricValue, bar: float, half: float) -> bool:
+    """Whether the value is better by more than its own half interval and `half` together."""
+    assert value.value is not None
+    ahead = value.value - bar if value.higher_is_better else bar - value.value
+    return ahead > math.hypot(_half(value, better=False), half)
+
+
+def _half(value: MetricValue, *, better: bool) -> float:
+    """Return the width of the interval on the better or the worse side; 0 where it has none."""
+    if value.value is None or value.ci_low is None or value.ci_high is None:
+        return 0.0
+    upwards = better == value.higher_is_better
+    return max(0.0, value.ci_high - value.value if upwards else value.value - value.ci_low)
+
+
+def _prediction(numbers: Sequence[float], level: float) -> float:
+    """Return half the prediction interval of one more seed: t sd sqrt(1 + 1/k), k - 1 degrees."""
+    from scipy.special import stdtrit
+
+    k = len(numbers)
+    t = float(stdtrit(k - 1, (1.0 + level) / 2.0))
+    return t * statistics.stdev(numbers) * math.sqrt(1.0 + 1.0 / k)
+
+
+def _bars(reached: Sequence[_Reached]) -> tuple[Bar, ...]:
+    return tuple(dict.fromkeys(one.bar for one in reached))
+
+
+def _listed(reached: Sequence[_Reached], last: str) -> str:
+    words = [one.words for one in reached]
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} {last} {words[-1]}"
+
+
+# --- records -------------------------------------------------------------------------------------
+
+
+class Beside:
+    """Records by what may stand beside what: twins of an architecture, fits of a model."""
+
+    def __init__(self, records: Iterable[Record]) -> None:
+        self._twins: dict[tuple[str, ...], list[Record]] = defaultdict(list)
+        self._fits: dict[tuple[str, ...], list[Record]] = defaultdict(list)
+        for record in sorted(records, key=lambda record: record.timestamp.timestamp()):
+            if record.status != "ok":
+                continue
+            if record.model.random_init is not None:
+                for key in _architectures(record):
+                    self._twins[key].append(record)
+            self._fits[record.model.fingerprint, *_measured(record)].append(record)
+
+    def twins(self, record: Record) -> list[Record]:
+        """Return the newest random-init record of every seed: same architecture, task and probe."""
+        found = {
+            twin.model.random_init: twin
+            for key in _architectures(record)
+            for twin in self._twins.get(key, [])
+            if twin.probe.name == record.probe.name
+        }
+        return list(found.values())
+
+    def capacity(self, record: Record) -> dict[str, list[Record]]:
+        """Return what a trained probe's record must beat: its shuffled twins and `empty-root`."""
+        fits = self._fits.get((record.model.fingerprint, *_measured(record)), [])
+        shuffled = [r for r in fits if r.probe.shuffled and r.probe.name == record.probe.name]
+        return {
+            "the fit on shuffled tiers": shuffled,
+            "empty-root": [r for r in fits if r.probe.name == "empty-root"][-1:],
+        }
+
+    def finding(self, record: Record, metric: str) -> Finding:
+        """Judge one metric of a record; those of a control are no findings."""
+        if record.model.adapter == "control" or record.model.random_init is not None:
+            return Finding(None, "it is a control")
+        if record.probe.shuffled:
+            return Finding(None, "its tiers were shuffled")
+        value = record.metrics[metric]
+        if record.probe.training is None:
+            return judge(value, of_metric(self.twins(record), metric))
+        bars = self.capacity(record)
+        return judge(value, capacity={bar: of_metric(r, metric) for bar, r in bars.items()})
+
+
+def of(record: Record, beside: Iterable[Record]) -> dict[str, Finding]:
+    """Judge every metric of a record; `beside` holds its twins, and may hold any other records."""
+    known = Beside(beside)
+    return {metric: known.finding(record, metric) for metric in record.metrics}
+
+
+def of_metric(records: Iterable[Record], metric: str) -> list[MetricValue]:
+    """Return the records' values of one metric."""
+    return [record.metrics[metric] for record in records if metric in record.metrics]
+
+
+def _measured(record: Record) -> tuple[str, ...]:
+    """Return what must agree for two numbers to be of the same thing."""
+    task, data = record.task, record.dataset
+    parameters = json.dumps(task.parameters, sort_keys=True)
+    limit = str(record.limit)
+    return task.name, str(task.version), parameters, data.name, data.split, data.sha256, limit
+
+
+def _architectures(record: Record) -> list[tuple[str, ...]]:
+    """Return the names of a model's architecture: its checkpoint, and its configuration's hash."""
+    model = record.model
+    names = [("checkpoint", model.checkpoint)]
+    if model.config_sha256 is not None:
+        names.append(("configuration", model.config_sha256))
+    return [(model.adapter, *name, *_measured(record)) for name in names]

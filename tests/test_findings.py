@@ -1,0 +1,216 @@
+"""The one rule of what is a finding: every bar by hand, and which of them a record is held to."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+from scipy import stats
+from support.made_records import judged, make_control, make_record, make_trained, make_twins, metric
+
+from hiereval import findings
+from hiereval.findings import Finding, judge
+from hiereval.records import MetricValue
+
+
+def value(number: float | None, p: float = 0.001, **fields: Any) -> MetricValue:
+    return MetricValue.model_validate(judged(number, p, **fields))
+
+
+def seeds(*numbers: float, half: float = 0.01) -> list[MetricValue]:
+    return [MetricValue.model_validate(metric(number, half)) for number in numbers]
+
+
+FIVE = (0.763, 0.853, 0.839, 0.724, 0.825)  # one tiny CLIP, five random initialisations
+
+
+def test_beyond_every_bar() -> None:
+    found = judge(value(0.98, ceilings={"words": 0.913, "capital": 0.1}), seeds(*FIVE))
+    wide = stats.t.ppf(0.975, 4) * 0.0547 * math.sqrt(6 / 5)
+    assert f"{wide:.2f}" == "0.17"
+    assert found == Finding(
+        True,
+        "beyond the free null (p 0.001), 5 random-init twins (0.801 ± 0.167) and the blind score "
+        "words (0.913), at 95 %",
+    )
+
+
+def test_each_bar_that_is_not_passed_is_named() -> None:
+    ceilings = {"words": 0.88, "characters": 0.9, "capital": 0.1}
+    found = judge(value(0.89, p=0.2, ceilings=ceilings), seeds(*FIVE))
+    assert found == Finding(
+        False,
+        "not beyond the free null (p 0.200), 5 random-init twins (0.801 ± 0.167), the blind score "
+        "characters (0.900) or the blind score words (0.880), at 95 %",
+        ("null", "twins", "blind"),
+    )
+
+
+@pytest.mark.parametrize(("p", "passed"), [(0.05, True), (0.051, False), (1 / 201, True)])
+def test_the_null_is_passed_at_one_minus_the_level(p: float, passed: bool) -> None:
+    assert judge(value(0.9, p), seeds(0.5)).finding is passed
+
+
+@pytest.mark.parametrize(
+    ("kinds", "applies"),
+    [
+        (("free", "within-length", "within-tier"), "within-length"),
+        (("images",), "images"),
+        (("free", "within-tier"), "free"),
+        (("within-tier",), "within-tier"),
+    ],
+)
+def test_the_strictest_null_that_was_drawn_applies(kinds: tuple[str, ...], applies: str) -> None:
+    null = judged(0.9)["nulls"]["free"]
+    nulls = {kind: {**null, "p": 0.3 if kind == applies else 0.001} for kind in kinds}
+    found = judge(value(0.9, nulls=nulls), seeds(0.5))
+    assert found.because == f"not beyond the {applies} null (p 0.300), at 95 %"
+
+
+@pytest.mark.parametrize(
+    ("number", "higher", "passed"),
+    [
+        (0.52, True, True),  # beyond .5 by .02 > hypot(.01, .01) = .0141
+        (0.514, True, False),  # its interval leaves .5 out, the difference does not hold
+        (0.48, True, False),
+        (0.48, False, True),
+        (0.486, False, False),
+    ],
+)
+def test_a_blind_score_is_taken_to_be_as_uncertain_as_the_model(
+    number: float, higher: bool, passed: bool
+) -> None:
+    fields = {"higher_is_better": higher, "ceilings": {"words": 0.5}}
+    twin = seeds(0.1 if higher else 0.9)
+    assert judge(value(number, **fields), twin).finding is passed
+
+
+def test_one_twin_is_compared_by_both_intervals_and_said_to_be_one() -> None:
+    assert judge(value(0.555), seeds(0.5, half=0.05)).finding is True  # .055 > hypot(.01, .05)
+    found = judge(value(0.55), seeds(0.5, half=0.05))
+    assert found.because == (
+        "not beyond one random-init twin (0.500, one seed: the spread is unknown), at 95 %"
+    )
+
+
+def test_twins_are_compared_by_the_prediction_interval_of_one_more_seed() -> None:
+    """Mean .5, sd .1, two seeds: t(1) .1 sqrt(3/2); the model's own half interval is .01."""
+    low, high = 0.5 - 0.1 / math.sqrt(2), 0.5 + 0.1 / math.sqrt(2)
+    bar = 0.5 + math.hypot(0.01, stats.t.ppf(0.975, 1) * 0.1 * math.sqrt(1.5))
+    assert judge(value(bar + 1e-6), seeds(low, high)).finding is True
+    assert judge(value(bar - 1e-6), seeds(low, high)).finding is False
+
+
+def test_equal_twins_leave_the_best_of_them_as_the_bar() -> None:
+    assert judge(value(0.5101), seeds(0.5, 0.5, 0.5)).finding is True
+    assert judge(value(0.5099), seeds(0.5, 0.5, 0.5)).finding is False
+
+
+@pytest.mark.parametrize(
+    ("given", "twins", "because"),
+    [
+        (value(None), (0.5,), "undefined: all radii are equal"),
+        (value(0.9, higher_is_better=None), (0.5,), "descriptive: no value is better than another"),
+        (value(0.9, role="descriptive"), (0.5,), "descriptive: no value is better than another"),
+        (value(0.9), (), "not known: there is no random-init twin"),
+        (value(0.9, nulls={}), (0.5,), "not known: no null was drawn"),
+        (value(0.9, nulls={}), (), "not known: no null was drawn and there is no random-init twin"),
+        (value(0.9, ci_low=None), (0.5,), "not known: it has no interval"),
+    ],
+)
+def test_what_is_undefined_or_lacks_a_bar_is_not_known(
+    given: MetricValue, twins: tuple[float, ...], because: str
+) -> None:
+    found = judge(given, seeds(*twins))
+    assert (found.finding, found.because) == (None, because)
+
+
+def test_a_bar_that_is_not_passed_decides_before_one_that_is_missing() -> None:
+    found = judge(value(0.9, p=0.5))
+    assert (found.finding, found.failed, found.missing) == (False, ("null",), ("twins",))
+
+
+# --- of records ----------------------------------------------------------------------------------
+
+
+def test_twins_are_those_of_the_architecture_task_and_data() -> None:
+    model = make_record(metrics={"tau_d": judged(0.9)})
+    near = make_twins(0.5, 0.51, 0.52)
+    far = [
+        *make_twins(0.95, model__adapter="openclip"),
+        *make_twins(0.95, model__checkpoint="org/other", model__config_sha256="9" * 64),
+        *make_twins(0.95, task__version=2),
+        *make_twins(0.95, dataset__sha256="0" * 64),
+        *make_twins(0.95, limit=10),
+    ]
+    found = findings.of(model, [model, *near, *far])["tau_d"]
+    assert found.because == (
+        "beyond the free null (p 0.001) and 3 random-init twins (0.510 ± 0.050), at 95 %"
+    )
+
+
+def test_checkpoints_of_one_configuration_share_their_twins() -> None:
+    tuned = make_record(metrics={"tau_d": judged(0.9)}, model__checkpoint="org/tuned")
+    assert findings.of(tuned, make_twins(0.5))["tau_d"].finding is True
+    other = make_record(metrics={"tau_d": judged(0.9)}, model__checkpoint="org/tuned",
+                        model__config_sha256="0" * 64)  # fmt: skip
+    assert findings.of(other, make_twins(0.5))["tau_d"].missing == ("twins",)
+
+
+def test_of_a_seed_measured_twice_the_newer_counts() -> None:
+    model = make_record(metrics={"tau_d": judged(0.9)})
+    old, new = make_twins(0.95), make_twins(0.5)
+    assert findings.of(model, [*new, *old])["tau_d"].finding is True
+
+
+@pytest.mark.parametrize(
+    ("shuffled", "before", "because"),
+    [
+        ((0.5, 0.5), 0.8, "beyond the free null (p 0.001), the fit on shuffled tiers "
+         "(0.500 ± 0.000) and empty-root (0.800), at 95 %"),
+        ((0.5, 0.5), 0.9, "not beyond empty-root (0.900), at 95 %"),
+        ((0.8, 0.9), 0.5, "not beyond the fit on shuffled tiers (0.850 ± 1.100), at 95 %"),
+        ((), 0.5, "not known: the fit on shuffled tiers is missing"),
+    ],
+)  # fmt: skip
+def test_a_trained_probe_is_held_to_its_capacity_and_to_empty_root(
+    shuffled: tuple[float, ...], before: float, because: str
+) -> None:
+    probe = make_trained(0.9, 0)
+    probe = probe.model_copy(update={"metrics": {"tau_d": value(0.9)}})
+    others = [make_trained(v, s, shuffled=True) for s, v in enumerate(shuffled)]
+    root = make_record(metrics={"tau_d": before})
+    found = findings.of(probe, [probe, *others, root])["tau_d"]
+    assert found.because == because
+
+
+def test_controls_and_shuffled_probes_are_no_findings() -> None:
+    records = [make_control(metrics={"tau_d": judged(0.9)}), *make_twins(0.9),
+               make_trained(0.9, 0, shuffled=True)]  # fmt: skip
+    found = [findings.of(record, records)["tau_d"] for record in records]
+    assert [one.finding for one in found] == [None] * 3
+    assert [one.because for one in found] == [
+        "it is a control", "it is a control", "its tiers were shuffled",
+    ]  # fmt: skip
+
+
+def test_a_trained_probe_is_judged_by_its_weakest_seed() -> None:
+    yes, no, open_ = Finding(True, "a"), Finding(False, "b"), Finding(None, "c")
+    assert findings.over_seeds([yes, yes]) == yes
+    assert findings.over_seeds([yes, open_]) == open_
+    assert findings.over_seeds([open_, no, yes]) == no
+
+
+def test_the_structureless_spread_is_of_the_free_null_or_of_the_images() -> None:
+    null = judged(0.9)["nulls"]["free"]
+    kinds = {"within-length": 0.01, "images": 0.02, "free": 0.03}
+    nulls = {kind: {**null, "sd": sd} for kind, sd in kinds.items()}
+    both = findings.structureless(value(0.9, nulls=nulls))
+    assert both is not None
+    assert both.sd == 0.03
+    del nulls["free"]
+    images = findings.structureless(value(0.9, nulls=nulls))
+    assert images is not None
+    assert images.sd == 0.02
+    assert findings.structureless(value(0.9, nulls={})) is None
