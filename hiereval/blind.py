@@ -60,6 +60,9 @@ class BlindSpace:
     ) -> Float[Tensor, "n s 1"]:
         return x[:, None].expand(len(x), len(fraction), 1)
 
+    def centre(self, x: Float[Tensor, "n m 1"]) -> Float[Tensor, "n 1"]:
+        return x.mean(dim=1)
+
 
 def text_spaces(texts: Sequence[str], n_images: int = 0) -> dict[str, Space]:
     """Return the blind spaces of texts; a "minus-" space grades the other way round."""

@@ -17,6 +17,8 @@ from torch import Tensor
 
 from hiereval.types import ModelId, Space
 
+ULPS = 16 * torch.finfo(torch.float32).eps  # what entailment cones are kept away from their limits
+
 
 def normalise(x: Float[Tensor, "*n d"]) -> Float[Tensor, "*n d"]:
     """Return x / |x|; a zero vector becomes NaN, because it has no direction."""
@@ -155,6 +157,20 @@ class LorentzSpace:
         sines = 2 * inward * outward * ((1 + a) * (1 + b)).sqrt()
         cosine = (c - a - b - 2 * a * b) / sines
         return cosine.clamp(-1.0, 1.0).arccos().to(general.dtype)
+
+    def half_aperture(
+        self, general: Float[Tensor, "*n d"], min_radius: float = 0.1
+    ) -> Float[Tensor, "*n"]:
+        """Return asin(2 K / (sqrt(c) |x|)), K = `min_radius`, |x| = sinh(sqrt(c) radius) / sqrt(c).
+
+        The cones of Ganea et al. (ICML 2018) as in MERU, around any root; |x| is the norm of the
+        space components where the root is the vertex. ULPS is added to the denominator and kept
+        from 1, as in the code that published figures come from.
+        """
+        chord = half_chord(self.root.expand_as(general), general, self.curvature)
+        norm = 2 * chord * (1 + chord.square()).sqrt()  # sinh(2 y) = 2 sinh(y) cosh(y)
+        ratio = (2 * min_radius / (norm + ULPS)).clamp(max=1.0 - ULPS)
+        return ratio.asin().to(general.dtype)
 
     def toward_root(
         self, x: Float[Tensor, "n d"], fraction: Float[Tensor, " s"]

@@ -112,3 +112,17 @@ class Truth:
             last = torch.where(moved, tier, last)
         recall = longest.double() / self.chains.shape[1]
         return recall.masked_fill((texts < 0).all(1), torch.nan)
+
+
+def by_image(
+    pairs: Int64[Tensor, "p 2"], values: Float64[Tensor, " v"], n: int
+) -> Float64[Tensor, "n m"]:
+    """Return the values of each of n images side by side, NaN where it has fewer than m.
+
+    `pairs` are (image, index into values), sorted by image.
+    """
+    size = torch.bincount(pairs[:, 0], minlength=n)
+    place = torch.arange(len(pairs)) - (size.cumsum(0) - size)[pairs[:, 0]]
+    table = torch.full((n, int(size.max())), torch.nan, dtype=torch.float64)
+    table[pairs[:, 0], place] = values[pairs[:, 1]]
+    return table

@@ -69,6 +69,7 @@ class Dataset:
     images_sha256: str | None = None  # of the images' names and content alone; None without images
     texts: tuple[str, ...]  # unique
     images: tuple[ImageSource, ...] = ()  # unique by name
+    truncated: np.ndarray | None = None  # [t] bool, set by a run: texts that the model cuts
 
     def head(self, n: int) -> Self:
         """Return the dataset of the first n items alone (`--limit`)."""
@@ -224,6 +225,18 @@ class Space(Protocol):
         ...
 
 
+@runtime_checkable
+class Cones(Protocol):
+    """What a Space may offer as well: the width of the entailment cone at a point."""
+
+    def half_aperture(self, general: Tensor, min_radius: float) -> Tensor:
+        """[n, d] -> [n] in (0, pi / 2]: what lies at a smaller exterior angle is entailed.
+
+        Nearer to the root than about `min_radius` no cone is narrower than a half space.
+        """
+        ...
+
+
 class Probe(Protocol):
     """Turns embeddings into a Space. The constructor only stores; `fit` returns self."""
 
@@ -283,6 +296,7 @@ class Scores:
     nulls: Mapping[NullKind, Null] = field(default_factory=dict)
 
 
+@runtime_checkable
 class Task(Protocol):
     """A frozen dataclass whose fields are its parameters (`--task-args field=value`).
 

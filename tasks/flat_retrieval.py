@@ -6,15 +6,17 @@ the metric is that of Karpathy & Fei-Fei, CVPR 2015.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
+from jaxtyping import Int64
 from torch import Generator, Tensor
 
 from hiereval.degenerate import points_trouble, undefined
 from hiereval.estimates import Mean
-from hiereval.truth import Truth
+from hiereval.truth import Truth, by_image
 from hiereval.types import Chains, Dataset, Metric, Modality, Scores, Space
 
 CUTS = (1, 5, 10)
@@ -60,37 +62,46 @@ class FlatRetrieval:
         tie with the best correct one count as nearer. A query to which all candidates are
         equally similar is undefined.
         """
-        assert space.image is not None
         truth = Truth.of(dataset)
-        texts, caption = truth.chains[:, -1].unique(return_inverse=True)
-        pairs = torch.stack([truth.item, caption], 1).unique(dim=0)  # (image, caption), sorted
-        ids = [dataset.images[i].name for i in truth.images.tolist()]
-        trouble = points_trouble(space, images=True)
-        if min(len(texts), len(ids)) == 1:
-            trouble = "there is one caption or one image only"
-        if trouble:
-            return Scores(ids, {}, undefined(self.metrics, trouble))
-        images, captions = space.image[truth.images], space.text[texts]
-        to_text = wrong_before(space, images, captions, pairs, transposed=False)
-        to_image = wrong_before(space, captions, images, pairs.flip(1), transposed=True)
-        rank = _by_image(pairs, to_image, len(ids))
-        return Scores(
-            ids=ids,
-            items={
-                "image_to_text": torch.stack([_within(to_text, k) for k in CUTS], 1),
-                **{f"text_to_image_{k}": _within(rank, k) for k in CUTS},
-            },
-            details=lambda i: {
-                "image_to_text_rank": _listed(to_text[i : i + 1] + 1)[0],
-                "text_to_image_ranks": dict(
-                    zip(
-                        [dataset.texts[t] for t in texts[pairs[pairs[:, 0] == i, 1]].tolist()],
-                        _listed(rank[i] + 1),
-                        strict=False,
-                    )
-                ),
-            },
-        )
+        pairs = torch.stack([truth.images[truth.item], truth.chains[:, -1]], 1)
+        return retrieved(self.metrics, space, dataset, pairs)
+
+
+def retrieved(
+    metrics: Sequence[Metric], space: Space, dataset: Dataset, pairs: Int64[Tensor, "p 2"]
+) -> Scores:
+    """Score the images of `pairs` (image, text) that are true, both ways, among one another."""
+    assert space.image is not None
+    rows, image = pairs[:, 0].unique(return_inverse=True)
+    texts, caption = pairs[:, 1].unique(return_inverse=True)
+    pairs = torch.stack([image, caption], 1).unique(dim=0)  # sorted
+    ids = [dataset.images[i].name for i in rows.tolist()]
+    trouble = points_trouble(space, images=True)
+    if min(len(texts), len(ids)) == 1:
+        trouble = "there is one caption or one image only"
+    if trouble:
+        return Scores(ids, {}, undefined(metrics, trouble))
+    images, captions = space.image[rows], space.text[texts]
+    to_text = wrong_before(space, images, captions, pairs, transposed=False)
+    to_image = wrong_before(space, captions, images, pairs.flip(1), transposed=True)
+    rank = by_image(pairs, to_image, len(ids))
+    return Scores(
+        ids=ids,
+        items={
+            "image_to_text": torch.stack([_within(to_text, k) for k in CUTS], 1),
+            **{f"text_to_image_{k}": _within(rank, k) for k in CUTS},
+        },
+        details=lambda i: {
+            "image_to_text_rank": _listed(to_text[i : i + 1] + 1)[0],
+            "text_to_image_ranks": dict(
+                zip(
+                    [dataset.texts[t] for t in texts[pairs[pairs[:, 0] == i, 1]].tolist()],
+                    _listed(rank[i] + 1),
+                    strict=False,
+                )
+            ),
+        },
+    )
 
 
 def wrong_before(
@@ -117,15 +128,6 @@ def wrong_before(
         told_apart = similarity.amin(1) < similarity.amax(1)  # False for NaN too
         counts.append(count.masked_fill(~told_apart, torch.nan))
     return torch.cat(counts)
-
-
-def _by_image(pairs: Tensor, values: Tensor, n: int) -> Tensor:
-    """Return [n, m]: the values of each image's captions, NaN where it has fewer than m."""
-    size = torch.bincount(pairs[:, 0], minlength=n)
-    place = torch.arange(len(pairs)) - (size.cumsum(0) - size)[pairs[:, 0]]
-    table = torch.full((n, int(size.max())), torch.nan, dtype=torch.float64)
-    table[pairs[:, 0], place] = values[pairs[:, 1]]
-    return table
 
 
 def _within(wrong: Tensor, k: int) -> Tensor:

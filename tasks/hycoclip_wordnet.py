@@ -21,7 +21,8 @@ from hiereval.datasets.hierarchy import Hierarchy
 from hiereval.datasets.imagenet import LabelledImages
 from hiereval.degenerate import points_trouble, undefined
 from hiereval.estimates import Mean
-from hiereval.types import Dataset, Metric, Modality, Scores, Space
+from hiereval.nulls import Dealt
+from hiereval.types import Dataset, Metric, Modality, Null, Scores, Space
 
 CHUNK = 2048  # images scored at once
 
@@ -44,6 +45,7 @@ class HycoclipWordnet:
             Mean("tie"),
             range=(0.0, inf),
             higher_is_better=False,
+            role="headline",
         ),
         Metric(
             "lca",
@@ -52,7 +54,12 @@ class HycoclipWordnet:
             range=(1.0, inf),
             higher_is_better=False,
         ),
-        Metric("jaccard", "overlap of both classes' strict ancestors", Mean("jaccard")),
+        Metric(
+            "jaccard",
+            "overlap of both classes' strict ancestors",
+            Mean("jaccard"),
+            role="headline",
+        ),
         Metric(
             "hierarchical_precision",
             "share of the predicted class's strict ancestors that are true",
@@ -93,41 +100,66 @@ class HycoclipWordnet:
         chunks = space.image.split(CHUNK)
         predicted = torch.cat([space.similarity(x, classes).argmax(dim=1).cpu() for x in chunks])
         labels = torch.from_numpy(dataset.labels)
+        worth = Worth.of(dataset.hierarchy)
+        dealt = Dealt(
+            self.metrics,
+            groups=torch.zeros_like(labels),
+            items=lambda deals: worth.items(labels, predicted[deals]),
+            size=len(worth.tables) * len(labels),
+        )
         return Scores(
             ids=ids,
             items={
                 "predicted": predicted,
                 "label": labels,
-                "correct": (predicted == labels).double(),
-                **mistakes(dataset.hierarchy, labels, predicted),
+                **worth.items(labels, predicted),
             },
             summary={"templates": list(templates)},
             details=lambda i: {
                 "class": dataset.classes[int(labels[i])],
                 "predicted_class": dataset.classes[int(predicted[i])],
             },
+            nulls={"images": Null(dealt, draws=1000 if len(labels) <= 10_000 else 200)},
         )
 
+    def blind(self, dataset: LabelledImages) -> dict[str, Scores]:
+        """Return what uniformly random answers are worth: the mean over all classes."""
+        worth = Worth.of(dataset.hierarchy)
+        labels = torch.from_numpy(dataset.labels)
+        items = {key: table.mean(dim=1)[labels] for key, table in worth.tables.items()}
+        return {"uniform": Scores([image.name for image in dataset.images], items)}
 
-def mistakes(
-    hierarchy: Hierarchy, true: Int64[Tensor, " n"], predicted: Int64[Tensor, " n"]
-) -> dict[str, Float64[Tensor, " n"]]:
-    """Return what each prediction is worth; NaN where a class has nothing above it.
+
+@dataclass(frozen=True, eq=False)
+class Worth:
+    """What each answer is worth for each true class: tables [true, predicted] by item.
 
     With A(c) all nodes strictly above c: tie is the shortest path, lca = |A(p)| - |A(p) & A(t)| + 1
-    (not symmetric), jaccard |&| / |or|, precision |&| / |A(p)|, recall |&| / |A(t)|.
+    (not symmetric), jaccard |&| / |or|, precision |&| / |A(p)|, recall |&| / |A(t)|. The last three
+    are NaN where a class has nothing above it.
     """
-    t, p = true.numpy(), predicted.numpy()
-    strictly = hierarchy.ancestors & ~np.eye(len(hierarchy.nodes), dtype=bool)
-    above = strictly[hierarchy.classes].astype(np.float64)
-    shared = (above @ above.T)[t, p]
-    size = above.sum(axis=1)
-    with np.errstate(invalid="ignore"):  # 0 / 0: no ancestors
-        worth = {
-            "tie": hierarchy.distance[t, p].astype(np.float64),
-            "lca": size[p] - shared + 1,
-            "jaccard": shared / (size[t] + size[p] - shared),
-            "precision": shared / size[p],
-            "recall": shared / size[t],
-        }
-    return {key: torch.from_numpy(values) for key, values in worth.items()}
+
+    tables: dict[str, Float64[Tensor, "c c"]]
+
+    @classmethod
+    def of(cls, hierarchy: Hierarchy) -> Worth:
+        strictly = hierarchy.ancestors & ~np.eye(len(hierarchy.nodes), dtype=bool)
+        above = torch.from_numpy(strictly[hierarchy.classes]).double()
+        shared, size = above @ above.T, above.sum(dim=1)
+        true, predicted = size[:, None], size[None, :]
+        return cls(
+            {
+                "tie": torch.from_numpy(hierarchy.distance).double(),
+                "lca": predicted - shared + 1,
+                "jaccard": shared / (true + predicted - shared),
+                "precision": shared / predicted,
+                "recall": shared / true,
+                "correct": torch.eye(len(size), dtype=torch.float64),
+            }
+        )
+
+    def items(
+        self, true: Int64[Tensor, " n"], predicted: Int64[Tensor, "*b n"]
+    ) -> dict[str, Float64[Tensor, "*b n"]]:
+        """Return what these answers are worth."""
+        return {key: table[true, predicted] for key, table in self.tables.items()}

@@ -16,13 +16,29 @@ CHECKED = containing("jaxtyping")  # every annotated module, a new one too
 install_import_hook(CHECKED, f"{checked.__name__}.call")
 
 
+def _data_root(file: str) -> Path:
+    root = Path(os.environ.get("HIEREVAL_DATA", "does-not-exist"))
+    if not (root / file).is_file():
+        pytest.skip(f"HIEREVAL_DATA holds no {file}")
+    return root
+
+
 @pytest.fixture(scope="session")
 def hierarcaps_root() -> Path:
     """The data root that holds hierarcaps/, where HIEREVAL_DATA says so."""
-    root = Path(os.environ.get("HIEREVAL_DATA", "does-not-exist"))
-    if not (root / "hierarcaps" / "hierarcaps_test.csv").is_file():
-        pytest.skip("HIEREVAL_DATA holds no hierarcaps/hierarcaps_test.csv")
-    return root
+    return _data_root("hierarcaps/hierarcaps_test.csv")
+
+
+@pytest.fixture(scope="session")
+def himo_root() -> Path:
+    """The data root that holds himo/, where HIEREVAL_DATA says so."""
+    return _data_root("himo/himo_docci_data.json")
+
+
+@pytest.fixture(scope="session")
+def rare_species_root() -> Path:
+    """The data root that holds rare-species/, where HIEREVAL_DATA says so."""
+    return _data_root("rare-species/metadata.csv")
 
 
 @pytest.fixture(scope="session")

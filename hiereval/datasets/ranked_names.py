@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 
@@ -18,7 +18,7 @@ from hiereval.datasets import cache_dir
 from hiereval.datasets.image_files import FileImage, content_sha256
 from hiereval.datasets.text_file import read_text
 from hiereval.errors import HierevalError, shorten
-from hiereval.types import DataOptions, Dataset
+from hiereval.types import DataOptions, Dataset, ImageSource
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -87,22 +87,38 @@ def read(path: Path) -> RankedNames:
         raise HierevalError(shorten(problems) or f"{path}: the table must hold at least one row.")
     names = [[row[column].strip() for column in columns] for _, row in rows]
     files = [row["image"].strip() for _, row in rows] if with_images else []
-    texts = tuple(dict.fromkeys(name for row in names for name in row))
-    index = {text: i for i, text in enumerate(texts)}
-    pictures = {file: i for i, file in enumerate(dict.fromkeys(files))}
-    images = tuple(FileImage(file, path.parent / file, cache_dir()) for file in pictures)
-    content = content_sha256(images)
-    return RankedNames(
+    return assemble(
+        names,
+        [FileImage(file, path.parent / file, cache_dir()) for file in files] or None,
         name="taxonomy",
         split="all" if path.stem == "taxonomy" else path.stem,
-        revision=None,
-        sha256=hashlib.sha256(json.dumps([names, files, content]).encode()).hexdigest(),
-        images_sha256=content,
         image_source=f"files beside {path.name}" if with_images else "",
-        texts=texts,
-        images=images,
-        ranks=np.array([[index[name] for name in row] for row in names], dtype=np.int64),
-        row_image=np.array([pictures[file] for file in files], np.int64) if with_images else None,
+    )
+
+
+def assemble(
+    names: Sequence[Sequence[str]], images: Sequence[ImageSource] | None, **named: Any
+) -> RankedNames:
+    """Return rows of names, general to specific, with an image a row or none.
+
+    Texts and images are unique, in order of first appearance. `named` are the other fields.
+    """
+    texts: dict[str, int] = {}
+    pictures: dict[str, int] = {}
+    ranks = [[texts.setdefault(name, len(texts)) for name in row] for row in names]
+    files = [image.name for image in images or ()]
+    rows = [pictures.setdefault(file, len(pictures)) for file in files]
+    unique = tuple({image.name: image for image in images or ()}.values())
+    content = content_sha256(unique)
+    table = json.dumps([list(map(list, names)), files, content])
+    return RankedNames(
+        **{"revision": None, "image_source": "", **named},
+        sha256=hashlib.sha256(table.encode("utf-8", "surrogatepass")).hexdigest(),
+        images_sha256=content,
+        texts=tuple(texts),
+        images=unique,
+        ranks=np.array(ranks, dtype=np.int64),
+        row_image=np.array(rows, np.int64) if images else None,
     )
 
 

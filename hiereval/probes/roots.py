@@ -85,3 +85,26 @@ class Origin:
                 f"{embeddings.model.name!r} (sphere). Use --probes empty-root."
             )
         return space_of(embeddings.model, embeddings.text, embeddings.image, None)
+
+
+@dataclass(frozen=True)
+class TextRoot:
+    """Root at the embedding of a named text: RCME's of the tree of life (ICCV 2025)."""
+
+    text: str = "Eukarya"
+
+    name: ClassVar[str] = "text-root"
+    trained: ClassVar[bool] = False
+
+    def anchors(self, model: ModelId) -> Sequence[str]:
+        """Return the text whose embedding is the root."""
+        return (self.text,)
+
+    def fit(self, train: Embeddings, data: Chains, generator: Generator) -> Self:
+        """Return self: nothing is learned."""
+        return self
+
+    def space(self, embeddings: Embeddings) -> Space:
+        """Return the space around the text, in the model's geometry."""
+        root = embeddings.anchors[self.text]
+        return space_of(embeddings.model, embeddings.text, embeddings.image, root)

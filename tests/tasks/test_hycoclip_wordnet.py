@@ -19,7 +19,7 @@ from hiereval.datasets.image_files import FileImage
 from hiereval.datasets.imagenet import LabelledImages, assemble
 from hiereval.estimates import bootstrap
 from hiereval.geometry import EuclideanSpace, SphereSpace, normalise
-from hiereval.tasks.hycoclip_wordnet import HycoclipWordnet, mistakes
+from hiereval.tasks.hycoclip_wordnet import HycoclipWordnet, Worth
 from hiereval.testing import check_task
 
 # thing > animal > bird > robin, jay;  animal > dog > pug;  thing > vehicle > car
@@ -67,9 +67,11 @@ def test_by_hand() -> None:
 def test_agrees_with_the_oracle_on_a_graph_with_two_parents() -> None:
     edges = [*EDGES, ("pug", "toy"), ("toy", "thing"), ("car", "toy"), ("jay", "thing")]
     true, predicted = (torch.from_numpy(a.reshape(-1)) for a in np.meshgrid(range(4), range(4)))
-    found = mistakes(build(edges, CLASSES, "test"), true, predicted)
+    found = Worth.of(build(edges, CLASSES, "test")).items(true, predicted)
     for i, (t, p) in enumerate(zip(true.tolist(), predicted.tolist(), strict=True)):
-        expected = strict_mistake(edges, CLASSES, CLASSES[t], CLASSES[p])
+        expected = {
+            **strict_mistake(edges, CLASSES, CLASSES[t], CLASSES[p]), "correct": float(t == p)
+        }  # fmt: skip
         assert {key: found[key][i].item() for key in found} == pytest.approx(expected, abs=1e-12)
 
 
@@ -123,6 +125,23 @@ def test_undefined() -> None:
     assert set(scores.undefined.values()) == {
         "all texts have the same vector, as a constant encoder's do"
     }
+
+
+def test_dealing_out_the_images_and_random_answers() -> None:
+    """The null of perfect answers is the shuffled labels; uniform answers are their expectation."""
+    data = miniature([0, 0, 1, 2, 3])
+    space = SphereSpace(torch.eye(4), torch.eye(4)[data.labels], torch.zeros(4))
+    scores = HycoclipWordnet().score(space, data, torch.Generator())
+    drawn = scores.nulls["images"].draw(4000, torch.Generator().manual_seed(0))
+    pairs = [(t, p) for t in data.labels.tolist() for p in data.labels.tolist()]
+    tables = Worth.of(data.hierarchy).tables
+    for metric, key in (("tie", "tie"), ("jaccard", "jaccard"), ("accuracy", "correct")):
+        expected = sum(tables[key][t, p].item() for t, p in pairs) / len(pairs)
+        assert drawn[metric].mean().item() == pytest.approx(expected, rel=0.03)
+    uniform = HycoclipWordnet().blind(data)["uniform"]
+    # robin among robin, jay, pug, car: 0, 2, 4, 5 edges
+    assert uniform.items["tie"].tolist() == [11 / 4, 11 / 4, 11 / 4, 13 / 4, 15 / 4]
+    assert uniform.items["correct"].tolist() == [0.25] * 5
 
 
 def test_conforms() -> None:

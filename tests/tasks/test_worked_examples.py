@@ -16,7 +16,7 @@ from hiereval.estimates import bootstrap
 from hiereval.geometry import EuclideanSpace
 from hiereval.tasks.entailment import Entailment
 from hiereval.tasks.flat_retrieval import FlatRetrieval
-from hiereval.tasks.hycoclip_wordnet import HycoclipWordnet, mistakes
+from hiereval.tasks.hycoclip_wordnet import HycoclipWordnet, Worth
 from hiereval.tasks.image_entailment import ImageEntailment
 from hiereval.tasks.interpolation import Interpolation
 from hiereval.tasks.ordering import Ordering
@@ -95,7 +95,7 @@ def test_worked_example_of_hycoclip_wordnet() -> None:
     ]  # fmt: skip
     hierarchy = build(edges, ["robin", "jay", "pug", "car"], "made")
     true, predicted = torch.tensor([0, 0, 2, 3]), torch.tensor([0, 1, 0, 2])
-    items = {**mistakes(hierarchy, true, predicted), "correct": (true == predicted).double()}
+    items = Worth.of(hierarchy).items(true, predicted)
     found = bootstrap(HycoclipWordnet.metrics, Scores(list("abcd"), items), seed=0, resamples=5)
     expected = [[name, shown(estimate.value)] for name, estimate in found.items()]
     assert table("hycoclip-wordnet", "Worked example") == expected
@@ -105,10 +105,6 @@ def test_worked_example_of_hycoclip_wordnet() -> None:
 def test_ceilings_of_hycoclip_wordnet(hycoclip_edges: Path) -> None:
     edges = read_isa(hycoclip_edges)
     classes = sorted({child for child, _ in edges} - {parent for _, parent in edges})
-    every = torch.arange(len(classes))
-    true, predicted = every.repeat_interleave(len(every)), every.repeat(len(every))
-    means = mistakes(build(edges, classes, "made"), true, predicted)
+    means = {k: t.mean() for k, t in Worth.of(build(edges, classes, "made")).tables.items()}
     rows = table("hycoclip-wordnet", "Ceilings")
-    assert [value for _, value in rows] == [
-        shown(values.mean().item()) for values in means.values()
-    ]
+    assert [value for _, value in rows] == [shown(value.item()) for value in means.values()]
