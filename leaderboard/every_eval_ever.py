@@ -12,7 +12,7 @@ from hiereval import __version__
 from hiereval.leaderboard.board import Board, Section
 from hiereval.leaderboard.cells import Cell
 from hiereval.leaderboard.columns import Column
-from hiereval.leaderboard.hub_results import HubDataset, identifier, scored, slug
+from hiereval.leaderboard.hub_results import HubDataset, Names, identifier, scored, slug
 from hiereval.leaderboard.rows import Row
 from hiereval.leaderboard.wording import clean, public
 
@@ -32,6 +32,7 @@ def logs(
     Metrics without a direction are left out: the format has no place for them.
     """
     files: dict[str, dict[str, Any]] = {}
+    names: dict[str, Names] = {}
     for section, row, column, cell in scored(board):
         if column.higher_is_better is None:
             continue
@@ -42,7 +43,12 @@ def logs(
         if path not in files:
             files[path] = _log(section, row, organization, relationship)
         hub = (datasets or {}).get(section.name)
-        files[path]["evaluation_results"].append(_result(section, row, column, cell, hub))
+        metric_id = names.setdefault(path, Names()).of(
+            f"hiereval.{identifier(column, row)}", *column.key, column.metric
+        )
+        files[path]["evaluation_results"].append(
+            _result(section, row, column, cell, hub, metric_id)
+        )
     return {path: json.dumps(log, indent=2) + "\n" for path, log in files.items()}
 
 
@@ -60,7 +66,8 @@ def _log(section: Section, row: Row, organization: str, relationship: str) -> di
     return {
         "schema_version": SCHEMA,
         "evaluation_id": f"{slug(section.name)}/{slug(developer)}_{slug(name)}"
-        f"_{slug(row.probe)}_{clean(model.fingerprint)[:12]}/{measured}",
+        f"_{slug(row.probe)}_{clean(model.fingerprint)[:12]}_{clean(section.sha256)[:12]}"
+        f"/{measured}",
         "evaluation_timestamp": str(measured),
         "retrieved_timestamp": str(measured),
         "source_metadata": {
@@ -91,7 +98,7 @@ def _log(section: Section, row: Row, organization: str, relationship: str) -> di
 
 
 def _result(
-    section: Section, row: Row, column: Column, cell: Cell, hub: HubDataset | None
+    section: Section, row: Row, column: Column, cell: Cell, hub: HubDataset | None, metric_id: str
 ) -> dict[str, Any]:
     data: dict[str, Any] = {"dataset_name": clean(section.name), "source_type": "other"}
     if hub is not None:
@@ -119,7 +126,7 @@ def _result(
         "evaluation_name": f"hiereval.{slug(column.group)}",
         "source_data": data,
         "metric_config": {
-            "metric_id": f"hiereval.{identifier(column, row)}",
+            "metric_id": metric_id,
             "metric_name": clean(column.metric),
             "metric_kind": slug(column.metric),
             "lower_is_better": not column.higher_is_better,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -11,7 +13,7 @@ from hiereval.errors import HierevalError
 from hiereval.leaderboard.board import Board, Section
 from hiereval.leaderboard.cells import Cell
 from hiereval.leaderboard.columns import Column
-from hiereval.leaderboard.rows import USUAL_PROBE, Row
+from hiereval.leaderboard.rows import USUAL_PROBE, Row, row_key
 from hiereval.leaderboard.wording import clean, number
 
 
@@ -41,6 +43,9 @@ def eval_results(
     repository's `eval.yaml`; one scalar for each dataset, task and metric."""
     from huggingface_hub import EvalResultEntry, eval_result_entries_to_yaml
 
+    _refuse_two_contents(board, datasets)
+    names: dict[str, Names] = {}
+    folders = Names()
     entries: dict[str, list[EvalResultEntry]] = {}
     tasks: dict[str, dict[str, dict[str, Any]]] = {}
     for section, row, column, cell in scored(board):
@@ -50,7 +55,9 @@ def eval_results(
                 f"--hub-dataset {section.name}=org/repository."
             )
         dataset = datasets[section.name]
-        task_id = identifier(column, row)
+        task_id = names.setdefault(dataset.id, Names()).of(
+            identifier(column, row), *measurement(section, row, column), column.metric
+        )
         entry = EvalResultEntry(
             dataset_id=dataset.id,
             task_id=task_id,
@@ -61,7 +68,9 @@ def eval_results(
             source_name="hiereval" if source_url else None,
             notes=_notes(section, row, column, cell),
         )
-        entries.setdefault(folder(row, board), []).append(entry)
+        entries.setdefault(folders.of(folder(row, board), *row_key(row.records[0])[:2]), []).append(
+            entry
+        )
         tasks.setdefault(dataset.id, {})[task_id] = {
             "id": task_id, "config": "default", "split": section.split,
         }  # fmt: skip
@@ -80,6 +89,21 @@ def eval_results(
     return written
 
 
+def _refuse_two_contents(board: Board, datasets: Mapping[str, HubDataset]) -> None:
+    """A repository at one commit holds one content of a split: numbers of two would be mixed."""
+    seen: dict[tuple[str, str], Section] = {}
+    for section in (section for section in board.sections if section.measured):
+        if section.name not in datasets:
+            continue
+        other = seen.setdefault((section.name, section.split), section)
+        if other is not section:
+            raise HierevalError(
+                f"The dataset {section.name!r} must be of one content to stand for "
+                f"{datasets[section.name].id}; the results hold {other.title} and {section.title}. "
+                "Export them from folders of their own."
+            )
+
+
 def model_index(
     board: Board, datasets: Mapping[str, HubDataset], source_url: str | None = None
 ) -> dict[str, str]:
@@ -87,6 +111,8 @@ def model_index(
     from huggingface_hub import EvalResult
     from huggingface_hub.repocard_data import eval_results_to_model_index
 
+    _refuse_two_contents(board, datasets)
+    names, contents, folders = Names(), Names(), Names()
     results: dict[str, tuple[str, list[EvalResult]]] = {}
     for section, row, column, cell in scored(board):
         dataset = datasets.get(section.name)
@@ -95,9 +121,12 @@ def model_index(
             task_name=column.group,
             dataset_type=dataset.id if dataset else clean(section.name),
             dataset_name=section.title,
+            dataset_config=contents.of("default", *content(section)[2:]),
             dataset_split=clean(section.split),
             dataset_revision=dataset.revision if dataset else section.revision,
-            metric_type=identifier(column, row),
+            metric_type=names.of(
+                identifier(column, row), *measurement(section, row, column)[4:], column.metric
+            ),
             metric_name=clean(column.metric),
             metric_value=cell.value,
             metric_args={
@@ -106,11 +135,36 @@ def model_index(
             source_name="hiereval" if source_url else None,
             source_url=source_url,
         )  # fmt: skip
-        results.setdefault(folder(row, board), (row.label, []))[1].append(result)
+        home = folders.of(folder(row, board), *row_key(row.records[0])[:2])
+        results.setdefault(home, (row.label, []))[1].append(result)
     return {
         f"{name}/model-index.yaml": _yaml({"model-index": eval_results_to_model_index(label, own)})
         for name, (label, own) in results.items()
     }
+
+
+class Names:
+    """Names of files and entries: one a thing, however much alike their spellings come out."""
+
+    def __init__(self) -> None:
+        self._taken: dict[str, str] = {}
+
+    def of(self, wanted: str, *thing: object) -> str:
+        """Return the name wanted, with a hash of the thing where another thing has it."""
+        key = json.dumps(thing)
+        if self._taken.setdefault(wanted.lower(), key) == key:
+            return wanted
+        return self.of(f"{wanted}-{hashlib.sha256(key.encode()).hexdigest()[:8]}", *thing)
+
+
+def content(section: Section) -> tuple[str, ...]:
+    """Return what makes a dataset that dataset, to the byte."""
+    return section.name, section.split, section.sha256, section.image_source
+
+
+def measurement(section: Section, row: Row, column: Column) -> tuple[object, ...]:
+    """Return all that numbers of one name must share, but for the model."""
+    return *content(section), *column.key, *row_key(row.records[0])[2:]
 
 
 def scored(board: Board) -> Iterator[tuple[Section, Row, Column, Cell]]:

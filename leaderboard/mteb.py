@@ -8,7 +8,7 @@ from typing import Any
 
 from hiereval.leaderboard.board import Board
 from hiereval.leaderboard.columns import task_key
-from hiereval.leaderboard.hub_results import scored, slug
+from hiereval.leaderboard.hub_results import Names, measurement, scored, slug
 from hiereval.leaderboard.rows import USUAL_PROBE, Row
 from hiereval.leaderboard.wording import clean, public
 
@@ -22,10 +22,12 @@ def results(board: Board) -> dict[str, str]:
     MTEB did not run them.
     """
     files: dict[str, dict[str, Any]] = {}
+    homes, tasks = Names(), Names()
     for section, row, column, cell in scored(board):
-        home = _home(row)
+        home = homes.of(_home(row), row.model.name, row.model.fingerprint)
         task = _camel(section.name) + _camel(column.group)
         task += "" if row.probe == USUAL_PROBE else _camel(row.probe)
+        task = tasks.of(task, *measurement(section, row, column))
         document = files.setdefault(
             f"{home}/{task}.json",
             {

@@ -177,7 +177,7 @@ def test_validate_without_files(run: Run, tmp_path: Path) -> None:
         ("hf-eval", ["--hub-dataset", "hierarcaps=me/h"], 4),
         ("model-index", [], 3),
         ("every-eval-ever", ["--organization", "Us"], 4),
-        ("mteb", [], 16),
+        ("mteb", [], 17),
         ("csv", [], 1),
         ("latex", [], 1),
     ],

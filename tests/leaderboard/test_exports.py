@@ -178,3 +178,109 @@ def test_no_name_leaves_the_folder(record: Make, name: str) -> None:
     board = build([record(name, model__checkpoint=name, model__revision=name)], every_metric=True)
     for files in (model_index(board, {}), every_eval_ever.logs(board, "Us"), mteb.results(board)):
         assert all(".." not in PurePosixPath(path).parts and path[0] != "/" for path in files)
+
+
+# --- nothing is joined that was measured differently ---------------------------------------------
+
+DIFFERENT: dict[str, list[dict[str, Any]]] = {
+    "contents": [{"dataset__sha256": "1" * 64}, {"dataset__sha256": "2" * 64}],
+    "splits": [{"dataset__split": "test"}, {"dataset__split": "dev", "dataset__sha256": "3" * 64}],
+    "pictures": [{"dataset__image_source": "original"}, {"dataset__image_source": "letterboxed"}],
+    "parameters": [{"task__parameters": {"p": "0.5"}}, {"task__parameters": {"p": "05"}}],
+    "versions": [{"task__version": 1}, {"task__version": 2}],
+    "probes": [{"probe__parameters": {"a": 1}}, {"probe__parameters": {"a": 2}}],
+    "vectors": [{"model__fingerprint": "4" * 64}, {"model__fingerprint": "5" * 64}],
+    "names": [{"model__name": "a b"}, {"model__name": "a:b"}],
+}
+
+
+def numbers(document: Any) -> list[float]:
+    """Every value of the two that were measured, wherever it stands."""
+    if isinstance(document, dict):
+        return [n for value in document.values() for n in numbers(value)]
+    if isinstance(document, list):
+        return [n for value in document for n in numbers(value)]
+    return [document] if document in (0.25, 0.75) else []
+
+
+@pytest.mark.parametrize("what", DIFFERENT)
+def test_mteb_never_joins(record: Make, what: str) -> None:
+    made = [
+        record(metrics={"tau_d": value}, **change)
+        for value, change in zip((0.25, 0.75), DIFFERENT[what], strict=True)
+    ]
+    files = {k: json.loads(v) for k, v in mteb.results(build(made, every_metric=True)).items()}
+    found = [set(numbers(v)) for k, v in files.items() if not k.endswith("model_meta.json")]
+    assert sorted(map(sorted, found)) == [[0.25], [0.75]]
+
+
+@pytest.mark.parametrize("what", DIFFERENT)
+def test_every_eval_ever_never_joins(record: Make, what: str) -> None:
+    made = [
+        record(metrics={"tau_d": value}, **change)
+        for value, change in zip((0.25, 0.75), DIFFERENT[what], strict=True)
+    ]
+    logs = [json.loads(text) for text in logs_of(made).values()]
+    entries = [
+        (log["evaluation_id"], entry["metric_config"]["metric_id"], *numbers(entry))
+        for log in logs
+        for entry in log["evaluation_results"]
+    ]
+    assert sorted(entry[2:] for entry in entries) == [(0.25,), (0.75,)]
+    if what in ("parameters", "versions"):
+        assert len({entry[1] for entry in entries}) == 2
+    else:
+        assert len(logs) == 2
+
+
+def logs_of(made: list[Record]) -> dict[str, str]:
+    return every_eval_ever.logs(build(made, every_metric=True), "me")
+
+
+@pytest.mark.parametrize(
+    "what", [what for what in DIFFERENT if what not in ("contents", "pictures")]
+)
+def test_eval_results_never_join(record: Make, what: str) -> None:
+    made = [
+        record(metrics={"tau_d": value}, **change)
+        for value, change in zip((0.25, 0.75), DIFFERENT[what], strict=True)
+    ]
+    written = eval_results(build(made), ON_HUB)
+    entries = [
+        (path, entry.task_id, entry.value)
+        for path, text in written.items()
+        if ".eval_results" in path
+        for entry in parse_eval_result_entries(yaml.safe_load(text))
+    ]
+    assert sorted(entry[2] for entry in entries) == [0.25, 0.75]
+    assert len({entry[:2] for entry in entries}) == 2
+
+
+@pytest.mark.parametrize("what", ["contents", "pictures"])
+def test_two_contents_are_no_one_repository(record: Make, what: str) -> None:
+    board = build([record(**change) for change in DIFFERENT[what]])
+    titles = " and ".join(section.title for section in board.sections)
+    for export in (eval_results, model_index):
+        with pytest.raises(HierevalError) as caught:
+            export(board, ON_HUB)
+        assert str(caught.value) == (
+            f"The dataset 'hierarcaps' must be of one content to stand for me/hierarcaps; the "
+            f"results hold {titles}. Export them from folders of their own."
+        )
+
+
+@pytest.mark.parametrize("what", DIFFERENT)
+def test_the_model_index_never_joins(record: Make, what: str) -> None:
+    made = [
+        record(metrics={"tau_d": value}, **change)
+        for value, change in zip((0.25, 0.75), DIFFERENT[what], strict=True)
+    ]
+    found = []
+    for path, text in model_index(build(made, every_metric=True), {}).items():
+        for model in yaml.safe_load(text)["model-index"]:
+            for result in model["results"]:
+                for metric in result["metrics"]:
+                    where = (path, json.dumps([result["task"], result["dataset"]], sort_keys=True))
+                    found.append((*where, metric["type"], metric["value"]))
+    assert sorted(entry[-1] for entry in found) == [0.25, 0.75]
+    assert len({entry[:-1] for entry in found}) == 2
