@@ -8,24 +8,31 @@ HiMo@2 and HiMo@3 are `strict_rise` on the splits `halves` and `thirds`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import torch
-from jaxtyping import Bool, Float64, Int64
+from jaxtyping import Bool, Float, Float64, Int64
 from torch import Generator, Tensor
 
+from hiereval.blind import text_spaces
 from hiereval.datasets.himo import GrowingCaptions
 from hiereval.degenerate import constant, points_trouble, undefined
 from hiereval.estimates import Mean
-from hiereval.types import Dataset, Metric, Modality, Scores, Space
+from hiereval.growth import Grown
+from hiereval.nulls import Dealt, is_judged, word_counts
+from hiereval.types import Dataset, Metric, Modality, Null, NullKind, Scores, Space
 
+DRAWS = 500  # of each null
 UNKNOWN = "the model does not say which captions it cuts"
 
 
 @dataclass(frozen=True)
 class HiMo:
     """Correlation of place in the chain and similarity to the image; share of strict rises."""
+
+    matched: int = 5  # captions of other images and equal word count drawn for each caption
 
     name: ClassVar[str] = "himo"
     version: ClassVar[int] = 1
@@ -55,6 +62,14 @@ class HiMo:
             chance=0.0,
         ),
         Metric(
+            "himo_k_matched",
+            "the same of what the similarity exceeds that of other images' captions as long",
+            Mean("pearson_matched"),
+            range=(-1.0, 1.0),
+            chance=0.0,
+            role="headline",
+        ),
+        Metric(
             "strict_rise",
             "share of chains whose similarity rises from each caption to the next",
             Mean("rises"),
@@ -74,6 +89,10 @@ class HiMo:
         ),
     )
 
+    def __post_init__(self) -> None:
+        if self.matched < 1:
+            raise ValueError(f"The matched {self.matched} must be at least 1.")
+
     def unfit(self, dataset: GrowingCaptions) -> str | None:
         """Return why this dataset cannot be scored, or None."""
         return None
@@ -85,47 +104,101 @@ class HiMo:
         0 (the released code gives 0 only where rounding leaves the similarities equal).
         """
         assert space.image is not None
-        captions = torch.from_numpy(dataset.captions)
-        similarity = own_similarity(space, dataset)
-        flat = torch.tensor([constant(space.text[row[row >= 0]]) for row in captions])
-        return scored(self, dataset, similarity, flat, points_trouble(space, images=True))
+        chains = Grown.of(dataset, self.matched, generator)
+        table = space.similarity(space.image, space.text)  # [i, t]
+        flat = [constant(space.text[row[row >= 0]]) for row in chains.captions]
+        return replace(
+            self._scored(
+                chains,
+                own_similarity(space, dataset),
+                chains.others(table[chains.image[:, None, None], chains.matched]),
+                torch.tensor(flat),
+                points_trouble(space, images=True),
+            ),
+            nulls=_nulls(self.metrics, chains, table),
+        )
+
+    def blind(self, dataset: GrowingCaptions) -> dict[str, Scores]:
+        """Return what a caption's words, characters, ... score as its similarity to any image."""
+        chains = Grown.of(dataset, self.matched, torch.Generator().manual_seed(0))
+        flat = torch.zeros(len(chains.captions), dtype=torch.bool)
+        numbers = {name: s.radius for name, s in text_spaces(dataset.texts).items()}
+        return {
+            name: self._scored(
+                chains,
+                chains.placed(number[chains.captions]),
+                chains.others(number[chains.matched]),
+                flat,
+                None,
+            )
+            for name, number in numbers.items()
+        }
+
+    def _scored(
+        self,
+        chains: Grown,
+        similarity: Float64[Tensor, "c k"],
+        others: Float64[Tensor, "c k"],
+        flat: Bool[Tensor, " c"],
+        trouble: str | None,
+    ) -> Scores:
+        """Return the scores of similarities; `flat` chains correlate 0."""
+        dataset = chains.dataset
+        items = chains.items(similarity, others, flat)
+        length = chains.there.sum(1)
+        reasons = {}
+        if dataset.truncated is None:
+            reasons = {m.name: UNKNOWN for m in self.metrics if _of_context(m.name)}
+        if bool((length <= 3).all()):
+            reasons["himo_k_over_3"] = "no chain has more than three captions"
+        if bool(items["pearson_matched"].isnan().all()):
+            reasons["himo_k_matched"] = "no two captions of a chain are as long as another image's"
+        return Scores(
+            ids=[f"{dataset.images[i].name} {c}" for c, i in enumerate(dataset.caption_image)],
+            items=items,
+            undefined={**reasons, **undefined(self.metrics, trouble)},
+            summary={"by_k": _by_k(items["pearson"], length)},
+            details=lambda i: {
+                "image": dataset.images[dataset.caption_image[i]].name,
+                "captions": [dataset.texts[t] for t in dataset.captions[i] if t >= 0],
+                "similarities": similarity[i][: length[i]].tolist(),
+            },
+        )
 
 
-def scored(
-    task: HiMo,
-    dataset: GrowingCaptions,
-    similarity: Float64[Tensor, "c k"],
-    flat: Bool[Tensor, " c"],
-    trouble: str | None,
-) -> Scores:
-    """Return the scores of similarities, NaN beyond a chain's end; `flat` chains correlate 0."""
-    captions = torch.from_numpy(dataset.captions)
-    there = captions >= 0
-    length = there.sum(1)
-    pearson = place_correlation(similarity).masked_fill(flat, 0.0)
-    rises = (similarity.diff() > 0) | ~there[:, 1:]
-    items = {
-        "pearson": pearson,
-        "pearson_over_3": pearson.masked_fill(length <= 3, torch.nan),
-        "rises": (rises.all(1) & ~flat).double(),
-        **_truncation(dataset, similarity, flat),
+def _nulls(
+    metrics: Sequence[Metric], chains: Grown, table: Float[Tensor, "i t"]
+) -> dict[NullKind, Null]:
+    """Captions' vectors dealt out to all strings and within word count, images to all chains."""
+
+    def sampled(
+        images: Int64[Tensor, "b c"],
+        texts: Int64[Tensor, "b c k"],
+        others: Int64[Tensor, "b c k m"],
+    ) -> dict[str, Tensor]:
+        similarity = chains.placed(table[images[:, :, None], texts]).flatten(0, 1)
+        foreign = chains.others(table[images[:, :, None, None], others]).flatten(0, 1)
+        flat = torch.zeros(len(similarity), dtype=torch.bool)
+        items = chains.items(similarity, foreign, flat)
+        return {key: value.unflatten(0, images.shape) for key, value in items.items()}
+
+    def of_texts(dealt: Int64[Tensor, "b t"]) -> dict[str, Tensor]:
+        images = chains.image.expand(len(dealt), -1)
+        return sampled(images, dealt[:, chains.captions], dealt[:, chains.matched])
+
+    def of_images(dealt: Int64[Tensor, "b i"]) -> dict[str, Tensor]:
+        texts, others = (t.expand(len(dealt), *t.shape) for t in (chains.captions, chains.matched))
+        return sampled(dealt[:, chains.image], texts, others)
+
+    judged = tuple(metric for metric in metrics if is_judged(metric))
+    words = word_counts(chains.dataset.texts)
+    anywhere = torch.zeros(len(table), dtype=torch.int64)
+    size = 20 * chains.captions.numel() + 2 * chains.matched.numel()
+    return {
+        "free": Null(Dealt(judged, torch.zeros_like(words), of_texts, size), DRAWS),
+        "within-length": Null(Dealt(judged, words, of_texts, size), DRAWS),
+        "images": Null(Dealt(judged, anywhere, of_images, size), DRAWS),
     }
-    cut = {m.name: UNKNOWN for m in task.metrics if _of_context(m.name)}
-    none_longer = "no chain has more than three captions"
-    reasons = {} if dataset.truncated is not None else cut
-    if bool((length <= 3).all()):
-        reasons = {**reasons, "himo_k_over_3": none_longer}
-    return Scores(
-        ids=[f"{dataset.images[i].name} {c}" for c, i in enumerate(dataset.caption_image)],
-        items=items,
-        undefined={**reasons, **undefined(task.metrics, trouble)},
-        summary={"by_k": _by_k(pearson, length)},
-        details=lambda i: {
-            "image": dataset.images[dataset.caption_image[i]].name,
-            "captions": [dataset.texts[t] for t in dataset.captions[i] if t >= 0],
-            "similarities": similarity[i][there[i]].tolist(),
-        },
-    )
 
 
 def own_similarity(space: Space, dataset: GrowingCaptions) -> Float64[Tensor, "c k"]:
@@ -138,51 +211,6 @@ def own_similarity(space: Space, dataset: GrowingCaptions) -> Float64[Tensor, "c
         texts = space.text[own[own >= 0]].double()
         row[: len(texts)] = space.similarity(point[None], texts)[0]
     return similarity
-
-
-def place_correlation(values: Float64[Tensor, "c k"]) -> Float64[Tensor, " c"]:
-    """Return Pearson's correlation of each row's values with 1, 2, ...; NaN entries are left out.
-
-    0 where the values are all equal, NaN where fewer than two are left.
-
-    >>> place_correlation(torch.tensor([[1.0, 2.0, 4.0], [3.0, 3.0, torch.nan]]).double())
-    tensor([0.9820, 0.0000], dtype=torch.float64)
-    """
-    there = values.isfinite()
-    n = there.sum(1, keepdim=True).double()
-    place = torch.arange(1.0, values.shape[1] + 1, dtype=torch.float64).expand_as(values)
-    x, y = (_centred(side, there) for side in (place, values))
-    spread = x.square().sum(1).sqrt() * y.square().sum(1).sqrt()
-    low = values.masked_fill(~there, torch.inf).amin(1)
-    level = low == values.masked_fill(~there, -torch.inf).amax(1)
-    correlation = ((x * y).sum(1) / spread).clamp(-1.0, 1.0).masked_fill(level, 0.0)
-    return correlation.masked_fill(n[:, 0] < 2, torch.nan)
-
-
-def _centred(values: Float64[Tensor, "c k"], there: Bool[Tensor, "c k"]) -> Float64[Tensor, "c k"]:
-    """Return values less their row's mean, 0 where they do not enter."""
-    kept = values.masked_fill(~there, 0.0)
-    mean = kept.sum(1, keepdim=True) / there.sum(1, keepdim=True)
-    return (kept - mean).masked_fill(~there, 0.0)
-
-
-def _truncation(
-    dataset: GrowingCaptions, similarity: Float64[Tensor, "c k"], flat: Bool[Tensor, " c"]
-) -> dict[str, Tensor]:
-    """Return what the model cuts of each chain, and the correlation over what it does not."""
-    captions = torch.from_numpy(dataset.captions)
-    if dataset.truncated is None:
-        unknown = torch.full((len(captions),), torch.nan, dtype=torch.float64)
-        names = ("pearson_within_context", "truncated", "truncated_ends")
-        return dict.fromkeys(names, unknown)
-    cut = torch.from_numpy(dataset.truncated)[captions.clamp(min=0)] & (captions >= 0)
-    last = (captions >= 0).sum(1, keepdim=True) - 1
-    within = place_correlation(similarity.masked_fill(cut, torch.nan))
-    return {
-        "pearson_within_context": torch.where(flat & within.isfinite(), 0.0, within),
-        "truncated": cut.sum(1).double(),
-        "truncated_ends": (cut.gather(1, last) & cut.gather(1, last - 1))[:, 0].double(),
-    }
 
 
 def _of_context(metric: str) -> bool:
