@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Float, Float64, Int64
 from torch import Generator, Tensor
@@ -16,7 +17,7 @@ from torch import Generator, Tensor
 from hiereval.datasets.himo import GrowingCaptions
 from hiereval.nulls import word_counts
 
-ROUNDS = 32  # draws before a caption counts as having none of its length
+ROUNDING = 1e-12  # of float64: values that differ by less, as a share of themselves, are equal
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,12 +31,10 @@ class Grown:
 
     @staticmethod
     def of(dataset: GrowingCaptions, m: int, generator: Generator) -> Grown:
-        """Draw m captions for each, uniformly over texts, with replacement."""
+        """Draw m captions for each."""
         captions = torch.from_numpy(dataset.captions)
         image = torch.from_numpy(dataset.caption_image)
-        words = word_counts(dataset.texts)
-        drawn = [as_long(captions, image, words, generator) for _ in range(m)]
-        return Grown(dataset, captions, image, torch.stack(drawn, 2))
+        return Grown(dataset, captions, image, as_long(dataset, m, generator))
 
     @property
     def there(self) -> Bool[Tensor, "c k"]:
@@ -59,7 +58,9 @@ class Grown:
         """Return the items of the chains, or of n / c samples of them one after another."""
         there = self.there.repeat(len(similarity) // len(self.captions), 1)
         pearson = place_correlation(similarity).masked_fill(flat, 0.0)
-        matched = place_correlation(similarity - others)
+        gain = similarity - others
+        rounding = ROUNDING * torch.maximum(similarity.abs(), others.abs())
+        matched = place_correlation(gain.masked_fill(gain.abs() <= rounding, 0.0))
         rises = (similarity.diff() > 0) | ~there[:, 1:]
         return {
             "pearson": pearson,
@@ -89,25 +90,22 @@ class Grown:
         return dict(zip(names, values, strict=True))
 
 
-def as_long(
-    captions: Int64[Tensor, "c k"],
-    image: Int64[Tensor, " c"],
-    words: Int64[Tensor, " t"],
-    generator: Generator,
-) -> Int64[Tensor, "c k"]:
-    """Return for each caption one of as many words that no chain of its image holds, -1: none."""
-    sorted_words, order = words.sort(stable=True)
-    first = torch.searchsorted(sorted_words, words[captions])
-    size = torch.searchsorted(sorted_words, words[captions], right=True) - first
-    own = (image[:, None] * len(words) + captions)[captions >= 0]
-    drawn = torch.full_like(captions, -1)
-    for _ in range(ROUNDS):
-        todo = (drawn < 0) & (captions >= 0)
-        place = torch.rand(captions.shape, generator=generator, dtype=torch.float64) * size
-        text = order[first + place.long().clamp(max=size - 1)]
-        taken = torch.isin(image[:, None] * len(words) + text, own)
-        drawn = torch.where(todo & ~taken, text, drawn)
-    return drawn
+def as_long(dataset: GrowingCaptions, m: int, generator: Generator) -> Int64[Tensor, "c k m"]:
+    """Return for each caption m of as many words that no chain of its image holds, -1: none.
+
+    Uniform over texts, with replacement.
+    """
+    words = word_counts(dataset.texts).numpy()
+    of_length = {n: np.flatnonzero(words == n) for n in np.unique(words).tolist()}
+    own = [dataset.captions[dataset.caption_image == i] for i in range(len(dataset.images))]
+    where = torch.rand(*dataset.captions.shape, m, generator=generator, dtype=torch.float64).numpy()
+    drawn = np.full(where.shape, -1)
+    for c, j in np.argwhere(dataset.captions >= 0):
+        others = of_length[words[dataset.captions[c, j]]]
+        others = others[~np.isin(others, own[dataset.caption_image[c]])]
+        if len(others):
+            drawn[c, j] = others[(where[c, j] * len(others)).astype(np.int64)]
+    return torch.from_numpy(drawn)
 
 
 def place_correlation(values: Float64[Tensor, "c k"]) -> Float64[Tensor, " c"]:
@@ -124,7 +122,8 @@ def place_correlation(values: Float64[Tensor, "c k"]) -> Float64[Tensor, " c"]:
     x, y = (_centred(side, there) for side in (place, values))
     spread = x.square().sum(1).sqrt() * y.square().sum(1).sqrt()
     low = values.masked_fill(~there, torch.inf).amin(1)
-    level = low == values.masked_fill(~there, -torch.inf).amax(1)
+    high = values.masked_fill(~there, -torch.inf).amax(1)
+    level = high - low <= ROUNDING * torch.maximum(low.abs(), high.abs())
     correlation = ((x * y).sum(1) / spread).clamp(-1.0, 1.0).masked_fill(level, 0.0)
     return correlation.masked_fill(n[:, 0] < 2, torch.nan)
 

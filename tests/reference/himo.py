@@ -13,8 +13,8 @@ def cosine(a: Sequence[float], b: Sequence[float]) -> float:
 
 
 def correlation(places: Sequence[float], values: Sequence[float]) -> float:
-    """Pearson's; 0 where all values are equal."""
-    if len(set(values)) == 1:
+    """Pearson's; 0 where all values are equal but for rounding."""
+    if max(values) - min(values) <= 1e-12 * max(map(abs, values)):
         return 0.0
     n = len(values)
     x, y = sum(places) / n, sum(values) / n

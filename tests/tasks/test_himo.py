@@ -17,17 +17,23 @@ from safetensors.torch import load_file
 from support import packs
 from support.made import Picture, drawn, repeated
 
+from hiereval.blind import ceilings
 from hiereval.datasets import open_dataset
 from hiereval.datasets.himo import GrowingCaptions, assemble
 from hiereval.geometry import SphereSpace, normalise
+from hiereval.growth import Grown
 from hiereval.tasks.himo import UNKNOWN, HiMo
+from hiereval.testing import check_task
 from hiereval.types import DataOptions, Scores
 
 
 def made(seed: int, c: int = 9) -> GrowingCaptions:
     """Chains of 2 to 6 captions, some of which stand in several."""
     rng = np.random.default_rng(seed)
-    chains = [[f"t{rng.integers(12)}" for _ in range(rng.integers(2, 7))] for _ in range(c)]
+    chains = [
+        [f"t{rng.integers(12)} " * rng.integers(1, 3) for _ in range(rng.integers(2, 7))]
+        for _ in range(c)
+    ]
     data = assemble(chains, [Picture(f"{i % 7}.jpg") for i in range(c)], name="made", split="all")
     return replace(data, truncated=rng.random(len(data.texts)) < 0.4)
 
@@ -48,12 +54,25 @@ def around(text: torch.Tensor, image: torch.Tensor) -> SphereSpace:
 
 
 def score(space: SphereSpace, data: GrowingCaptions) -> Scores:
-    return HiMo().score(space, data, torch.Generator())
+    return HiMo(matched=3).score(space, data, torch.Generator().manual_seed(1))
 
 
 def mean(values: list[float]) -> float:
     known = [value for value in values if value == value]
     return sum(known) / len(known) if known else math.nan
+
+
+@settings(max_examples=20, derandomize=True, deadline=None)
+@given(seed=st.integers(0, 10_000))
+def test_matched_captions_are_as_long_and_of_other_images(seed: int) -> None:
+    data = made(seed)
+    words = [len(text.split()) for text in data.texts]
+    matched = Grown.of(data, 4, torch.Generator().manual_seed(seed)).matched.tolist()
+    for i, (row, drawn_) in enumerate(zip(data.captions.tolist(), matched, strict=True)):
+        own = set(data.captions[data.caption_image == data.caption_image[i]].reshape(-1).tolist())
+        for text, others in zip(row, drawn_, strict=True):
+            there = {t for t, n in enumerate(words) if text >= 0 and n == words[text]} - own
+            assert set(others) <= there | ({-1} if not there else set())
 
 
 @settings(max_examples=40, derandomize=True, deadline=None)
@@ -64,6 +83,7 @@ def test_agrees_chain_by_chain(seed: int, grid: bool) -> None:
     assert space.image is not None
     assert data.truncated is not None
     scores = score(space, data)
+    others = Grown.of(data, 3, torch.Generator().manual_seed(1)).matched.tolist()
     expected: dict[str, list[float]] = {metric.name: [] for metric in HiMo.metrics}
     for row, image in zip(data.captions, data.caption_image, strict=True):
         own = row[row >= 0]
@@ -72,6 +92,15 @@ def test_agrees_chain_by_chain(seed: int, grid: bool) -> None:
         expected["himo_k"].append(slow.himo(sims))
         expected["himo_k_over_3"].append(slow.himo(sims) if len(own) > 3 else math.nan)
         expected["himo_k_within_context"].append(slow.within(sims, cut))
+        foreign = [
+            mean([float(space.text[t] @ space.image[image]) for t in texts if t >= 0])
+            for texts in others[len(expected["himo_k"]) - 1][: len(own)]
+        ]
+        gains = [
+            0.0 if math.isclose(a, b, rel_tol=1e-12) else a - b
+            for a, b in zip(sims, foreign, strict=True)
+        ]
+        expected["himo_k_matched"].append(slow.within(gains, [gain != gain for gain in gains]))
         expected["strict_rise"].append(slow.rises(sims))
         expected["truncated_captions"].append(float(sum(cut)))
         expected["truncated_ends"].append(float(cut[-1] and cut[-2]))
@@ -98,22 +127,39 @@ def test_equal_caption_vectors_correlate_0_whatever_rounding_makes_of_them() -> 
 
 
 def test_unknown_truncation_short_chains_and_constant_encoders_are_undefined() -> None:
-    data = assemble([["a", "b"], ["c", "d", "e"]], [Picture("1.jpg"), Picture("2.jpg")],
-                    name="made", split="all")  # fmt: skip
+    chains = [["a", "b b"], ["c c c", "d d d d", "e e e e e"]]
+    data = assemble(chains, [Picture("1.jpg"), Picture("2.jpg")], name="made", split="all")
     scores = score(points(0, data, grid=False), data)
     unknown = ("himo_k_within_context", "truncated_captions", "truncated_ends")
     assert scores.undefined == {
         **dict.fromkeys(unknown, UNKNOWN),
         "himo_k_over_3": "no chain has more than three captions",
+        "himo_k_matched": "no two captions of a chain are as long as another image's",
     }
     assert set(scores.summary["by_k"]) == {"2", "3"}
     assert scores.details is not None
-    assert json.loads(json.dumps(scores.details(1)))["captions"] == ["c", "d", "e"]
+    assert json.loads(json.dumps(scores.details(1)))["captions"][0] == "c c c"
     same = around(torch.ones(5, 3), torch.eye(3)[:2])
     assert score(same, data).undefined == {
         metric.name: "all texts have the same vector, as a constant encoder's do"
         for metric in HiMo.metrics
     }
+
+
+@pytest.mark.data
+@pytest.mark.parametrize("split", ["test", "halves", "thirds"])
+def test_blind_scores_of_the_published_captions(himo_root: Path, split: str) -> None:
+    data = open_dataset(f"himo-docci:{split}", DataOptions(root=himo_root))
+    reached = ceilings(HiMo(), data, HiMo.metrics)
+    assert reached["strict_rise"]["words"] == 1.0  # HiMo@2 and HiMo@3 of the halves and thirds
+    assert reached["himo_k_matched"]["words"] == 0.0
+    if split == "test":
+        assert reached["himo_k"]["words"] == pytest.approx(0.9920, abs=5e-5)
+        assert reached["himo_k"]["characters"] == pytest.approx(0.9923, abs=5e-5)
+
+
+def test_the_conformance_kit_finds_nothing() -> None:
+    assert [check for check in check_task(HiMo(), made(0)) if check.passed is False] == []
 
 
 @pytest.mark.reference
