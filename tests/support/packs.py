@@ -44,9 +44,10 @@ def write_folder(
 def run(folder: Path, task: str, output: Path, *arguments: str) -> Record:
     """Return the one record that `hiereval run` makes of a task over stored vectors."""
     command = ["run", "--model", f"precomputed:{folder}", "--tasks", task, "--controls", "none"]
-    with pytest.MonkeyPatch.context() as patch, pytest.raises(SystemExit) as caught:
+    with pytest.MonkeyPatch.context() as patch:
         patch.setattr("hiereval.nulls.bars", lambda *_, **__: {})  # slow, and tested elsewhere
-        main([*command, "--output-path", str(output), "--resamples", "20", *arguments])
+        with pytest.raises(SystemExit) as caught:
+            main([*command, "--output-path", str(output), "--resamples", "20", *arguments])
     assert not caught.value.code
     (record,) = records.read_all([output])
     return record
