@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -9,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hiereval import snapshots
-from hiereval.datasets import cache_dir
+from hiereval.download import Remote, fetch
 from hiereval.errors import HierevalError, nearest
 from hiereval.types import LoadOptions
 
@@ -100,22 +101,25 @@ def _file(checkpoint: str, options: LoadOptions) -> tuple[Path, str | None]:
 
 def _fetched(address: str, options: LoadOptions) -> Path:
     """Return the file behind an address, fetched once into the cache folder."""
-    file = cache_dir() / "checkpoints" / address.rpartition("/")[2]
+    places = options.places
+    name = f"{hashlib.sha256(address.encode()).hexdigest()[:16]}-{address.rpartition('/')[2]}"
+    file = places.cache / "checkpoints" / name[-120:]
     if file.is_file():
         return file
-    import pooch
     import requests
-    from huggingface_hub import constants
 
-    if options.offline or constants.HF_HUB_OFFLINE:
+    if places.offline:
         reason = "this run is offline"
     else:
         try:
-            snapshots.within(snapshots.ANSWER_SECONDS, lambda: requests.head(address, timeout=60))
-            pooch.retrieve(address, None, file.name, file.parent)
+            found = snapshots.within(
+                places.answer_seconds, lambda: requests.head(address, allow_redirects=True)
+            )
+            size = int(found.headers.get("Content-Length") or 0) or None
+            fetch([Remote(address, file, None, size)], address)
             return file
-        except (requests.RequestException, TimeoutError, OSError, ValueError) as error:
-            reason = f"it could not be fetched ({type(error).__name__})"
+        except (HierevalError, TimeoutError, OSError, ValueError) as error:
+            reason = f"it could not be fetched ({' '.join(str(error).split())[:200]})"
     raise HierevalError(
         f"The checkpoint {address!r} must be at '{file}', because {reason}. "
         f"'hiereval download meru:{address}' fetches it where there is a network."

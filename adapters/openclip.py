@@ -151,7 +151,7 @@ def _build(files: openclip_files.Files, options: LoadOptions) -> Any:
     custom_text = model_cfg.pop("custom_text", False) or "hf_model_name" in model_cfg["text_cfg"]
     if "hf_model_name" in model_cfg["text_cfg"]:  # its configuration alone, never its weights
         name = str(model_cfg["text_cfg"]["hf_model_name"])
-        other = LoadOptions(offline=options.offline, random_init=0)
+        other = LoadOptions(places=options.places, random_init=0)
         folder = snapshots.snapshot("openclip", name, other).folder
         model_cfg["text_cfg"].update(hf_model_name=str(folder), hf_model_pretrained=False)
     if "timm_model_name" in model_cfg["vision_cfg"]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
-from hiereval.finetune import gradients
+from hiereval import gradients
 from hiereval.types import Precision
 
 DTYPES: dict[Precision, str] = {

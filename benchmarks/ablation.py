@@ -25,6 +25,7 @@ from hiereval.datasets import cache_dir, data_root
 from hiereval.environment import pick_device
 from hiereval.finetune.finetuning import FinetuneConfig, finetune
 from hiereval.finetune.recipe import Recipe
+from hiereval.places import Places
 from hiereval.records import Record
 from hiereval.types import DataOptions, LoadOptions
 
@@ -122,7 +123,7 @@ def tuned(given: argparse.Namespace, changes: Mapping[str, Any]) -> dict[str, Ce
                     model=given.model,
                     train_data=given.data,
                     out=Path(folder) / "out",
-                    data=DataOptions(root=data_root()),
+                    data=DataOptions(places=Places.of(data_dir=data_root())),
                     cache_dir=cache_dir(),
                     options=LoadOptions(device=pick_device("auto")),
                     recipe=Recipe(

@@ -147,14 +147,16 @@ def measure(name: str, data: Path, chains: int, precision: Any) -> dict[str, Any
     from PIL import Image
 
     from hiereval import registry
-    from hiereval.datasets import open_dataset
+    from hiereval.datasets import head, open_dataset
     from hiereval.embed import embed
     from hiereval.store import Store
     from hiereval.types import DataOptions, LoadOptions
 
     title, adapter_name, write = ARCHITECTURES[name]
-    whole = open_dataset("hierarcaps", DataOptions(root=data))
-    dataset = whole.head(chains)
+    from hiereval.places import Places
+
+    whole = open_dataset("hierarcaps", DataOptions(places=Places.of(data_dir=data)))
+    dataset = head(whole, chains)
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch, name)
         folder.mkdir()

@@ -20,6 +20,7 @@ from torch import Tensor
 from hiereval.adapters.openclip import OpenClip
 from hiereval.datasets import open_dataset
 from hiereval.geometry import normalise
+from hiereval.places import Places
 from hiereval.types import DataOptions, LoadOptions
 
 BATCH = 256
@@ -34,7 +35,7 @@ def main() -> None:
     parser.add_argument("--every", type=int, default=6)
     given = parser.parse_args()
     adapter = OpenClip(given.architecture, LoadOptions(random_init=0))
-    texts = open_dataset("hierarcaps", DataOptions(root=given.data_dir)).texts
+    texts = open_dataset("hierarcaps", DataOptions(places=Places.of(data_dir=given.data_dir))).texts
     lengths = dict(zip(texts, adapter.text_lengths(texts), strict=True))
     texts = sorted(texts, key=lambda text: -lengths[text])[:: given.every]
 

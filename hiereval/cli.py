@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import logging
 import os
 import sys
 from typing import Any
@@ -88,6 +89,9 @@ def main(arguments: list[str] | None = None) -> None:
     arguments = sys.argv[1:] if arguments is None else arguments
     debug = "--debug" in arguments
     arguments = [argument for argument in arguments if argument != "--debug"]
+    if debug:  # also what went wrong inside a task, which is its record's reason and no error here
+        logging.basicConfig(format="%(message)s")
+        logging.getLogger("hiereval").setLevel(logging.DEBUG)
     try:
         code: Any = hiereval.main(arguments, prog_name="hiereval", standalone_mode=False)
     except HierevalError as error:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from torch import Tensor
 
-from hiereval.types import Metric, Space
+from hiereval.types import Dataset, Embeddings, Metric, Space
 
 
 def constant(points: Tensor) -> bool:
@@ -38,3 +38,23 @@ def points_trouble(space: Space, *, images: bool) -> str | None:
 def undefined(metrics: Iterable[Metric], reason: str | None) -> dict[str, str]:
     """Return the reason for each of the metrics; nothing where there is no reason."""
     return {} if reason is None else {metric.name: reason for metric in metrics}
+
+
+def not_finite(embeddings: Embeddings, dataset: Dataset) -> str | None:
+    """Return which embeddings hold NaN or infinity (the first is named), or None."""
+    parts: list[tuple[str, Tensor | None, Callable[[int], str]]] = [
+        ("text", embeddings.text, lambda i: dataset.texts[i]),
+        ("image", embeddings.image, lambda i: dataset.images[i].name),
+    ]
+    for anchor, vector in embeddings.anchors.items():
+        parts.append(("anchor text", vector[None], lambda _, anchor=anchor: anchor))  # type: ignore[misc]
+    for what, vectors, name in parts:
+        if vectors is None:
+            continue
+        bad = (~vectors.isfinite().all(dim=1)).nonzero()[:, 0].tolist()
+        if bad:
+            return (
+                f"the embedding of {what} {name(bad[0])!r} is not finite "
+                f"({len(bad):,} of {len(vectors):,} are not)"
+            )
+    return None

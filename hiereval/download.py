@@ -1,7 +1,4 @@
-"""Checked downloads over HTTP: resumed where they stopped, renamed once their hash is right.
-
-pooch starts a file over when it was cut short, so this stands on requests.
-"""
+"""Checked downloads over HTTP: resumed where they stopped, renamed once their hash is right."""
 
 from __future__ import annotations
 
@@ -29,11 +26,12 @@ CHUNK = 1 << 16
 
 @dataclass(frozen=True)
 class Remote:
-    """A file to fetch: `digest` is `sha256:<hex>`, or `git-blob:<hex>` (SHA-1 of git's object)."""
+    """A file to fetch: `digest` is `sha256:<hex>`, or `git-blob:<hex>` (SHA-1 of git's object),
+    or None where none is published: then its size alone tells a whole file."""
 
     url: str
     path: Path
-    digest: str
+    digest: str | None
     size: int | None = None  # bytes
 
 
@@ -74,7 +72,9 @@ def fetch(files: Sequence[Remote], what: str, *, workers: int = 8) -> int:
         f"  {file.path} differs from the published file (expected {file.digest}, got {got}): "
         "delete it and run the command again"
         for file in files
-        if file.path.is_file() and (got := digest(file.path, file.digest)) != file.digest
+        if file.digest is not None
+        and file.path.is_file()
+        and (got := digest(file.path, file.digest)) != file.digest
     ]
     wanted = [file for file in files if not file.path.is_file()]
     if wanted:
@@ -157,7 +157,7 @@ def _fetch(file: Remote, session: Session, stop: threading.Event) -> None:
             continue
         if stop.is_set():
             return
-        got = digest(part, file.digest)
+        got = None if file.digest is None else digest(part, file.digest)
         if got == file.digest:
             os.replace(part, file.path)
             return

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from hiereval import hashes
-from hiereval.datasets import cache_dir
 from hiereval.errors import HierevalError
+from hiereval.places import Places
 
 LARGEST_JSON = 1 << 26  # bytes of a configuration or an index
 
@@ -26,7 +26,7 @@ def weights_sha256(files: Sequence[Path]) -> str:
 def file_sha256(file: Path) -> str:
     """Return the SHA-256 of a file's content; see `hashes` for when it is read again."""
     try:
-        return hashes.of_file(file, cache_dir())
+        return hashes.of_file(file, Places.of().cache)
     except OSError as error:
         raise HierevalError(f"The file '{file}' cannot be read: {error.strerror}.") from error
 

@@ -4,35 +4,26 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hiereval import estimates, files, nulls, records, samples, training
-from hiereval.datasets import open_dataset
-from hiereval.embed import EmbedStats, Progress, embed
+from hiereval.datasets import head
+from hiereval.degenerate import not_finite
 from hiereval.errors import HierevalError
+from hiereval.models import lineage_of
 from hiereval.plan import ProbeRun, RunConfig
-from hiereval.recording import LEVEL, Outcome, Recorder, metric_values, undefined_metrics
+from hiereval.recording import LEVEL, Drawn, Outcome, Recorder, metric_values, undefined_metrics
 from hiereval.records import Record, TrainingInfo
-from hiereval.store import Store
+from hiereval.results import Results
+from hiereval.session import Session
 from hiereval.types import Adapter, Chains, Dataset, Embeddings, ModelId, Space, Task
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from hiereval.embed import EmbedStats
 
 log = logging.getLogger(__name__)
-
-
-@dataclass
-class RunResult:
-    """What a run did: new records, those that were there already, and notes for people."""
-
-    new: list[Record] = field(default_factory=list)
-    found: list[Record] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-    path: Path | None = None
 
 
 def records_file(output: Path, model: ModelId) -> Path:
@@ -41,25 +32,38 @@ def records_file(output: Path, model: ModelId) -> Path:
         raise HierevalError(
             f"The output path {str(output)!r} must be a folder; the files in it are named there."
         )
-    name = model.name if model.random_init is None else f"{model.name}-random-init"
-    return output / f"{files.safe_name(name)}.jsonl"
+    return output / f"{files.safe_name(label(model))}.jsonl"
+
+
+def label(model: ModelId) -> str:
+    """Return the model's name, and that its weights are random where they are."""
+    return model.name if model.random_init is None else f"{model.name}-random-init"
 
 
 class Job:
     """One run's model, store and output, shared by its datasets."""
 
-    def __init__(self, config: RunConfig, adapter: Adapter, progress: Progress) -> None:
-        self.config, self.adapter, self.progress = config, adapter, progress
-        self.store = Store(config.cache_dir)
-        self.recorder = Recorder(adapter.id, config)
-        self.result = RunResult()
-        self.file: records.Results | None = None
+    def __init__(self, session: Session, config: RunConfig, adapter: Adapter) -> None:
+        self.session, self.config, self.adapter = session, config, adapter
+        self.progress = session.progress(label(adapter.id))
+        drawn = Drawn(
+            seed=config.seed,
+            resamples=config.resamples,
+            limit=config.limit,
+            null_draws=config.null_draws,
+        )
+        self.recorder = Recorder(adapter.id, session.options.device, drawn)
+        self.result = Results()
+        self.lineage = lineage_of(adapter)
+        self.file: records.ResultsFile | None = None
         if config.output is not None:
             self.result.path = path = records_file(config.output, adapter.id)
-            self.file = records.Results(path)
+            self.file = records.ResultsFile(path)
 
     def measure(self, dataset: Dataset, tasks: list[Task], probes: list[ProbeRun]) -> None:
         """Skip what is there or does not fit, embed the rest once, score it under every probe."""
+        if self.config.limit is not None:
+            dataset = head(dataset, self.config.limit)
         if self.config.tasks == "all":  # which means all that are for this kind of data
             tasks = [task for task in tasks if isinstance(dataset, task.dataset_type)]
         data = self._training_data(dataset, probes)
@@ -112,17 +116,16 @@ class Job:
 
     def _embed(
         self, dataset: Dataset, tasks: list[Task], probes: list[ProbeRun]
-    ) -> tuple[Embeddings, EmbedStats]:
-        anchors = [text for probe in probes for text in probe.probe.anchors(self.adapter.id)]
-        return embed(
+    ) -> tuple[Embeddings, EmbedStats | None]:
+        if not any(task.modalities for task in tasks):  # they score answers
+            import torch
+
+            return Embeddings(self.adapter.id, torch.empty(len(dataset.texts), 0), None), None
+        return self.session.vectors(
             self.adapter,
             dataset,
             images=any("image" in task.modalities for task in tasks),
-            anchors=list(dict.fromkeys(anchors)),
-            store=self.store,
-            batch_size=self.config.batch_size,
-            device=self.config.options.device,
-            progress=self.progress,
+            anchors=[text for probe in probes for text in probe.probe.anchors(self.adapter.id)],
         )
 
     def _training_data(self, dataset: Dataset, probes: list[ProbeRun]) -> Chains | None:
@@ -130,23 +133,26 @@ class Job:
 
         Refuses probes that have seen, or would see, an image of the dataset.
         """
+        if self.lineage is not None:
+            seen = frozenset(self.lineage.images)
+            training.refuse_shared_images(self.lineage.dataset, seen, dataset)
         for probe in probes:
             if probe.training is not None and probe.images is not None:
                 training.refuse_shared_images(probe.training.dataset, probe.images, dataset)
         if not any(probe.to_fit for probe in probes):
             return None
-        spec = self.config.train_data or training.training_spec(dataset)
+        spec = self.config.train_data or dataset.training
         if spec is None:
             raise HierevalError(
                 f"The dataset {dataset.name!r} must have training data for a trained probe: "
                 "give it with --train-data."
             )
-        data = training.checked(open_dataset(spec, self.config.data))
+        data = training.checked(self.session.dataset(spec))
         training.refuse_shared_images(data.name, training.image_names(data), dataset)
         return data
 
     def _space(
-        self, probe: ProbeRun, embeddings: Embeddings, data: Chains | None, stats: EmbedStats
+        self, probe: ProbeRun, embeddings: Embeddings, data: Chains | None, stats: EmbedStats | None
     ) -> tuple[Space | None, Outcome]:
         """Return the probe's space, or none and why; a trained probe is fitted first."""
         import torch
@@ -166,16 +172,8 @@ class Job:
         """Return what the probe is to be fitted on, encoded once; None where nothing is to be."""
         if data is None or not probe.to_fit:
             return None
-        vectors, _ = embed(
-            self.adapter,
-            data,
-            images=False,
-            anchors=tuple(probe.probe.anchors(self.adapter.id)),
-            store=self.store,
-            batch_size=self.config.batch_size,
-            device=self.config.options.device,
-            progress=self.progress,
-        )
+        anchors = probe.probe.anchors(self.adapter.id)
+        vectors, _ = self.session.vectors(self.adapter, data, images=False, anchors=anchors)
         return vectors
 
     def _outcome(self, dataset: Dataset, task: Task, space: Space | None, fit: Outcome) -> Outcome:
@@ -256,23 +254,3 @@ def unfit(task: Task, dataset: Dataset, adapter: Adapter) -> str | None:
     if "image" in task.modalities and not dataset.images:
         return f"{dataset.name} has no images"
     return task.unfit(dataset)
-
-
-def not_finite(embeddings: Embeddings, dataset: Dataset) -> str | None:
-    """Return which embeddings hold NaN or infinity (the first is named), or None."""
-    parts: list[tuple[str, Tensor | None, Callable[[int], str]]] = [
-        ("text", embeddings.text, lambda i: dataset.texts[i]),
-        ("image", embeddings.image, lambda i: dataset.images[i].name),
-    ]
-    for anchor, vector in embeddings.anchors.items():
-        parts.append(("anchor text", vector[None], lambda _, anchor=anchor: anchor))  # type: ignore[misc]
-    for what, vectors, name in parts:
-        if vectors is None:
-            continue
-        bad = (~vectors.isfinite().all(dim=1)).nonzero()[:, 0].tolist()
-        if bad:
-            return (
-                f"the embedding of {what} {name(bad[0])!r} is not finite "
-                f"({len(bad):,} of {len(vectors):,} are not)"
-            )
-    return None

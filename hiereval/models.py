@@ -1,4 +1,5 @@
-"""Models by name: aliases from adapters/models.toml, or `adapter:checkpoint`."""
+"""Models by name: aliases from adapters/models.toml, plugins and the user, or
+`adapter:checkpoint`."""
 
 from __future__ import annotations
 
@@ -9,11 +10,13 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
-from hiereval import registry
+from hiereval import lineage, registry
 from hiereval.errors import HierevalError, nearest
-from hiereval.finetune import CARD, MODEL
-from hiereval.types import Adapter, LoadOptions, ModelId
+from hiereval.lineage import Lineage
+from hiereval.places import Places
+from hiereval.types import Adapter, LoadOptions
 
 BUILTIN = "builtin:"  # a checkpoint that is shipped in hiereval/<name>/checkpoint
 
@@ -46,24 +49,65 @@ class Resolved:
 
 
 @cache
-def cards() -> dict[str, Card]:
-    """Return the table of known models by alias."""
+def known() -> dict[str, Card]:
+    """Return the table of models that hiereval knows by an alias."""
     text = files("hiereval.adapters").joinpath("models.toml").read_text("utf-8")
     return {name: Card(**row) for name, row in tomllib.loads(text).items()}
 
 
-def resolve(spec: str) -> Resolved:
+def cards(places: Places) -> dict[str, Card]:
+    """Return every alias: hiereval's, those of plugins, and the user's own, which come last.
+
+    A plugin registers a table under the entry points `hiereval.models`: a mapping of alias to the
+    fields of `Card`. The user's table is the file `places.aliases`.
+    """
+    tables = [(f"the plugin {n!r}", registry.load("models", n)) for n in registry.names("models")]
+    if places.aliases is not None and places.aliases.is_file():
+        tables.append((f"the file {str(places.aliases)!r}", _read(places.aliases)))
+    own = {alias: _card(where, alias, row) for where, t in tables for alias, row in t.items()}
+    return known() | own
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise HierevalError(
+            f"The models in {str(path)!r} must be readable TOML: {error}"
+        ) from error
+
+
+def _card(where: str, alias: str, row: Any) -> Card:
+    from pydantic import TypeAdapter, ValidationError
+
+    fields = [field.name for field in dataclasses.fields(Card)]
+    try:
+        unknown = [key for key in row if key not in fields]
+        if unknown:
+            raise HierevalError(
+                f"The model {alias!r} of {where} must have fields of {', '.join(fields)}; "
+                f"{unknown[0]!r} is none.{nearest(unknown[0], fields)}"
+            )
+        return TypeAdapter(Card).validate_python({"description": "", **row})
+    except (TypeError, ValidationError) as error:
+        reason = error.errors()[0] if isinstance(error, ValidationError) else None
+        said = f"{'.'.join(map(str, reason['loc']))}: {reason['msg']}" if reason else str(error)
+        raise HierevalError(f"The model {alias!r} of {where}: {said}.") from error
+
+
+def resolve(spec: str, places: Places) -> Resolved:
     """Turn `--model` into an adapter and a checkpoint; unknown names raise with the nearest."""
-    if spec in cards():
-        card = cards()[spec]
+    aliases = cards(places)
+    if spec in aliases:
+        card = aliases[spec]
         return Resolved(card.adapter, _local(card.checkpoint), card.revision, spec, card)
     adapter, colon, checkpoint = spec.partition(":")
     if colon and checkpoint and adapter in registry.names("adapters"):
         return Resolved(adapter, _local(checkpoint), None, None, None)
-    if colon and checkpoint and adapter in cards():
-        return Resolved(cards()[adapter].adapter, _local(checkpoint), None, None, None)
-    known = [*cards(), *(f"{name}:" for name in registry.names("adapters"))]
-    hint = nearest(adapter + colon, known)
+    if colon and checkpoint and adapter in aliases:
+        return Resolved(aliases[adapter].adapter, _local(checkpoint), None, None, None)
+    valid = [*aliases, *(f"{name}:" for name in registry.names("adapters"))]
+    hint = nearest(adapter + colon, valid)
     if colon and not checkpoint:
         hint = " The checkpoint after the colon is missing."
     elif Path(spec).exists():
@@ -82,7 +126,7 @@ def _local(checkpoint: str) -> str:
 
 def open_adapter(spec: str, options: LoadOptions, model_args: Mapping[str, str]) -> Adapter:
     """Return the adapter of a model; weights stay unloaded until something is encoded."""
-    found = resolve(spec)
+    found = resolve(spec, options.places)
     if options.revision is None and found.revision is not None:
         options = dataclasses.replace(options, revision=found.revision)
     arguments = {**(found.card.model_args if found.card else {}), **model_args}
@@ -95,24 +139,17 @@ def open_adapter(spec: str, options: LoadOptions, model_args: Mapping[str, str])
                 f"({', '.join(known) or 'none'}).{nearest(key, known)}"
             )
     adapter: Adapter = factory(found.checkpoint, options, **arguments)
-    name = found.name or _finetuning(adapter)
-    if name is not None:
+    trained = lineage_of(adapter)
+    name = found.name or (trained and trained.name)
+    if name:
         adapter.id = dataclasses.replace(adapter.id, name=name)
     return adapter
 
 
-def _finetuning(adapter: Adapter) -> str | None:
-    """Return the name of the fine-tuning whose `model` folder this is; None if it is of none."""
+def lineage_of(adapter: Adapter) -> Lineage | None:
+    """Return what the model was fine-tuned on here, None where nothing says so."""
     prefix = getattr(adapter, "folder_prefix", "")
-    folder = Path(adapter.id.checkpoint.removeprefix(prefix)).absolute()
-    if folder.name == MODEL and (folder.parent / CARD).is_file():
-        return folder.parent.name
-    return None
-
-
-def download(spec: str, revision: str | None = None) -> ModelId:
-    """Fetch a model's files into the hub's cache, so that a run needs no network."""
-    return open_adapter(spec, LoadOptions(revision=revision), {}).id
+    return lineage.read(Path(adapter.id.checkpoint.removeprefix(prefix)).expanduser())
 
 
 def _parameters(factory: object) -> list[str] | None:

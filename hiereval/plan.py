@@ -13,7 +13,8 @@ from typing import Any, Literal
 from hiereval import registry
 from hiereval.errors import HierevalError, nearest
 from hiereval.records import TrainingInfo
-from hiereval.types import DataOptions, LoadOptions, ModelId, Probe, Task
+from hiereval.registry import parameters
+from hiereval.types import ModelId, Probe, Task
 
 FITTED = "path:"  # a probe fitted earlier, in a folder
 SEEDS = 3  # of every trained probe
@@ -25,16 +26,19 @@ class RunConfig:
     """One model's run; the fields are the flags of `hiereval run`."""
 
     model: str
-    data: DataOptions
-    cache_dir: Path
-    options: LoadOptions = field(default_factory=LoadOptions)
     model_args: Mapping[str, str] = field(default_factory=dict)
+    revision: str | None = None
+    random_init: int | None = None  # seed: the architecture without its trained weights
+    name: str | None = None  # what to call the model; None: its alias or its checkpoint
     datasets: Sequence[str] = ()  # empty: each task's own
     tasks: str = "all"
     task_args: Mapping[str, str] = field(default_factory=dict)
     probes: Sequence[str] = ("empty-root",)
     probe_args: Mapping[str, str] = field(default_factory=dict)
-    train_data: str | None = None  # None: the training split that belongs to the dataset
+    train_data: str | None = None  # None: what the dataset says trains for it
+    controls: Sequence[str] = ()  # rows beside the model
+    twins: int | None = None  # random-init seeds of every task; None: 5 of text, 1 of image tasks
+    text_only: bool = False  # leave out the tasks that look at images
     seed: int = 0
     resamples: int = 1000
     null_draws: int | None = None  # at most so many of each null; None: its own, 0: no bars
@@ -144,17 +148,6 @@ def _loads(kind: registry.Kind, name: str, selection: str, notes: list[str]) -> 
         notes.append(str(error))
         return False
     return True
-
-
-def parameters(configured: Any) -> dict[str, Any]:
-    """Return a configured task's or probe's parameters as JSON values."""
-    fields = {
-        field.name: getattr(configured, field.name)
-        for field in dataclasses.fields(configured)
-        if field.init
-    }
-    values: dict[str, Any] = json.loads(json.dumps(fields, default=str))
-    return values
 
 
 def _configured(

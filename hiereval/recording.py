@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from hiereval.environment import environment
 from hiereval.estimates import Estimate
 from hiereval.nulls import Bars
-from hiereval.plan import ProbeRun, RunConfig, parameters
+from hiereval.plan import ProbeRun
 from hiereval.records import (
     DatasetInfo,
     MetricValue,
@@ -24,6 +24,7 @@ from hiereval.records import (
     TaskInfo,
     Timings,
 )
+from hiereval.registry import parameters
 from hiereval.types import Dataset, Metric, ModelId, Scores, Task
 
 if TYPE_CHECKING:
@@ -46,23 +47,33 @@ class Outcome:
     score_s: float = 0.0
 
 
+@dataclass(frozen=True, kw_only=True)
+class Drawn:
+    """What a value depends on besides model, data, task and probe."""
+
+    seed: int = 0
+    resamples: int = 1000
+    limit: int | None = None
+    null_draws: int | None = None  # at most so many of each null; None: its own
+
+
 class Recorder:
     """Makes one run's records."""
 
-    def __init__(self, model: ModelId, config: RunConfig) -> None:
-        self.model, self.config = model, config
+    def __init__(self, model: ModelId, device: str, drawn: Drawn) -> None:
+        self.model, self.device, self.drawn = model, device, drawn
         self.run_id = uuid.uuid4().hex
 
     def record_id(self, dataset: Dataset, task: Task, probe: ProbeRun) -> str:
         """Return 32 hex digits that are the same whenever the same thing is measured."""
-        config = self.config
+        drawn = self.drawn
         identity = {
             "model": self.model.fingerprint(),
             "name": self.model.name,
             "dataset": [dataset.name, dataset.split, dataset.sha256],
             "task": [task.name, task.version, parameters(task)],
             "probe": probe.key,
-            "run": [config.seed, config.limit, config.resamples, config.null_draws],
+            "run": [drawn.seed, drawn.limit, drawn.resamples, drawn.null_draws],
         }
         text = json.dumps(identity, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:32]
@@ -96,7 +107,7 @@ class Recorder:
                 training=probe.training,
             ),
             metrics=dict(outcome.metrics),
-            environment=environment(self.config.options.device),
+            environment=environment(self.device),
             timings=Timings(
                 encode_s=stats.seconds if stats else 0.0,
                 fit_s=outcome.fit_s,
@@ -105,9 +116,9 @@ class Recorder:
                 texts_per_s=stats.texts_per_s if stats else None,
             ),
             batch_size=stats.batch_size if stats else None,
-            bootstrap_resamples=self.config.resamples,
-            seed=self.config.seed,
-            limit=self.config.limit,
+            bootstrap_resamples=self.drawn.resamples,
+            seed=self.drawn.seed,
+            limit=self.drawn.limit,
             summary=dict(outcome.summary),
         )
 

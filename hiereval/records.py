@@ -315,7 +315,7 @@ def _appended(file: FileIO, since: int, record_id: str) -> Record | None:
     return None
 
 
-class Results:
+class ResultsFile:
     """A results file under way: what it held when it was opened, and what is appended since.
 
     Several processes may hold one file: what another has measured meanwhile is not added again.

@@ -10,24 +10,25 @@ import ast
 import dataclasses
 import importlib
 import importlib.util
+import json
 import sys
 from collections.abc import Mapping
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
-from typing import Any, Literal, get_type_hints
+from typing import Any, Literal, get_args, get_type_hints
 
 from hiereval.errors import HierevalError, nearest
 
-Kind = Literal["adapters", "tasks", "probes", "datasets"]
-KINDS: tuple[Kind, ...] = ("adapters", "tasks", "probes", "datasets")
+Kind = Literal["adapters", "tasks", "probes", "datasets", "models"]
+KINDS: tuple[Kind, ...] = ("adapters", "tasks", "probes", "datasets")  # listed and loaded alike
 _registered: dict[tuple[Kind, str], Any] = {}
 
 
 def register(kind: Kind, name: str, target: Any) -> None:
     """Add a plugin by hand, for modules named with `--plugins` and for notebooks."""
-    if kind not in KINDS:
-        raise HierevalError(f"The plugin kind {kind!r} must be one of {', '.join(KINDS)}.")
+    if kind not in get_args(Kind):
+        raise HierevalError(f"The plugin kind {kind!r} must be one of {', '.join(get_args(Kind))}.")
     _registered[kind, name] = target
 
 
@@ -112,6 +113,17 @@ def describe(kind: Kind, name: str) -> tuple[str, str]:
 
 def _first_line(docstring: str | None) -> str:
     return (docstring or "").strip().partition("\n")[0]
+
+
+def parameters(configured: Any) -> dict[str, Any]:
+    """Return a configured task's or probe's parameters as JSON values."""
+    fields = {
+        field.name: getattr(configured, field.name)
+        for field in dataclasses.fields(configured)
+        if field.init
+    }
+    values: dict[str, Any] = json.loads(json.dumps(fields, default=str))
+    return values
 
 
 def configure(cls: type, arguments: Mapping[str, str], what: str) -> Any:

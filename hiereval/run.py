@@ -2,49 +2,63 @@
 
 from __future__ import annotations
 
-from hiereval.datasets import open_dataset
-from hiereval.embed import Progress
+from dataclasses import replace
+
+from hiereval import controls
 from hiereval.errors import HierevalError
-from hiereval.job import Job, RunResult
-from hiereval.models import open_adapter
+from hiereval.job import Job
 from hiereval.plan import RunConfig, fitted_probes, plan_probes, plan_tasks
+from hiereval.results import Results
+from hiereval.session import Session
 from hiereval.stored import StoredOnly
-from hiereval.types import Dataset
 
-__all__ = ["RunConfig", "RunResult", "run"]
+__all__ = ["Results", "RunConfig", "measure", "run"]
 
 
-def run(
-    config: RunConfig,
-    progress: Progress = lambda stage, done, total: None,
-    opened: dict[str, Dataset] | None = None,
-) -> RunResult:
-    """Measure one model and return its records, appended to the output folder as they are made.
+def run(session: Session, config: RunConfig) -> Results:
+    """Measure one model and the controls beside it.
 
-    `opened` keeps datasets, so that a model and its controls read and check them once.
-    Raises HierevalError for whatever was given wrongly before anything is encoded. A task that
-    fails is recorded as failed with its error, and the others go on.
+    Records are appended to the output folder as they are made. Raises HierevalError for whatever
+    was given wrongly before anything is encoded. A task that fails is recorded as failed with its
+    error, and the others go on; a control that cannot be run is a note.
     """
-    opened = {} if opened is None else opened
+    result = measure(session, config)
+    for name, runs in controls.runs(config):
+        for one in runs:
+            try:
+                beside = measure(session, replace(one, datasets=config.datasets))
+            except HierevalError as error:
+                result.notes.append(f"No {name} control: {error}")
+                break
+            result.controls += beside.records
+    return result
+
+
+def measure(session: Session, config: RunConfig) -> Results:
+    """Measure one model without its controls; what `run` says of errors holds."""
     notes: list[str] = []
     planned = plan_tasks(config.tasks, config.task_args, config.datasets, notes)
     probes = plan_probes(config.probes, config.probe_args, config.seed)
-    adapter = open_adapter(config.model, config.options, config.model_args)
-    adapter = StoredOnly(adapter) if config.stored_only else adapter
+    adapter = session.adapter(
+        config.model, config.model_args, revision=config.revision, random_init=config.random_init
+    )
+    if config.name is not None:
+        adapter.id = replace(adapter.id, name=config.name)
     probes += fitted_probes(config.probes, adapter.id)
-    job = Job(config, adapter, progress)
+    job = Job(session, config, StoredOnly(adapter) if config.stored_only else adapter)
     job.result.notes += notes
     for spec, tasks in planned.items():
+        if config.text_only:
+            tasks = [task for task in tasks if "image" not in task.modalities]
         try:
-            if spec not in opened:
-                opened[spec] = open_dataset(spec, config.data)
+            dataset = session.dataset(spec)
         except HierevalError as error:
             if config.datasets or config.tasks != "all":
                 raise
-            job.result.notes.append(f"{', '.join(t.name for t in tasks)}: not run. {error}")
+            job.result.absent |= {task.name: str(error) for task in tasks}
             continue
-        dataset = opened[spec]
-        job.measure(dataset if config.limit is None else dataset.head(config.limit), tasks, probes)
-    if not job.result.new and not job.result.found:
-        raise HierevalError(" ".join(job.result.notes))
+        job.measure(dataset, tasks, probes)
+    if not len(job.result):
+        reasons = [f"{name}: not run. {reason}" for name, reason in job.result.absent.items()]
+        raise HierevalError(" ".join([*job.result.notes, *reasons]))
     return job.result

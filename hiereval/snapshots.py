@@ -6,7 +6,6 @@ network the answer comes in under three seconds: the cached copy, or one line.
 
 from __future__ import annotations
 
-import os
 import re
 import threading
 from collections.abc import Callable, Sequence
@@ -16,12 +15,12 @@ from pathlib import Path
 from typing import TypeVar
 
 from hiereval.errors import HierevalError
+from hiereval.places import Places
 from hiereval.types import LoadOptions
 
 CONFIGURATION = ("*.json", "*.txt", "*.model")  # with the tokenizer's and the processor's files
 SAFETENSORS = ("model.safetensors", "model-*-of-*.safetensors")
 PICKLES = ("pytorch_model.bin", "pytorch_model-*-of-*.bin")
-ANSWER_SECONDS = 2.2  # after which the network counts as absent; HF_HUB_ETAG_TIMEOUT overrides
 COMMIT = re.compile(r"[0-9a-f]{40}")
 T = TypeVar("T")
 
@@ -64,12 +63,10 @@ def snapshot(
             f"The checkpoint {checkpoint!r} must be an existing folder or a hub repository "
             "such as 'openai/clip-vit-base-patch32'."
         )
-    from huggingface_hub import constants
-
     weights = [()] if options.random_init is not None else weights
     model = model or f"{adapter}:{checkpoint}"
-    source = _Repository(model, checkpoint, options.revision, files, weights)
-    if options.offline or constants.HF_HUB_OFFLINE:
+    source = _Repository(model, checkpoint, options.revision, files, weights, options.places)
+    if options.offline:
         return source.in_cache("this run is offline")
     pinned = COMMIT.fullmatch(options.revision or "") is not None
     return (pinned and source.cached()) or source.fetched()
@@ -82,6 +79,7 @@ class _Repository:
     revision: str | None
     files: Sequence[str]
     weights: Sequence[Sequence[str]]
+    places: Places
 
     def cached(self) -> Snapshot | None:
         """Return the copy in the cache if it holds the configuration and the weights."""
@@ -92,6 +90,7 @@ class _Repository:
                 folder = snapshot_download(
                     self.name,
                     revision=self.revision,
+                    cache_dir=self.places.hub,
                     allow_patterns=[*self.files, *group],
                     local_files_only=True,
                 )
@@ -118,9 +117,11 @@ class _Repository:
         """Return the newest state of the revision, fetched; without network, the cached one."""
         from huggingface_hub import HfApi, errors, snapshot_download
 
-        limit = float(os.environ.get("HF_HUB_ETAG_TIMEOUT", ANSWER_SECONDS))
         try:
-            info = within(limit, lambda: HfApi().model_info(self.name, revision=self.revision))
+            info = within(
+                self.places.answer_seconds,
+                lambda: HfApi().model_info(self.name, revision=self.revision),
+            )
             names = [file.rfilename for file in info.siblings or ()]
             group = next((g for g in self.weights if not g or _matching(names, g)), None)
             if group is None or not _matching(names, self.files):
@@ -130,7 +131,10 @@ class _Repository:
                     f"configuration; it holds {', '.join(names) or 'nothing'}."
                 )
             folder = snapshot_download(
-                self.name, revision=self.revision, allow_patterns=[*self.files, *group]
+                self.name,
+                revision=self.revision,
+                cache_dir=self.places.hub,
+                allow_patterns=[*self.files, *group],
             )
         except errors.GatedRepoError as error:
             raise HierevalError(

@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from hiereval.errors import HierevalError
-from hiereval.types import Chains, DataOptions, Dataset
+from hiereval.types import Chains, Dataset
 
 if TYPE_CHECKING:
     import numpy as np
     from torch import Generator
 
-TRAINING = {"hierarcaps": "hierarcaps-train", "shapes": "shapes:train"}
-
-
-def training_spec(dataset: Dataset) -> str | None:
-    """Return the training data that belongs to a scored dataset, None where there is none."""
-    family = next((name for name in TRAINING if dataset.name.startswith(name)), None)
-    return TRAINING[family] if family else None
+HELD_OUT = ("hierarcaps", "shapes")  # scored data with images that training must not touch
 
 
 def checked(data: Dataset, *, negatives: bool = True) -> Chains:
@@ -51,16 +46,17 @@ def refuse_shared_images(training: str, names: frozenset[str], test: Dataset) ->
         )
 
 
-def refuse_test_images(data: Chains, options: DataOptions) -> None:
-    """Raise HierevalError if the chains describe an image of a test split that is at hand."""
-    from hiereval.datasets import open_dataset
+def refuse_test_images(data: Chains, open_dataset: Callable[[str], Dataset]) -> None:
+    """Raise HierevalError if the chains describe an image of a test split that is at hand.
 
+    `open_dataset` raises HierevalError for what is not: nothing was taken from it here.
+    """
     if not data.images:
         return
-    for family in TRAINING:
+    for name in HELD_OUT:
         try:
-            test = open_dataset(family, replace(options, split=None, offline=True))
-        except HierevalError:  # not here, so nothing was taken from it here
+            test = open_dataset(name)
+        except HierevalError:
             continue
         refuse_shared_images(data.name, image_names(data), test)
 

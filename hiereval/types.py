@@ -14,6 +14,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, Self, runtime_checkable
 
+from hiereval.places import Places
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -35,6 +37,7 @@ NullKind = Literal["free", "within-length", "within-tier", "images"]
 # --- data ----------------------------------------------------------------------------------------
 
 
+@runtime_checkable
 class ImageSource(Protocol):
     """One image: a name that is unique in its dataset, and its encoded bytes (JPEG, PNG, ...)."""
 
@@ -70,10 +73,16 @@ class Dataset:
     texts: tuple[str, ...]  # unique
     images: tuple[ImageSource, ...] = ()  # unique by name
     truncated: np.ndarray | None = None  # [t] bool, set by a run: texts that the model cuts
+    training: str | None = None  # what trains for it, as `--train-data` takes it
 
-    def head(self, n: int) -> Self:
-        """Return the dataset of the first n items alone (`--limit`)."""
-        raise NotImplementedError(f"--limit is not supported by the dataset {self.name!r}")
+
+@runtime_checkable
+class Limitable(Protocol):
+    """Data of a kind of its own that `--limit` can cut."""
+
+    def head(self, n: int) -> Dataset:
+        """Return the data of the first n items alone; all of it if it has no more."""
+        ...
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -85,21 +94,24 @@ class Chains(Dataset):
     chain_image: np.ndarray | None = None  # [c]
     pool: np.ndarray  # [p] retrieval candidates in file order, duplicates kept
 
-    def head(self, n: int) -> Self:
-        """Return the first n chains with their captions as the pool."""
-        from hiereval.datasets.chains import head
-
-        return head(self, n)  # type: ignore[return-value]
-
 
 @dataclass(frozen=True, kw_only=True)
 class DataOptions:
     """Where data is and whether it may be fetched; what every dataset loader takes:
     `loader(options: DataOptions) -> Dataset`."""
 
-    root: Path  # data root: HIEREVAL_DATA, --data-dir, or the cache's data/
+    places: Places = field(default_factory=Places.of)
     split: str | None = None  # None: the one that is scored
-    offline: bool = False
+
+    @property
+    def root(self) -> Path:
+        """The data root."""
+        return self.places.data
+
+    @property
+    def offline(self) -> bool:
+        """Whether nothing may be fetched."""
+        return self.places.offline
 
 
 # --- models --------------------------------------------------------------------------------------
@@ -113,8 +125,13 @@ class LoadOptions:
     device: str = "cpu"
     precision: Precision = "fp32"
     random_init: int | None = None  # seed: same architecture, no trained weights
-    offline: bool = False
     trust_remote_code: bool = False
+    places: Places = field(default_factory=Places.of)
+
+    @property
+    def offline(self) -> bool:
+        """Whether nothing may be fetched."""
+        return self.places.offline
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -147,6 +164,7 @@ class ModelId:
         return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()
 
 
+@runtime_checkable
 class Adapter(Protocol):
     """One model. The constructor `(checkpoint: str, options: LoadOptions, **model_args)` reads
     configuration only; weights load at the first `encode_*`."""
@@ -327,4 +345,26 @@ class Blind(Protocol):
     def blind(self, dataset: Any) -> Mapping[str, Scores]:
         """Return name ("words", "position", ...) -> the Scores it reaches, with the ids and
         metrics of `score`. No image is read."""
+        ...
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What a model answered, laid beside the truth."""
+
+    data: Dataset  # of the task's dataset_type
+    sha256: str  # of the file
+    unknown: tuple[str, ...] = ()  # answered, but not asked by the truth
+    missing: tuple[str, ...] = ()  # asked, but not answered
+
+
+@runtime_checkable
+class Answered(Protocol):
+    """A task may offer this: it scores answers from a file (`hiereval score FILE --task NAME`).
+
+    Its `modalities` are then empty: nothing is encoded for it.
+    """
+
+    def read_answers(self, path: Path, truth: Dataset) -> Answers:
+        """Return a file's answers beside the truth; raises HierevalError naming the bad line."""
         ...

@@ -9,15 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import ClassVar
 
 import torch
 from torch import Generator, Tensor
 
+from hiereval.datasets import predictions
 from hiereval.datasets.predictions import PredictedChains
 from hiereval.estimates import F1, Mean
 from hiereval.truth import Truth
-from hiereval.types import Dataset, Metric, Modality, Scores, Space
+from hiereval.types import Answers, Dataset, Metric, Modality, Scores, Space
 
 
 def metrics(k: int) -> tuple[Metric, ...]:
@@ -69,7 +71,11 @@ class Generation:
         """Return why this dataset cannot be scored, or None."""
         return None
 
-    def score(self, space: Space | None, dataset: PredictedChains, generator: Generator) -> Scores:
+    def read_answers(self, path: Path, truth: Dataset) -> Answers:
+        """Return a predictions file's chains beside the true ones."""
+        return predictions.read_answers(path, truth)
+
+    def score(self, space: Space, dataset: PredictedChains, generator: Generator) -> Scores:
         """Score each image that has a true chain; strings count once and match exactly.
 
         An image without a generated caption has found nothing: recall 0, precision undefined.

@@ -94,7 +94,7 @@ def test_flags_accept_underscores(cli: Cli) -> None:
     ("arguments", "message"),
     [
         (["runn"], "There is no command 'runn'. Did you mean 'run'?"),
-        (["run"], "Missing option '--model'."),
+        (["run"], "The command must be given --model or --models."),
         (["run", "--model", "toy", "--batch-size", "x"], "'x' must be 'auto' or a whole number"),
         (["run", "--model", "toy", "--limit", "0"], "0 must be at least 1."),
         (["run", "--model", "toy", "--seed", "x"], "'x' is not a valid integer."),
@@ -257,7 +257,10 @@ def test_a_control_runs_and_is_shown(cli: Cli, tmp_path: Path) -> None:
     code, out, err = run_words(cli, "c.csv", "--tasks", "ordering")
     assert (code, err) == (0, "")
     assert "tau_d" in out
-    assert "Records: results/control-words.jsonl    Board: hiereval leaderboard results" in out
+    assert (
+        "Kept     Records: results/control-words.jsonl    Picture: results/control-words.html"
+        in out
+    )
     again = run_words(cli, "c.csv", "--tasks", "ordering")[1]
     assert "1 of 1 records were there already (--overwrite always measures them again)." in again
 

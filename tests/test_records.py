@@ -184,7 +184,7 @@ def test_an_edited_value_is_refused(tmp_path: Path) -> None:
 def test_what_another_run_has_measured_meanwhile_is_not_added_again(tmp_path: Path) -> None:
     path = tmp_path / "r.jsonl"
     records.append(path, a_record(record_id="before"))
-    mine, theirs = records.Results(path), records.Results(path)
+    mine, theirs = records.ResultsFile(path), records.ResultsFile(path)
     other = a_record(record_id="new", run_id="theirs")
     failed = a_record(record_id="failed", run_id="theirs", status="failed", reason="no")
 

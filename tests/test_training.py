@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from hiereval.datasets.chains import assemble, subset
 from hiereval.datasets.image_files import FileImage
 from hiereval.errors import HierevalError
+from hiereval.places import Places
 from hiereval.training import (
     checked,
     hold_out,
@@ -144,10 +145,10 @@ def test_test_images_are_refused_wherever_the_test_split_is_at_hand(tmp_path: Pa
                 name="mine",
                 split="train",
             ),
-            DataOptions(root=tmp_path),
+            DataOptions(places=Places.of(data_dir=tmp_path)),
         )
-    refuse_test_images(chains(), DataOptions(root=tmp_path))
-    refuse_test_images(chains(images=None), DataOptions(root=tmp_path))
+    refuse_test_images(chains(), DataOptions(places=Places.of(data_dir=tmp_path)))
+    refuse_test_images(chains(images=None), DataOptions(places=Places.of(data_dir=tmp_path)))
 
 
 @pytest.mark.parametrize(

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
 import click
 
 from hiereval.commands import options
+
+if TYPE_CHECKING:
+    from hiereval.session import Session
 
 
 @click.command(
@@ -16,19 +22,17 @@ Examples:
 """
 )
 @click.argument("name", metavar="MODEL")
-@options.model_options
+@options.model_args
+@options.revision
 @click.option("--random-init", type=int, metavar="SEED", help="Check it with random weights.")
-@click.option("--offline", is_flag=True, help="Never use the network.")
+@options.session_options
 @options.plugins_option
 def command(
+    session: Callable[[], Session],
     name: str,
     model_args: dict[str, str],
     revision: str | None,
-    device: str,
-    precision: str,
-    trust_remote_code: bool,
     random_init: int | None,
-    offline: bool,
 ) -> None:
     """Check that a model's adapter gives vectors that can be trusted.
 
@@ -38,20 +42,21 @@ def command(
     from rich.table import Table
     from rich.text import Text
 
-    from hiereval.models import open_adapter, resolve
+    from hiereval.models import resolve
     from hiereval.testing import check_adapter
     from hiereval.types import Adapter
 
-    load = options.load_options(
-        revision, device, precision, offline, trust_remote_code, random_init
-    )
-    adapter_name = resolve(name).adapter
+    one = session()
+    adapter_name = resolve(name, one.places).adapter
+
+    def open_adapter(spec: str) -> Adapter:
+        return one.adapter(spec, model_args, revision=revision, random_init=random_init)
 
     def reopen(checkpoint: str) -> Adapter:
-        return open_adapter(f"{adapter_name}:{checkpoint}", load, model_args)
+        return open_adapter(f"{adapter_name}:{checkpoint}")
 
-    open_adapter(name, load, model_args)  # a model that cannot be opened is the user's one line
-    checks = check_adapter(lambda: open_adapter(name, load, model_args), reopen=reopen)
+    open_adapter(name)  # a model that cannot be opened is the user's one line
+    checks = check_adapter(lambda: open_adapter(name), reopen=reopen)
     table = Table(box=None, padding=(0, 1), header_style="bold")
     for column in ("check", "", "seen"):
         table.add_column(column, overflow="fold")

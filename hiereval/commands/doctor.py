@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import importlib.util
-import os
 import shutil
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import click
 
 from hiereval.commands import options
+
+if TYPE_CHECKING:
+    from hiereval.session import Session
 
 EXTRAS = {
     "siglip": ("sentencepiece", "google.protobuf"),
@@ -18,14 +22,13 @@ EXTRAS = {
 
 
 @click.command()
-@options.data_options
-def command(data_dir: str | None, cache_dir: str | None, offline: bool) -> None:
+@options.places_options
+def command(session: Callable[[], Session]) -> None:
     """Say what is installed, where data and embeddings are kept, and what is missing."""
     import torch
+    from huggingface_hub import constants
 
     from hiereval import distribution, registry
-    from hiereval.datasets import cache_dir as cache_folder
-    from hiereval.datasets import data_root
     from hiereval.environment import environment, packages
 
     device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -44,15 +47,18 @@ def command(data_dir: str | None, cache_dir: str | None, offline: bool) -> None:
     for extra, modules in EXTRAS.items():
         missing = [m for m in modules if not _importable(m)]
         _line(f"extra {extra}", distribution.install(extra) if missing else "installed")
-    cache, root = cache_folder(cache_dir), data_root(data_dir, cache_dir)
+    places = session().places
+    cache, root = places.cache, places.data
     used = sum(f.stat().st_size for f in cache.rglob("*") if f.is_file()) if cache.exists() else 0
     parent = next(p for p in [cache, *cache.parents] if p.exists())
     free = shutil.disk_usage(parent).free
     _line("cache", f"{cache} ({used / 1e6:,.0f} MB used, {free / 1e9:,.0f} GB free)")
     there = (root / "hierarcaps" / "hierarcaps_test.csv").is_file()
     _line("data root", f"{root}{'' if there else ' (no HierarCaps: hiereval download hierarcaps)'}")
-    _line("hub", "offline" if options.is_offline(offline) else "online, as far as settings say")
-    _line("HF_HOME", os.environ.get("HF_HOME", "not set: ~/.cache/huggingface"))
+    _line("hub", "offline" if places.offline else "online, as far as settings say")
+    _line("hub's files", str(places.hub or constants.HF_HUB_CACHE))
+    aliases = places.aliases
+    _line("own aliases", f"{aliases}{'' if aliases and aliases.is_file() else ' (none yet)'}")
     for kind in registry.KINDS:
         broken = []
         for name in registry.names(kind):

@@ -2,25 +2,38 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
 import click
 
 from hiereval import registry
+from hiereval.commands import options
 from hiereval.errors import HierevalError, nearest
-from hiereval.types import DataOptions
+
+if TYPE_CHECKING:
+    from hiereval.session import Session
 
 
-@click.command
-@click.argument("what", metavar="DATASET|MODEL")
-@click.option("--data-dir", type=click.Path(), help="Data root. [env: HIEREVAL_DATA]")
-@click.option(
-    "--cache-dir", type=click.Path(), help="Holds data/ by default. [env: HIEREVAL_CACHE]"
+@click.command(
+    epilog="""\b
+Examples:
+  hiereval download hierarcaps
+  hiereval download siglip
+  hiereval download hf-clip:openai/clip-vit-large-patch14 --revision main
+"""
 )
-@click.option("--revision", help="Commit or tag of a model's repository.")
-@click.option("--base-url", envvar="HIEREVAL_MIRROR", hidden=True, help="Where HierarCaps lies.")
+@click.argument("what", metavar="DATASET|MODEL")
+@options.model_args
+@options.revision
+@click.option("--base-url", hidden=True, help="Where HierarCaps lies.")
+@options.places_options
+@options.plugins_option
 def command(
+    session: Callable[[], Session],
     what: str,
-    data_dir: str | None,
-    cache_dir: str | None,
+    model_args: dict[str, str],
     revision: str | None,
     base_url: str | None,
 ) -> None:
@@ -29,32 +42,40 @@ def command(
     What is complete is kept and what was cut short is resumed. Every file of HierarCaps is
     checked by its hash.
     """
-    from hiereval.datasets import data_root, open_dataset
-
+    one = session()
     known = registry.names("datasets")
     name = what.partition(":")[0]
-    root = data_root(data_dir, cache_dir)
     if name not in known:
-        _model(what, revision, known)
+        _model(one, what, model_args, revision, known)
     elif name.startswith("hierarcaps"):
         from hiereval.datasets import hierarcaps
 
-        fetched = hierarcaps.download(root, base_url)
-        click.echo(f"HierarCaps is complete under {root / 'hierarcaps'}: {fetched:,} fetched.")
+        places = replace(one.places, mirror=base_url or one.places.mirror)
+        fetched = hierarcaps.download(places)
+        click.echo(
+            f"HierarCaps is complete under {places.data / 'hierarcaps'}: {fetched:,} fetched."
+        )
     else:  # generated, fetched as it is opened, or to be put there by hand, as its error says
-        open_dataset(what, DataOptions(root=root))
+        one.dataset(what)
         click.echo(f"{name} is complete.")
 
 
-def _model(spec: str, revision: str | None, datasets: list[str]) -> None:
+def _model(
+    session: Session,
+    spec: str,
+    arguments: dict[str, str],
+    revision: str | None,
+    datasets: list[str],
+) -> None:
     from hiereval import models
 
-    if ":" not in spec and spec not in models.cards():
+    aliases = models.cards(session.places)
+    if ":" not in spec and spec not in aliases:
         raise HierevalError(
             f"What to download, {spec!r}, must be a dataset ('hiereval ls datasets'), a model "
             "('hiereval ls models') or adapter:checkpoint."
-            f"{nearest(spec, [*datasets, *models.cards()])}"
+            f"{nearest(spec, [*datasets, *aliases])}"
         )
-    model = models.download(spec, revision)
+    model = session.adapter(spec, arguments, revision=revision).id
     at = f" at {model.revision}" if model.revision else ""
     click.echo(f"{model.name} is complete{at}.")

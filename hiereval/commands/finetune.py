@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from hiereval.commands import options
+
+if TYPE_CHECKING:
+    from hiereval.session import Report, Session
 
 
 @click.command(
@@ -21,7 +24,8 @@ Examples:
 """
 )
 @options.model_option
-@options.model_options
+@options.model_args
+@options.revision
 @click.option(
     "--data",
     "train_data",
@@ -58,21 +62,16 @@ Examples:
 @click.option("--validate-every", default=500, show_default=True, help="Steps.")
 @click.option("--save-every", default=500, show_default=True, help="Steps.")
 @click.option("--seed", default=0, show_default=True)
-@options.data_options
+@options.session_options
 @options.plugins_option
 def command(
+    session: Callable[[Report], Session],
     model: str,
     model_args: dict[str, str],
     revision: str | None,
-    device: str,
-    precision: str,
-    trust_remote_code: bool,
     train_data: str,
     out: str,
     resume: bool,
-    data_dir: str | None,
-    cache_dir: str | None,
-    offline: bool,
     **recipe: Any,
 ) -> None:
     """Train a model's text tower so that general captions come nearer to the root.
@@ -80,26 +79,20 @@ def command(
     The defaults are the released recipe. The image tower stays as it is, so the new checkpoint
     keeps its images; it is written in the model's own format and loads like any other.
     """
-    from hiereval.datasets import cache_dir as cache_folder
-    from hiereval.datasets import data_root
     from hiereval.finetune.finetuning import FinetuneConfig, finetune
     from hiereval.finetune.recipe import Recipe
-    from hiereval.types import DataOptions
 
-    load = options.load_options(revision, device, precision, offline, trust_remote_code)
     config = FinetuneConfig(
         model=model,
         model_args=model_args,
+        revision=revision,
         train_data=train_data,
         out=Path(out),
         resume=resume,
-        options=load,
         recipe=Recipe(**recipe),
-        cache_dir=cache_folder(cache_dir),
-        data=DataOptions(root=data_root(data_dir, cache_dir), offline=load.offline),
     )
     with _Progress() as shown:
-        checkpoint = finetune(config, shown.report, shown.stage)
+        checkpoint = finetune(session(shown.stage), config, shown.report)
     if shown.first:
         click.echo(f"Written: {out}: model/, card.json, losses.jsonl, curves.png")
         click.echo(f"Measure it: hiereval run --model {checkpoint}")
@@ -109,13 +102,13 @@ class _Progress:
     """A bar with the losses on stderr; where that is no terminal, a line now and then."""
 
     def __init__(self) -> None:
-        import os
-
         from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
         from rich.progress import TimeRemainingColumn as Remaining
 
-        self.first = os.environ.get("RANK", "0") == "0"
+        from hiereval.finetune.distributed import is_first
+
+        self.first = is_first()
         console = Console(stderr=True)
         self.live = console.is_terminal
         self.bars = Progress(
@@ -135,7 +128,7 @@ class _Progress:
     def __exit__(self, *_: object) -> None:
         self.bars.stop()
 
-    def stage(self, name: str, done: int, total: int) -> None:
+    def stage(self, model: str, name: str, done: int, total: int) -> None:
         if name not in self.tasks:
             self.tasks[name] = self.bars.add_task(name, total=total)
         self.bars.update(self.tasks[name], completed=done)
@@ -143,7 +136,7 @@ class _Progress:
     def report(self, step: int, steps: int, losses: Mapping[str, float]) -> None:
         terms = ("total", "entail", "pullback", "hard")
         text = "  ".join(f"{name} {losses[name]:.4f}" for name in terms)
-        self.stage("training", step, steps)
+        self.stage("", "training", step, steps)
         self.bars.update(self.tasks["training"], description=f"training  {text}")
         if not self.live and self.first and (step % max(1, steps // 10) == 0 or step == 1):
             click.echo(f"step {step:,} of {steps:,}  {text}", err=True)

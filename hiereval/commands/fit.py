@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from hiereval.commands import options
+
+if TYPE_CHECKING:
+    from hiereval.session import Report, Session
 
 
 @click.command(
@@ -19,7 +22,8 @@ Examples:
 """
 )
 @options.model_option
-@options.model_options
+@options.model_args
+@options.revision
 @click.option("--probe", required=True, metavar="NAME", help="learned-root or radial-linear.")
 @options.pairs("--probe-args", "Parameters of the probe: rank=16, or seed=3 for one seed alone.")
 @click.option(
@@ -30,42 +34,15 @@ Examples:
 )
 @click.option("--out", required=True, type=click.Path(), help="New folder, one probe a subfolder.")
 @click.option("--seed", default=0, show_default=True, help="First of three.")
-@click.option("--batch-size", default="auto", show_default=True, callback=options.batch_size)
-@options.data_options
+@options.session_options
 @options.plugins_option
-def command(
-    model: str,
-    model_args: dict[str, str],
-    revision: str | None,
-    device: str,
-    precision: str,
-    trust_remote_code: bool,
-    out: str,
-    data_dir: str | None,
-    cache_dir: str | None,
-    offline: bool,
-    **rest: Any,
-) -> None:
+def command(session: Callable[[Report], Session], model: str, out: str, **rest: Any) -> None:
     """Fit a probe for three seeds, on the chains and on the same with shuffled tiers.
 
     The fitted probes are used with 'hiereval run --probes path:DIR', on the same model only.
     """
-    from hiereval.commands.display import Bars
-    from hiereval.datasets import cache_dir as cache_folder
-    from hiereval.datasets import data_root
     from hiereval.probes.fitting import FitConfig, fit
-    from hiereval.types import DataOptions
-
-    load = options.load_options(revision, device, precision, offline, trust_remote_code)
-    config = FitConfig(
-        model=model,
-        model_args=model_args,
-        options=load,
-        out=Path(out),
-        cache_dir=cache_folder(cache_dir),
-        data=DataOptions(root=data_root(data_dir, cache_dir), offline=load.offline),
-        **rest,
-    )
+    from hiereval.progress import Bars
 
     def report(folder: Path, facts: Mapping[str, Any]) -> None:
         click.echo(
@@ -74,5 +51,5 @@ def command(
         )
 
     with Bars() as bars:
-        fit(config, report, bars.of(model))
+        fit(session(bars), FitConfig(model=model, out=Path(out), **rest), report)
     click.echo(f"Measure it: hiereval run --model {model} --probes path:{out}")

@@ -48,8 +48,9 @@ def command(kind: str, as_json: bool) -> None:
 
 def _models() -> Iterator[dict[str, Any]]:
     from hiereval.models import cards
+    from hiereval.places import Places
 
-    for name, card in cards().items():
+    for name, card in cards(Places.of()).items():
         yield {"name": name, **dataclasses.asdict(card)}
 
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable
+import functools
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from hiereval.errors import HierevalError
+
+if TYPE_CHECKING:
+    from hiereval.session import Report, Session
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -40,9 +43,14 @@ def pairs(flag: str, what: str) -> Callable[[F], F]:
     return click.option(flag, type=Pairs(), multiple=True, callback=merged, help=what)
 
 
+def listed(given: str | None) -> tuple[str, ...]:
+    """Split a comma list, leaving out what is empty."""
+    return tuple(filter(None, (part.strip() for part in (given or "").split(","))))
+
+
 def names(ctx: click.Context, param: click.Parameter, given: str | None) -> tuple[str, ...]:
     """Split a comma-separated option."""
-    return tuple(filter(None, (part.strip() for part in (given or "").split(","))))
+    return listed(given)
 
 
 def combine(*options: Callable[[F], F]) -> Callable[[F], F]:
@@ -62,9 +70,20 @@ model_option = click.option(
     metavar="MODEL",
     help="An alias ('hiereval ls models') or adapter:checkpoint, e.g. hf-clip:/path/to/folder.",
 )
-model_options = combine(
-    pairs("--model-args", "Arguments of the adapter."),
-    click.option("--revision", help="Commit or tag of the checkpoint's repository."),
+model_args = pairs("--model-args", "Arguments of the adapter.")
+revision = click.option("--revision", help="Commit or tag of the checkpoint's repository.")
+
+# what a Session is made from; every command that takes one takes them all
+PLACES = (
+    click.option("--data-dir", type=click.Path(), help="Data root. [env: HIEREVAL_DATA]"),
+    click.option(
+        "--cache-dir",
+        type=click.Path(),
+        help="Embeddings, downloads: all that is kept. [env: HIEREVAL_CACHE]",
+    ),
+    click.option("--offline", is_flag=True, help="Never use the network. [env: HF_HUB_OFFLINE]"),
+)
+COMPUTE = (
     click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, …"),
     click.option(
         "--precision",
@@ -73,13 +92,52 @@ model_options = combine(
         show_default=True,
         help="Of the encoders; metrics are always computed in float32 or better.",
     ),
-    click.option("--trust-remote-code", is_flag=True, help="Run a repository's own code."),
+    click.option(
+        "--batch-size",
+        default="auto",
+        show_default=True,
+        callback=lambda ctx, param, given: _batch_size(given),
+        help="Images a forward pass, four times as many texts.",
+    ),
+    click.option(
+        "--trust-remote-code",
+        is_flag=True,
+        help="Let a checkpoint bring its own Python code, which then runs as you.",
+    ),
 )
-data_options = combine(
-    click.option("--data-dir", type=click.Path(), help="Data root. [env: HIEREVAL_DATA]"),
-    click.option("--cache-dir", type=click.Path(), help="Embeddings, data. [env: HIEREVAL_CACHE]"),
-    click.option("--offline", is_flag=True, help="Never use the network."),
-)
+
+SETTINGS = ("device", "precision", "batch_size", "trust_remote_code",
+            "data_dir", "cache_dir", "offline")  # fmt: skip
+
+
+def session_options(function: F) -> F:
+    """Add the options of a Session; the command gets `session`, a function (report) -> Session.
+
+    It is a function because making a session imports torch, and bad flags are found before that.
+    """
+    return _sessioned(function, (*COMPUTE, *PLACES))
+
+
+def places_options(function: F) -> F:
+    """The same for a command that computes nothing: data, cache and network alone."""
+    return _sessioned(function, PLACES)
+
+
+def _sessioned(function: F, added: Sequence[Callable[[Any], Any]]) -> F:
+    @functools.wraps(function)
+    def wrapped(**given: Any) -> Any:
+        settings = {key: given.pop(key) for key in SETTINGS if key in given}
+
+        def session(report: Report | None = None) -> Session:
+            from hiereval.session import Session, silent
+
+            return Session.of(**{"device": "cpu", **settings}, report=report or silent)
+
+        return function(session=session, **given)
+
+    return combine(*added)(wrapped)  # type: ignore[return-value]
+
+
 plugins_option = click.option(
     "--plugins",
     metavar="MODULE,…",
@@ -97,11 +155,6 @@ def _import(modules: str | None) -> None:
         import_plugins(modules)
 
 
-def is_offline(flag: bool) -> bool:
-    """Return whether the network is off, by flag or by the hub's own variable."""
-    return flag or os.environ.get("HF_HUB_OFFLINE", "").lower() in ("1", "true", "yes", "on")
-
-
 def positive(ctx: click.Context, param: click.Parameter, given: int | None) -> int | None:
     """Check that a count is at least 1."""
     if given is not None and given < 1:
@@ -109,35 +162,13 @@ def positive(ctx: click.Context, param: click.Parameter, given: int | None) -> i
     return given
 
 
-def batch_size(ctx: click.Context, param: click.Parameter, given: str) -> int | None:
+def _batch_size(given: str) -> int | None:
     """Read --batch-size: a count, or None for auto."""
     if given == "auto":
         return None
     if not given.isdecimal() or int(given) < 1:
         raise click.BadParameter(f"{given!r} must be 'auto' or a whole number of at least 1.")
     return int(given)
-
-
-def load_options(
-    revision: str | None,
-    device: str,
-    precision: str,
-    offline: bool,
-    trust_remote_code: bool = False,
-    random_init: int | None = None,
-) -> Any:
-    """Return LoadOptions of the flags, the device resolved."""
-    from hiereval.environment import pick_device
-    from hiereval.types import LoadOptions
-
-    return LoadOptions(
-        revision=revision,
-        device=pick_device(device),
-        precision=precision,  # type: ignore[arg-type]
-        random_init=random_init,
-        offline=is_offline(offline),
-        trust_remote_code=trust_remote_code,
-    )
 
 
 def existing(path: str, what: str) -> Path:

@@ -1,23 +1,22 @@
-"""`hiereval run`: measure a model, show the table, append the records."""
+"""`hiereval run`: measure models, say what came out, show the table, append the records."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from hiereval.commands import options
-from hiereval.errors import HierevalError, nearest
+from hiereval.errors import HierevalError
 
 if TYPE_CHECKING:
-    from hiereval.commands.display import Bars
-    from hiereval.records import Record
-    from hiereval.run import RunConfig
-    from hiereval.types import Dataset
+    from rich.console import Console
 
-CONTROLS = ("words", "characters", "constant", "random-init")
+    from hiereval.results import Results
+    from hiereval.run import RunConfig
+    from hiereval.session import Report, Session
 
 
 @click.command(
@@ -28,10 +27,31 @@ Examples:
   hiereval run --model hf-clip:/path/to/checkpoint --dataset hierarcaps
   hiereval run --model openclip:ViT-B-32/laion2b_s34b_b79k --tasks 'ordering,*retrieval'
   hiereval run --model precomputed:/path/to/folder --task-args steps=10
+  hiereval run --model clip-b32 --model siglip             # several, one after the other
+  hiereval run --models models.txt                         # a line each, with its options
+\b
+A line of models.txt is a model and options of its own:
+  siglip --precision bf16
+  hf-clip:/path/to/checkpoint --name mine --model-args processor=openai/clip-vit-base-patch32
 """
 )
-@options.model_option
-@options.model_options
+@click.option(
+    "--model",
+    "models",
+    multiple=True,
+    metavar="MODEL",
+    help="An alias ('hiereval ls models') or adapter:checkpoint, e.g. hf-clip:/path/to/folder. "
+    "May be given several times.",
+)
+@click.option(
+    "--models",
+    "file",
+    type=click.Path(path_type=Path),
+    help="A file of models, one a line with its options; # begins a comment.",
+)
+@click.option("--name", help="What to call the model in its records.")
+@options.model_args
+@options.revision
 @click.option(
     "--random-init",
     is_flag=False,
@@ -63,9 +83,15 @@ Examples:
     "--controls",
     default="all",
     show_default=True,
-    help=f"Rows that tell a finding from an artefact: all, none, or of {', '.join(CONTROLS)}.",
+    help="Rows that tell a finding from an artefact: all, none, or of words, characters, "
+    "constant, random-init.",
 )
-@click.option("--batch-size", default="auto", show_default=True, callback=options.batch_size)
+@click.option(
+    "--twins",
+    type=int,
+    callback=options.positive,
+    help="Seeds of the random-init control.  [default: 5 for texts, 1 for images]",
+)
 @click.option(
     "--limit", type=int, callback=options.positive, help="First N items; stays off boards."
 )
@@ -81,99 +107,86 @@ Examples:
     show_default=True,
     help="never: stop where a record exists; missing: skip it; always: measure again.",
 )
-@options.data_options
+@click.option("--verbose", "-v", is_flag=True, help="Say why each task was not run.")
+@options.session_options
 @options.plugins_option
 def command(
-    model: str,
-    model_args: dict[str, str],
-    revision: str | None,
-    device: str,
-    precision: str,
-    trust_remote_code: bool,
-    random_init: int | None,
-    controls: str,
+    session: Callable[[Report], Session],
+    models: tuple[str, ...],
+    file: Path | None,
     output_path: str,
-    data_dir: str | None,
-    cache_dir: str | None,
-    offline: bool,
+    controls: str,
+    verbose: bool,
     **rest: Any,
 ) -> int:
-    """Measure a model and append one record per dataset, probe and task.
+    """Measure models and append one record per dataset, probe and task.
 
     Texts and images are encoded once and kept: a second run, and every further task, loads no
-    network. A run that was interrupted goes on where it stopped.
+    network. A run that was interrupted goes on where it stopped. Of several models, one that fails
+    stops no other.
     """
-    wanted = _controls(controls)
     from rich.console import Console
 
-    from hiereval.commands.display import Bars, show_results
-    from hiereval.datasets import cache_dir as cache_folder
-    from hiereval.datasets import data_root
-    from hiereval.run import RunConfig, run
-    from hiereval.types import DataOptions
+    from hiereval import controls as rows_beside
+    from hiereval.many import listed, run_all
+    from hiereval.progress import Bars
+    from hiereval.run import RunConfig
 
-    load = options.load_options(
-        revision, device, precision, offline, trust_remote_code, random_init
-    )
-    config = RunConfig(
-        model=model,
-        model_args=model_args,
-        options=load,
-        output=Path(output_path),
-        cache_dir=cache_folder(cache_dir),
-        data=DataOptions(root=data_root(data_dir, cache_dir), offline=load.offline),
-        **rest,
-    )
+    common = {"output": Path(output_path), "controls": rows_beside.chosen(controls), **rest}
+    wanted = [RunConfig(model=model, **common) for model in models]
+    if file is not None:
+        wanted += [RunConfig(**{**common, **own}) for own in listed(file)]
+    if not wanted:
+        raise click.UsageError(
+            "The command must be given --model or --models. 'hiereval ls models' lists models; "
+            "the first run needs none of your own: hiereval run --model toy --dataset shapes"
+        )
+    console, code = Console(), 0
     with Bars() as bars:
-        opened: dict[str, Dataset] = {}
-        result = run(config, bars.of(model), opened)
-        beside, notes = _run_controls(config, wanted, bars, opened)
-    console = Console()
-    show_results(console, [*result.found, *result.new], beside)
-    for note in [*result.notes, *notes]:
-        console.print(note, markup=False, highlight=False, soft_wrap=True)
-    if result.found:
-        there = f"{len(result.found)} of {len(result.found) + len(result.new)} records"
-        click.echo(f"{there} were there already (--overwrite always measures them again).")
-    click.echo(f"Records: {result.path}    Board: hiereval leaderboard {output_path}")
-    return 1 if any(r.status == "failed" for r in [*result.new, *beside]) else 0
-
-
-def _controls(given: str) -> list[str]:
-    """Return the control names that --controls stands for."""
-    if given in ("all", "none"):
-        return list(CONTROLS) if given == "all" else []
-    chosen = [part.strip() for part in given.split(",")]
-    for name in chosen:
-        if name not in CONTROLS:
-            raise HierevalError(
-                f"The control {name!r} must be all, none or of {', '.join(CONTROLS)}."
-                f"{nearest(name, CONTROLS)}"
-            )
-    return chosen
-
-
-def _run_controls(
-    config: RunConfig, wanted: list[str], bars: Bars, opened: dict[str, Dataset]
-) -> tuple[list[Record], list[str]]:
-    """Run the controls over the same data, learning-free; return their records and notes."""
-    from hiereval.run import run
-
-    found: list[Record] = []
-    notes: list[str] = []
-    if config.model.startswith("control:") or config.options.random_init is not None:
-        return found, notes
-    for name in wanted:
-        own = replace(config, probes=("empty-root",), probe_args={}, log_samples=False)
-        if name == "random-init":
-            own = replace(own, options=replace(config.options, random_init=config.seed))
-        else:
-            plain = replace(config.options, revision=None)
-            own = replace(own, model=f"control:{name}", model_args={}, options=plain)
-        try:
-            result = run(own, bars.of(name), opened)
-        except HierevalError as error:
-            notes.append(f"No {name} control: {error}")
+        outcomes = run_all(session(bars), wanted)
+    for config, result in outcomes:
+        if isinstance(result, HierevalError):
+            if len(wanted) == 1:
+                raise result
+            click.echo(f"error: {config.model}: {result}", err=True)
+            code = 2
             continue
-        found += [*result.found, *result.new]
-    return found, notes
+        _show(console, config, result, output_path, verbose)
+        failed = any(r.status == "failed" for r in [*result.new, *result.controls])
+        code = max(code, int(failed))
+    if len(wanted) > 1:
+        _board(console, [r for _, r in outcomes if not isinstance(r, HierevalError)])
+    return code
+
+
+def _show(
+    console: Console, config: RunConfig, result: Results, output_path: str, verbose: bool
+) -> None:
+    from hiereval.leaderboard.results_table import show_results
+    from hiereval.leaderboard.summary import picture, summary
+
+    drawn = picture(result)
+    for line in summary(config, result, drawn, output_path):
+        console.print(line, highlight=False, soft_wrap=True)
+    console.print()
+    show_results(console, result.records, result.controls)
+    for note in result.notes:
+        console.print(note, markup=False, highlight=False, soft_wrap=True)
+    if result.absent and verbose:
+        for task, reason in result.absent.items():
+            console.print(f"{task}: not run. {reason}", markup=False, highlight=False)
+    elif result.absent:
+        click.echo(f"Not run, their data is not here: {', '.join(result.absent)} (-v says more).")
+    if result.found:
+        there = f"{len(result.found)} of {len(result)} records"
+        click.echo(f"{there} were there already (--overwrite always measures them again).")
+
+
+def _board(console: Console, results: list[Results]) -> None:
+    """Show all models of a sweep beside one another."""
+    from hiereval.leaderboard import terminal
+    from hiereval.leaderboard.board import build
+
+    records = [record for result in results for record in [*result.records, *result.controls]]
+    if records:
+        terminal.show(build(records), console)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,9 +13,9 @@ from hiereval.commands import options
 from hiereval.errors import HierevalError
 
 if TYPE_CHECKING:
-    from hiereval.datasets.predictions import Coverage, Predictions
-    from hiereval.records import Record
-    from hiereval.types import DataOptions
+    from hiereval.results import Results
+    from hiereval.run import RunConfig
+    from hiereval.session import Session
 
 SHOWN = 3
 
@@ -32,12 +33,13 @@ A line of chains.jsonl:
 """
 )
 @click.argument("source", type=click.Path(path_type=Path), required=False)
+@click.option("--task", default="generation", show_default=True, help="Whose answers SOURCE holds.")
 @click.option("--model", help="Score its stored vectors; takes the place of SOURCE.")
-@click.option("--model-args", help="With --model: as in 'hiereval run'.")
+@options.pairs("--model-args", "With --model: as in 'hiereval run'.")
 @click.option("--tasks", help="With --model: all, names or globs.")
-@click.option("--task-args", help="With --model: parameters, steps=10.")
+@options.pairs("--task-args", "Parameters, steps=10.")
 @click.option("--probes", help="With --model: how embeddings become a space.")
-@click.option("--dataset", help="True chains.  [default: hierarcaps; with --model each task's own]")
+@click.option("--dataset", help="The truth.  [default: the task's own]")
 @click.option("--name", help="Of the model in its record.  [default: the file's name]")
 @click.option("--output-path", default="results", show_default=True, help="Folder of records.")
 @click.option("--log-samples", is_flag=True, help="Keep per-item values beside the record.")
@@ -46,14 +48,16 @@ A line of chains.jsonl:
 @click.option(
     "--format", "form", type=click.Choice(["table", "json"]), default="table", show_default=True
 )
-@options.data_options
+@options.session_options
 @options.plugins_option
 def command(
+    session: Callable[..., Session],
     source: Path | None,
+    task: str,
     model: str | None,
-    model_args: str | None,
+    model_args: dict[str, str],
     tasks: str | None,
-    task_args: str | None,
+    task_args: dict[str, str],
     probes: str | None,
     dataset: str | None,
     name: str | None,
@@ -62,148 +66,83 @@ def command(
     resamples: int,
     seed: int,
     form: str,
-    data_dir: str | None,
-    cache_dir: str | None,
-    offline: bool,
 ) -> int | None:
     """Compute metrics without running a model.
 
     SOURCE is a samples file (or a folder of them), as 'hiereval run --log-samples' writes: its
-    metrics are computed again. Or it is a predictions file, the chain of captions that a model
-    generated for each image, general to specific: it is scored for precision, recall and order
-    against the true chains, and the record is appended to --output-path. Captions match exactly.
+    metrics are computed again. Or it is a file of answers, such as the chain of captions that a
+    model generated for each image, general to specific: they are scored against the truth, and
+    the record is appended to --output-path. Captions match exactly.
     With --model it is 'hiereval run' on vectors that are stored: no network is loaded.
     """
     if (source is None) == (model is None):
         raise HierevalError("The command must have either a SOURCE or --model.")
-    if source is None:
-        return _stored(
-            {
-                "--model": model, "--model-args": model_args, "--tasks": tasks,
-                "--task-args": task_args, "--probes": probes, "--dataset": dataset,
-                "--output-path": output_path, "--resamples": str(resamples), "--seed": str(seed),
-                "--data-dir": data_dir, "--cache-dir": cache_dir,
-            },
-            {"--log-samples": log_samples, "--offline": offline},
-        )  # fmt: skip
-    for flag, given in (("--tasks", tasks), ("--task-args", task_args), ("--probes", probes),
-                        ("--model-args", model_args)):  # fmt: skip
-        if given is not None:
+    for flag, given in (("--tasks", tasks), ("--probes", probes), ("--model-args", model_args)):
+        if source is not None and given:
             raise HierevalError(f"The option {flag} must stand with --model, not with a SOURCE.")
-    if not source.exists():
+    if source is not None and not source.exists():
         raise HierevalError(f"The source {str(source)!r} must be a file or folder that exists.")
-    if source.is_dir() or source.name.endswith(".samples.jsonl"):
+    if source is not None and (source.is_dir() or source.name.endswith(".samples.jsonl")):
         _again(source, resamples, seed, form)
         return None
-    from hiereval.datasets import cache_dir as cache_folder
-    from hiereval.datasets import data_root
-    from hiereval.datasets.predictions import read
-    from hiereval.types import DataOptions
+    from hiereval.run import RunConfig
 
-    predictions = read(source)
-    dataset = dataset or "hierarcaps"
-    data = DataOptions(root=data_root(data_dir, cache_dir), offline=options.is_offline(offline))
-    named = name or source.name.removesuffix(".jsonl")
-    record, path, coverage = score_predictions(
-        predictions, source.name, named, dataset, data, cache_folder(cache_dir), Path(output_path),
-        resamples=resamples, seed=seed, log_samples=log_samples,
-    )  # fmt: skip
-    if form == "json":
-        click.echo(record.model_dump_json(indent=2))
-    else:
-        from rich.console import Console
+    config = RunConfig(
+        model=model or name or (source.name.removesuffix(".jsonl") if source else ""),
+        model_args=model_args,
+        tasks=(tasks or "all") if source is None else task,
+        task_args=task_args,
+        datasets=options.listed(dataset),
+        probes=options.listed(probes) or ("empty-root",),
+        output=Path(output_path),
+        log_samples=log_samples,
+        stored_only=source is None,
+        resamples=resamples,
+        seed=seed,
+    )
+    if source is None:
+        return _stored(session, config, form)
+    from hiereval.answers import score_answers
 
-        from hiereval.commands.display import show_results
-
-        show_results(Console(), [record], [])
-    n, images = len(predictions.chains), record.dataset.n_images
-    _mention(f"of {n:,} predictions are for images that {dataset} does not have", coverage.unknown)
-    _mention(f"of {images:,} images have no prediction and count as not found", coverage.missing)
-    if form == "table":
-        click.echo(f"Records: {path}    Board: hiereval leaderboard {output_path}")
-    return None
+    result, answers = score_answers(session(), source, config, dataset)
+    _show(result, form)
+    asked = f"of the questions of {answers.data.name} have no answer and count as not found"
+    _mention(f"of the answers are to nothing that {answers.data.name} asks", answers.unknown)
+    _mention(asked, answers.missing)
+    return 1 if any(record.status == "failed" for record in result) else None
 
 
-def _stored(values: dict[str, str | None], flags: dict[str, bool]) -> int:
+def _stored(session: Callable[..., Session], config: RunConfig, form: str) -> int:
     """Run on stored vectors alone, without the controls."""
-    from hiereval.commands.run import command as run
+    from hiereval.progress import Bars
+    from hiereval.run import run
 
-    arguments = ["--stored-only", "--controls", "none", *(f for f, given in flags.items() if given)]
-    for option, value in values.items():
-        arguments += [] if value is None else [option, value]
-    code: int = run.main(arguments, prog_name="hiereval score", standalone_mode=False)
-    return code
+    with Bars() as bars:
+        result = run(session(bars), config)
+    _show(result, form)
+    return 1 if any(record.status == "failed" for record in result) else 0
+
+
+def _show(result: Results, form: str) -> None:
+    if form == "json":
+        for record in result:
+            click.echo(record.model_dump_json(indent=2))
+        return
+    from rich.console import Console
+
+    from hiereval.leaderboard.results_table import show_results
+
+    show_results(Console(), list(result), [])
+    for note in result.notes:
+        click.echo(note)
+    folder = result.path.parent if result.path else ""
+    click.echo(f"Records: {result.path}    Board: hiereval leaderboard {folder}")
 
 
 def _mention(what: str, names: tuple[str, ...]) -> None:
     if names:
         some = ", ".join(map(repr, names[:SHOWN])) + (", ..." if len(names) > SHOWN else "")
         click.echo(f"{len(names):,} {what}: {some}", err=True)
-
-
-def score_predictions(
-    predictions: Predictions,
-    file: str,
-    name: str,
-    dataset: str,
-    data: DataOptions,
-    cache: Path,
-    output: Path,
-    *,
-    resamples: int,
-    seed: int,
-    log_samples: bool,
-) -> tuple[Record, Path, Coverage]:
-    """Score a predictions file, append its record and return it, its file, and what is amiss."""
-    import time
-
-    import torch
-
-    from hiereval import estimates, records, samples
-    from hiereval.datasets import open_dataset
-    from hiereval.datasets.predictions import match
-    from hiereval.job import records_file
-    from hiereval.plan import ProbeRun
-    from hiereval.recording import Outcome, Recorder, metric_values
-    from hiereval.registry import load
-    from hiereval.run import RunConfig
-    from hiereval.types import Chains, ModelId
-
-    truth = open_dataset(dataset, data)
-    if not isinstance(truth, Chains):
-        raise HierevalError(f"The dataset {dataset!r} must hold chains of captions.")
-    matched, coverage = match(predictions, truth)
-    model = ModelId(
-        adapter="predictions",
-        name=name,
-        checkpoint=file,
-        weights_sha256=predictions.sha256,
-        geometry="none",  # type: ignore[arg-type]  # there are no vectors
-    )
-    path = records_file(output, model)
-    records.check_writable(path)
-    started = time.perf_counter()
-    task = load("tasks", "generation")()
-    scores = task.score(None, matched, torch.Generator())
-    values = estimates.bootstrap(task.metrics, scores, seed=seed, resamples=resamples)
-    outcome = Outcome(
-        metrics=metric_values(scores.metrics, values),
-        scores=scores,
-        score_s=time.perf_counter() - started,
-    )
-    config = RunConfig(model=name, data=data, cache_dir=cache, seed=seed, resamples=resamples)
-    probe = ProbeRun(_NoProbe(), {})  # type: ignore[arg-type]  # only its name is used
-    record = Recorder(model, config).record(matched, task, probe, outcome)
-    if log_samples:
-        samples.write(samples.path_of(output, record), record, scores)
-    records.append(path, record)
-    return record, path, coverage
-
-
-class _NoProbe:
-    """Generated chains need no space."""
-
-    name = "none"
 
 
 def _again(source: Path, resamples: int, seed: int, form: str) -> None:

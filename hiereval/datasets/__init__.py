@@ -5,26 +5,14 @@ from __future__ import annotations
 import os
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 
 from hiereval import registry
 from hiereval.errors import HierevalError, nearest
-from hiereval.types import DataOptions, Dataset
+from hiereval.types import Chains, DataOptions, Dataset, Limitable
 
+D = TypeVar("D", bound=Dataset)
 SUFFIXES = (".csv", ".csv.gz", ".jsonl")
-
-
-def cache_dir(flag: str | None = None) -> Path:
-    """Return the folder of all that can be made again: flag, HIEREVAL_CACHE, the platform's."""
-    import platformdirs
-
-    given = flag or os.environ.get("HIEREVAL_CACHE")
-    return Path(given or platformdirs.user_cache_dir("hiereval", appauthor=False)).expanduser()
-
-
-def data_root(flag: str | None = None, cache: str | None = None) -> Path:
-    """Return the folder that holds `hierarcaps/`: flag, HIEREVAL_DATA, the cache's `data`."""
-    given = flag or os.environ.get("HIEREVAL_DATA")
-    return Path(given).expanduser() if given else cache_dir(cache) / "data"
 
 
 def open_dataset(spec: str, options: DataOptions) -> Dataset:
@@ -44,11 +32,29 @@ def open_dataset(spec: str, options: DataOptions) -> Dataset:
     if spec.lower().endswith(SUFFIXES) or path.exists() or os.sep in spec:
         from hiereval.datasets.chains import read
 
-        return read(_checked(path, spec))
+        return read(_checked(path, spec), options.places.cache)
     raise HierevalError(
         f"The dataset {spec!r} must be one of {', '.join(known)}, or the path of a "
         f".csv, .csv.gz or .jsonl file.{nearest(name, known)} "
         "'hiereval ls datasets' describes them."
+    )
+
+
+def head(dataset: D, n: int) -> D:
+    """Return the dataset of the first n items alone (`--limit`), all of it if it has fewer.
+
+    Raises HierevalError for n below 1 and for a kind of data that has no method `head(n)`.
+    """
+    from hiereval.datasets import chains
+
+    if n < 1:
+        raise HierevalError(f"The limit {n} must be at least 1.")
+    if isinstance(dataset, Chains):
+        return chains.head(dataset, n)
+    if isinstance(dataset, Limitable):
+        return dataset.head(n)  # type: ignore[return-value]  # of its own kind
+    raise HierevalError(
+        f"The limit {n} must be left out: {type(dataset).__name__} data cannot be cut."
     )
 
 

@@ -62,7 +62,7 @@ def breeds(options: DataOptions) -> LabelledImages:
     return assemble(
         "breeds",
         split,
-        read_images(options.root / "imagenet" / "val", classes),
+        read_images(options.root / "imagenet" / "val", classes, options.places.cache),
         hierarchy=build(edges, classes, str(folder / FILES[1])),
         classes=classes,
         names=names,

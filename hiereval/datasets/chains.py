@@ -9,7 +9,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from hiereval.datasets import cache_dir
 from hiereval.datasets.chain_rows import Problems, Row, check, read_rows
 from hiereval.datasets.image_files import FileImage, content_sha256
 from hiereval.errors import HierevalError
@@ -22,15 +21,18 @@ C = TypeVar("C", bound=Chains)
 FOLDERS = ("", "images", "test_imgs")  # where a user's pictures are looked for, beside the file
 
 
-def read(path: Path) -> Chains:
+def read(path: Path, memory: Path | None = None) -> Chains:
     """Return the chains of a user's CSV or JSONL file; its pictures stand beside it.
 
+    `memory` is the folder in which hashes of pictures are remembered.
     Raises one HierevalError that counts every problem of the file and names the first ten.
     """
     problems = Problems(path)
     rows = read_rows(path, problems)
     check(rows, problems)
-    images = {row.image: _beside(path, row, problems) for row in rows if row.image is not None}
+    images = {
+        row.image: _beside(path, row, problems, memory) for row in rows if row.image is not None
+    }
     problems.done()
     return assemble(
         [row.captions for row in rows],
@@ -42,12 +44,12 @@ def read(path: Path) -> Chains:
     )
 
 
-def _beside(path: Path, row: Row, problems: Problems) -> FileImage:
+def _beside(path: Path, row: Row, problems: Problems, memory: Path | None) -> FileImage:
     assert row.image is not None
     for folder in FOLDERS:
         found = path.parent / folder / row.image
         if found.is_file():
-            return FileImage(row.image, found, cache_dir())
+            return FileImage(row.image, found, memory)
     problems.add(row.place, f"the image {row.image!r} is not in {str(path.parent)!r}")
     return FileImage(row.image, path.parent / row.image)
 

@@ -7,19 +7,18 @@ licence of their own, so they are fetched from there, each checked by the hash i
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterable, Sequence
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
 
-from hiereval.datasets import cache_dir
 from hiereval.datasets.chain_rows import Problems, Row, check, read_rows
 from hiereval.datasets.chains import assemble
 from hiereval.datasets.image_files import FileImage, open_image
 from hiereval.download import Remote, digest, fetch
 from hiereval.errors import HierevalError
+from hiereval.places import Places
 from hiereval.types import Chains, DataOptions
 
 COMMIT = "ba22b8914db10973e38d2c03f08bb4dce7ba118e"
@@ -30,6 +29,7 @@ TEST, EXPANDED, TRAIN = (
     "hierarcaps_train.csv.gz",
 )
 IMAGES = "test_imgs"
+TRAINING = "hierarcaps-train"
 BUNDLED = "256 x 256 white-letterboxed copies bundled with HierarCaps"
 ORIGINALS = "COCO val2014 originals"
 
@@ -38,13 +38,14 @@ def test(options: DataOptions) -> Chains:
     """HierarCaps test: 1,000 curated chains of four, an image each; the scored split."""
     _split(options, "hierarcaps", "test")
     rows = _rows(options, TEST, with_images=True)
-    images, source = _images(options.root, rows)
+    images, source = _images(options.places, rows)
     return assemble(
         [row.captions for row in rows],
         None,
         images,
         name="hierarcaps",
         split="test",
+        training=TRAINING,
         revision=COMMIT,
         image_source=source,
     )
@@ -54,13 +55,14 @@ def expanded(options: DataOptions) -> Chains:
     """HierarCaps expanded: 4,709 chains with contradicting chains on the 1,000 test images."""
     _split(options, "hierarcaps-expanded", "test")
     rows = [row for row in _rows(options, EXPANDED, with_images=True) if _is_test(row)]
-    images, source = _images(options.root, rows)
+    images, source = _images(options.places, rows)
     return assemble(
         [row.captions for row in rows],
         _negatives(rows),
         images,
         name="hierarcaps-expanded",
         split="test",
+        training=TRAINING,
         revision=COMMIT,
         image_source=source,
     )
@@ -71,7 +73,7 @@ def expanded_pool(options: DataOptions) -> Chains:
     _split(options, "hierarcaps-expanded-pool", "test")
     everything = _rows(options, EXPANDED, with_images=True)
     rows = [row for row in everything if _is_test(row)]
-    images, source = _images(options.root, rows)
+    images, source = _images(options.places, rows)
     return assemble(
         [row.captions for row in rows],
         None,
@@ -79,6 +81,7 @@ def expanded_pool(options: DataOptions) -> Chains:
         dict.fromkeys(caption for row in everything for caption in row.captions),
         name="hierarcaps-expanded-pool",
         split="test",
+        training=TRAINING,
         revision=COMMIT,
         image_source=source,
     )
@@ -116,13 +119,12 @@ def published(base_url: str = BASE_URL, root: Path = Path()) -> dict[str, Remote
     return remotes
 
 
-def download(root: Path, base_url: str | None = None, names: Iterable[str] | None = None) -> int:
+def download(places: Places, names: Iterable[str] | None = None) -> int:
     """Fetch what is missing of these files (default: all) and check what is there.
 
-    `base_url`, or HIEREVAL_MIRROR, stands for BASE_URL. Returns how many files were fetched.
+    The places' mirror stands for BASE_URL. Returns how many files were fetched.
     """
-    base_url = base_url or os.environ.get("HIEREVAL_MIRROR") or BASE_URL
-    remotes = published(base_url.rstrip("/"), root)
+    remotes = published((places.mirror or BASE_URL).rstrip("/"), places.data)
     return fetch([remotes[name] for name in (names or remotes)], "HierarCaps")
 
 
@@ -162,7 +164,7 @@ def _rows(options: DataOptions, name: str, with_images: bool = False) -> list[Ro
     """Return a published file's rows, fetching what is missing, refusing what is altered."""
     _obtain(options, [name, *(n for n in published() if with_images and n.startswith(IMAGES))])
     path = options.root / "hierarcaps" / name
-    expected = published()[name].digest
+    expected = str(published()[name].digest)
     altered = digest(path, expected) != expected
     problems = Problems(path)
     try:
@@ -199,7 +201,7 @@ def _obtain(options: DataOptions, names: Sequence[str]) -> None:
             "or name the folder that holds 'hierarcaps' with --data-dir."
         )
     if missing:
-        download(options.root, names=missing)
+        download(options.places, names=missing)
 
 
 def _pictures(folder: Path) -> dict[int, Path]:
@@ -210,11 +212,11 @@ def _pictures(folder: Path) -> dict[int, Path]:
     return {coco_id: path for coco_id, path in found.items() if coco_id >= 0}
 
 
-def _images(root: Path, rows: Sequence[Row]) -> tuple[list[FileImage], str]:
+def _images(places: Places, rows: Sequence[Row]) -> tuple[list[FileImage], str]:
     """Return each row's image and, in words, which images these are."""
-    pictures = _pictures(root / "hierarcaps" / IMAGES)
+    pictures = _pictures(places.data / "hierarcaps" / IMAGES)
     images = [
-        FileImage(row.image, pictures[_coco_id(row.image)], cache_dir())
+        FileImage(row.image, pictures[_coco_id(row.image)], places.cache)
         for row in rows
         if row.image
     ]

@@ -16,7 +16,6 @@ from typing import Any, Self
 
 import numpy as np
 
-from hiereval.datasets import cache_dir
 from hiereval.datasets.image_files import FileImage, content_sha256
 from hiereval.datasets.text_file import read_text
 from hiereval.errors import HierevalError, nearest, shorten
@@ -69,10 +68,12 @@ def himo_docci(options: DataOptions) -> GrowingCaptions:
             f"HiMo-Docci must stand at '{path}': take {FILE} from eval/text_mono at "
             "https://github.com/UnicomAI/HiMo-CLIP; --data-dir names another data root."
         )
-    return read(path, options.root / "docci" / "images", split)
+    return read(path, options.root / "docci" / "images", split, options.places.cache)
 
 
-def read(path: Path, pictures: Path, split: str = "test") -> GrowingCaptions:
+def read(
+    path: Path, pictures: Path, split: str = "test", memory: Path | None = None
+) -> GrowingCaptions:
     """Read the published JSON lines; images, opened later, stand in the folder `pictures`.
 
     `split` is "test" or one of SEGMENTS: then each chain is the raw caption's first segment,
@@ -92,7 +93,7 @@ def read(path: Path, pictures: Path, split: str = "test") -> GrowingCaptions:
     chains = [_chain(row, split) for row in rows]
     return assemble(
         chains,
-        [FileImage(row["img_path"], pictures / row["img_path"], cache_dir()) for row in rows],
+        [FileImage(row["img_path"], pictures / row["img_path"], memory) for row in rows],
         name="himo-docci",
         split=split,
         image_source="DOCCI test images",

@@ -37,7 +37,7 @@ def hycoclip_wordnet(options: DataOptions) -> LabelledImages:
     return assemble(
         "hycoclip-wordnet",
         split,
-        _images(root / "imagenet" / split, classes),
+        _images(root / "imagenet" / split, classes, options.places.cache),
         hierarchy=hierarchy,
         classes=classes,
         names=dict(zip(classes, _names(root, classes), strict=True)),
@@ -69,7 +69,7 @@ def read_isa(path: Path) -> list[tuple[str, str]]:
     return edges
 
 
-def _images(folder: Path, classes: Sequence[str]) -> list[tuple[int, FileImage]]:
+def _images(folder: Path, classes: Sequence[str], memory: Path) -> list[tuple[int, FileImage]]:
     """Return (class, image) of the class folders that are there; other folders are an error."""
     found = {p.name for p in folder.iterdir() if p.is_dir()} if folder.is_dir() else set()
     unknown = sorted(found - set(classes))
@@ -80,7 +80,7 @@ def _images(folder: Path, classes: Sequence[str]) -> list[tuple[int, FileImage]]
         )
     index = {name: label for label, name in enumerate(classes)}
     present = sorted(found)
-    return [(index[present[i]], image) for i, image in read_images(folder, present)]
+    return [(index[present[i]], image) for i, image in read_images(folder, present, memory)]
 
 
 def _names(root: Path, classes: Sequence[str]) -> list[str]:

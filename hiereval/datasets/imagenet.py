@@ -16,7 +16,6 @@ from typing import Self
 
 import numpy as np
 
-from hiereval.datasets import cache_dir
 from hiereval.datasets.hierarchy import Hierarchy, build, read_edges, read_pairs
 from hiereval.datasets.image_files import FileImage, content_sha256
 from hiereval.datasets.text_file import read_text
@@ -71,7 +70,7 @@ def imagenet_wordnet(options: DataOptions) -> LabelledImages:
     return assemble(
         "imagenet-wordnet",
         split,
-        read_images(folder / split, classes),
+        read_images(folder / split, classes, options.places.cache),
         hierarchy=hierarchy,
         classes=classes,
         names=names,
@@ -149,9 +148,11 @@ def class_folders(folder: Path) -> list[str]:
     return found
 
 
-def read_images(folder: Path, classes: Sequence[str]) -> list[tuple[int, FileImage]]:
+def read_images(
+    folder: Path, classes: Sequence[str], memory: Path | None = None
+) -> list[tuple[int, FileImage]]:
     """Return (class, image), the first of every class, then the second of every class, ..."""
-    found, memory = [], cache_dir()
+    found = []
     for label, name in enumerate(classes):
         here = folder / name
         files = (

@@ -15,7 +15,6 @@ from typing import Any, Self
 
 import numpy as np
 
-from hiereval.datasets import cache_dir
 from hiereval.datasets.image_files import FileImage, content_sha256
 from hiereval.datasets.text_file import read_text
 from hiereval.errors import HierevalError, nearest, shorten
@@ -70,10 +69,10 @@ def _load(options: DataOptions, name: str, folder: Path, file: str) -> Captioned
             "caption_datasets.zip at https://cs.stanford.edu/people/karpathy/deepimagesent; "
             "--data-dir names another data root."
         )
-    return read(folder / file, name, split)
+    return read(folder / file, name, split, options.places.cache)
 
 
-def read(path: Path, name: str, split: str) -> CaptionedImages:
+def read(path: Path, name: str, split: str, memory: Path | None = None) -> CaptionedImages:
     """Read one split; images, opened later, stand beside the file in their filepath or images/.
 
     Raises one HierevalError that counts the bad images and names the first ten.
@@ -97,7 +96,7 @@ def read(path: Path, name: str, split: str) -> CaptionedImages:
             FileImage(
                 one["filename"],
                 path.parent / one.get("filepath", "images") / one["filename"],
-                cache_dir(),
+                memory,
             )
             for _, one in chosen
         ],

@@ -12,7 +12,7 @@ import numpy as np
 
 from hiereval.datasets.text_file import read_text
 from hiereval.errors import HierevalError, shorten
-from hiereval.types import Chains, Dataset
+from hiereval.types import Answers, Chains, Dataset
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -80,15 +80,14 @@ def _parse(line: str) -> tuple[str, tuple[str, ...]]:
     return image.strip(), tuple(caption.strip() for caption in chain)
 
 
-@dataclass(frozen=True)
-class Coverage:
-    """Which predictions and images do not meet."""
+def read_answers(path: Path, truth: Dataset) -> Answers:
+    """Return a predictions file beside true chains; raises HierevalError for other truth."""
+    if not isinstance(truth, Chains):
+        raise HierevalError(f"The dataset {truth.name!r} must hold chains of captions.")
+    return match(read(path), truth)
 
-    unknown: tuple[str, ...]  # predicted, not in the dataset
-    missing: tuple[str, ...]  # in the dataset, not predicted
 
-
-def match(predictions: Predictions, truth: Chains) -> tuple[PredictedChains, Coverage]:
+def match(predictions: Predictions, truth: Chains) -> Answers:
     """Return the predictions laid beside the dataset's images, by file name.
 
     Raises HierevalError if no image is the dataset's, or it has none.
@@ -111,7 +110,7 @@ def match(predictions: Predictions, truth: Chains) -> tuple[PredictedChains, Cov
         for name in names
     ]
     width = max(1, *map(len, paths))
-    return (
+    return Answers(
         PredictedChains(
             name=truth.name,
             split=truth.split,
@@ -125,5 +124,7 @@ def match(predictions: Predictions, truth: Chains) -> tuple[PredictedChains, Cov
             vocabulary=tuple(vocabulary),
             paths=np.array([[*path, *[-1] * (width - len(path))] for path in paths], np.int64),
         ),
-        Coverage(unknown, tuple(name for name in names if name not in chains)),
+        predictions.sha256,
+        unknown,
+        tuple(name for name in names if name not in chains),
     )

@@ -14,7 +14,6 @@ from typing import Any, Self
 
 import numpy as np
 
-from hiereval.datasets import cache_dir
 from hiereval.datasets.image_files import FileImage, content_sha256
 from hiereval.datasets.text_file import read_text
 from hiereval.errors import HierevalError, shorten
@@ -58,14 +57,14 @@ def taxonomy(options: DataOptions) -> RankedNames:
             "to specific) and, where there are pictures, image; species come from "
             "https://github.com/visipedia/inat_comp or your own list."
         )
-    return read(path)
+    return read(path, options.places.cache)
 
 
-def read(path: Path) -> RankedNames:
+def read(path: Path, memory: Path | None = None) -> RankedNames:
     """Read a CSV table with columns rank1 … rankN and, optionally, image (a path beside it).
 
-    Other columns are ignored. Raises one HierevalError that counts the bad rows and names the
-    first ten.
+    Other columns are ignored. `memory` is the folder in which hashes of pictures are remembered.
+    Raises one HierevalError that counts the bad rows and names the first ten.
     """
     reader = csv.DictReader(io.StringIO(read_text(path), newline=""), strict=True)
     try:
@@ -89,7 +88,7 @@ def read(path: Path) -> RankedNames:
     files = [row["image"].strip() for _, row in rows] if with_images else []
     return assemble(
         names,
-        [FileImage(file, path.parent / file, cache_dir()) for file in files] or None,
+        [FileImage(file, path.parent / file, memory) for file in files] or None,
         name="taxonomy",
         split="all" if path.stem == "taxonomy" else path.stem,
         image_source=f"files beside {path.name}" if with_images else "",

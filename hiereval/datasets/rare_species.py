@@ -12,7 +12,6 @@ import io
 from itertools import accumulate
 from pathlib import Path
 
-from hiereval.datasets import cache_dir
 from hiereval.datasets.image_files import FileImage
 from hiereval.datasets.ranked_names import RankedNames, assemble
 from hiereval.datasets.text_file import read_text
@@ -45,7 +44,7 @@ def rare_species(options: DataOptions) -> RankedNames:
     rows = read(folder / "metadata.csv")
     return assemble(
         [_paths(names) if split == "paths" else names for names, _ in rows],
-        [FileImage(file, folder / "images" / file, cache_dir()) for _, file in rows],
+        [FileImage(file, folder / "images" / file, options.places.cache) for _, file in rows],
         name="rare-species",
         split=split,
         image_source="the user's files in rare-species/images",

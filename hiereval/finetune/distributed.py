@@ -87,3 +87,8 @@ def local_device(device: str) -> str:
         if device == "cuda" and "LOCAL_RANK" in os.environ
         else device
     )
+
+
+def is_first() -> bool:
+    """Whether this process, of those that a launcher started, is the one that speaks."""
+    return os.environ.get("RANK", "0") == "0"

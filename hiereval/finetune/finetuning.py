@@ -11,8 +11,7 @@ from typing import Any
 import torch
 
 from hiereval import __version__, training
-from hiereval.datasets import open_dataset
-from hiereval.embed import Progress, embed
+from hiereval.degenerate import not_finite
 from hiereval.errors import HierevalError
 from hiereval.finetune import CARD
 from hiereval.finetune.curves import picture
@@ -22,10 +21,9 @@ from hiereval.finetune.output import Output
 from hiereval.finetune.recipe import Recipe
 from hiereval.finetune.tower import TextTower, Trainable, trainable
 from hiereval.geometry import normalise
-from hiereval.job import not_finite
-from hiereval.models import open_adapter
-from hiereval.store import Store
-from hiereval.types import Chains, DataOptions, LoadOptions
+from hiereval.lineage import Lineage, text_hashes
+from hiereval.session import Session
+from hiereval.types import Chains
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,30 +33,31 @@ class FinetuneConfig:
     model: str
     train_data: str
     out: Path
-    data: DataOptions
-    cache_dir: Path
-    options: LoadOptions = field(default_factory=LoadOptions)
+    revision: str | None = None
     model_args: Mapping[str, str] = field(default_factory=dict)
     recipe: Recipe = field(default_factory=Recipe)
     resume: bool = False
 
 
 def finetune(
+    session: Session,
     config: FinetuneConfig,
     report: Report = lambda step, steps, losses: None,
-    progress: Progress = lambda stage, done, total: None,
 ) -> str:
     """Train a model's text tower and return the new checkpoint as `--model` takes it.
 
     Raises HierevalError for whatever was given wrongly before anything is computed. The folder
     holds `model/` (the checkpoint), card.json, losses.jsonl, validation.jsonl and curves.png.
     """
-    options = replace(config.options, device=local_device(config.options.device))
-    with group(options.device) as processes:
-        adapter = trainable(open_adapter(config.model, options, config.model_args))
-        dataset = open_dataset(config.train_data, config.data)
+    device = local_device(session.options.device)
+    session = replace(session, options=replace(session.options, device=device))
+    with group(device) as processes:
+        adapter = trainable(
+            session.adapter(config.model, config.model_args, revision=config.revision)
+        )
+        dataset = session.dataset(config.train_data)
         data = training.checked(dataset, negatives=config.recipe.negatives)
-        training.refuse_test_images(data, config.data)
+        training.refuse_test_images(data, session.at_hand)
         output = Output(config.out)
         processes.wait()
         if processes.first:
@@ -68,7 +67,7 @@ def finetune(
         if output.finished:
             return checkpoint
         tower = TextTower(adapter)
-        material = _material(adapter, data, config, processes, progress)
+        material = _material(session, adapter, data, config.recipe, processes)
         run = Training(tower, material, config.recipe, processes)
         identity = settings(config.recipe, adapter.id.fingerprint(), data)
         if output.state.is_file():
@@ -76,26 +75,18 @@ def finetune(
         started = datetime.now(UTC)
         run.run(output, identity, report)
         if processes.first:
-            _finish(run, output, {"data": _data(data, material), "started": str(started)})
+            _finish(run, output, data, {"data": _data(data, material), "started": str(started)})
         processes.wait()
     return checkpoint
 
 
 def _material(
-    adapter: Trainable, data: Chains, config: FinetuneConfig, processes: Group, progress: Progress
+    session: Session, adapter: Trainable, data: Chains, recipe: Recipe, processes: Group
 ) -> Material:
     """Embed the texts with the model as it is, the first process for all, and hold a part out."""
 
     def frozen() -> torch.Tensor:
-        vectors, _ = embed(
-            adapter,
-            data,
-            images=False,
-            anchors=(adapter.id.root_text,),
-            store=Store(config.cache_dir),
-            device=config.options.device,
-            progress=progress,
-        )
+        vectors, _ = session.vectors(adapter, data, images=False, anchors=(adapter.id.root_text,))
         reason = not_finite(vectors, data)
         if reason is not None:
             raise HierevalError(
@@ -108,9 +99,9 @@ def _material(
     processes.wait()
     if not processes.first:
         text = frozen()
-    generator = torch.Generator().manual_seed(config.recipe.seed)
-    rows, held = training.hold_out(data, config.recipe.validation, generator)
-    return Material(data, text, rows, held, config.recipe.negatives)
+    generator = torch.Generator().manual_seed(recipe.seed)
+    rows, held = training.hold_out(data, recipe.validation, generator)
+    return Material(data, text, rows, held, recipe.negatives)
 
 
 def _data(data: Chains, material: Material) -> dict[str, Any]:
@@ -125,7 +116,7 @@ def _data(data: Chains, material: Material) -> dict[str, Any]:
     }
 
 
-def _finish(run: Training, output: Output, facts: Mapping[str, Any]) -> None:
+def _finish(run: Training, output: Output, data: Chains, facts: Mapping[str, Any]) -> None:
     """Write what people read, and last the model: a folder with a model is complete."""
     adapter = run.tower.adapter
     output.write_lines("losses.jsonl", run.log)
@@ -146,5 +137,18 @@ def _finish(run: Training, output: Output, facts: Mapping[str, Any]) -> None:
             "finished": str(datetime.now(UTC)),
         },
     )
+    trained = Lineage(
+        name=output.folder.absolute().name,
+        base=adapter.id.fingerprint(),
+        dataset=data.name,
+        sha256=data.sha256,
+        images=tuple(sorted(training.image_names(data))),
+        texts=text_hashes(data.texts),
+    )
+
+    def save(folder: Path) -> None:
+        adapter.save(folder)
+        trained.write(folder)
+
     run.tower.network.eval()
-    output.save_model(adapter.save)
+    output.save_model(save)

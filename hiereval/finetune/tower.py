@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from hiereval import registry
 from hiereval.errors import HierevalError
-from hiereval.finetune.gradients import gradients
+from hiereval.gradients import gradients
 from hiereval.types import Adapter
 
 

@@ -16,6 +16,7 @@ from hiereval import __version__, files, registry
 from hiereval.errors import HierevalError
 from hiereval.probes.descent import Descent
 from hiereval.records import TrainingInfo
+from hiereval.registry import parameters
 from hiereval.training import image_names
 from hiereval.types import Chains, ModelId, Probe
 
@@ -38,8 +39,6 @@ class Artefact:
 def save(probe: Any, folder: Path, model: ModelId, data: Chains) -> None:
     """Write a fitted probe into a new folder, whole or not at all."""
     from safetensors.torch import save as packed
-
-    from hiereval.plan import parameters
 
     descent: Descent = probe.descent_
     weights = packed({name: value.contiguous() for name, value in descent.parameters.items()})

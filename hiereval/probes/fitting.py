@@ -11,15 +11,12 @@ from typing import Any
 import torch
 
 from hiereval import files, registry, training
-from hiereval.datasets import open_dataset
-from hiereval.embed import Progress, embed
+from hiereval.degenerate import not_finite
 from hiereval.errors import HierevalError
-from hiereval.job import not_finite
-from hiereval.models import open_adapter
 from hiereval.plan import ProbeRun, plan_probes
 from hiereval.probes import artefacts
-from hiereval.store import Store
-from hiereval.types import Chains, DataOptions, Embeddings, LoadOptions, Probe
+from hiereval.session import Session
+from hiereval.types import Chains, Embeddings, Probe
 
 Report = Callable[[Path, Mapping[str, Any]], None]  # folder, facts of one fitted probe
 
@@ -32,18 +29,13 @@ class FitConfig:
     probe: str
     train_data: str
     out: Path
-    data: DataOptions
-    cache_dir: Path
-    options: LoadOptions = field(default_factory=LoadOptions)
+    revision: str | None = None
     model_args: Mapping[str, str] = field(default_factory=dict)
     probe_args: Mapping[str, str] = field(default_factory=dict)
     seed: int = 0
-    batch_size: int | None = None
 
 
-def fit(
-    config: FitConfig, report: Report, progress: Progress = lambda stage, done, total: None
-) -> list[Path]:
+def fit(session: Session, config: FitConfig, report: Report) -> list[Path]:
     """Fit the probe's seeds, tiers as they are and shuffled, each into its own folder below `out`.
 
     Raises HierevalError for whatever was given wrongly before anything is encoded.
@@ -51,19 +43,12 @@ def fit(
     planned = _planned(config)
     if config.out.exists() and not (config.out.is_dir() and not any(config.out.iterdir())):
         raise HierevalError(f"The output folder {str(config.out)!r} must be new or empty.")
-    adapter = open_adapter(config.model, config.options, config.model_args)
-    data = training.checked(open_dataset(config.train_data, config.data))
-    training.refuse_test_images(data, config.data)
-    vectors, _ = embed(
-        adapter,
-        data,
-        images=False,
-        anchors=tuple(planned[0].probe.anchors(adapter.id)),
-        store=Store(config.cache_dir),
-        batch_size=config.batch_size,
-        device=config.options.device,
-        progress=progress,
-    )
+    adapter = session.adapter(config.model, config.model_args, revision=config.revision)
+    progress = session.progress(adapter.id.name)
+    data = training.checked(session.dataset(config.train_data))
+    training.refuse_test_images(data, session.at_hand)
+    anchors = planned[0].probe.anchors(adapter.id)
+    vectors, _ = session.vectors(adapter, data, images=False, anchors=anchors)
     reason = not_finite(vectors, data)
     if reason is not None:
         raise HierevalError(f"The model {adapter.id.name!r} must give finite vectors: {reason}.")

@@ -109,8 +109,7 @@ class _Kit:
 @cache
 def _data() -> Chains:
     """Return a few training chains with negatives."""
-    from pathlib import Path
-
+    from hiereval.datasets import head
     from hiereval.toy.shapes import shapes
 
-    return shapes(DataOptions(root=Path(), split="train")).head(24)
+    return head(shapes(DataOptions(split="train")), 24)

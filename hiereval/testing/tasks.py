@@ -256,8 +256,7 @@ class _Kit:
 
 
 def _shapes() -> Any:
-    from pathlib import Path
-
+    from hiereval.datasets import head
     from hiereval.toy.shapes import shapes
 
-    return shapes(DataOptions(root=Path())).head(12)
+    return head(shapes(DataOptions()), 12)

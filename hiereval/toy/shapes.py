@@ -65,5 +65,6 @@ def shapes(options: DataOptions) -> Chains:
         [RenderedImage(f"{split}-{i:04}", scene) for i, scene in enumerate(chosen)],
         name="shapes",
         split=split,
+        training="shapes:train",
         image_source="rendered scenes, 48 x 48",
     )

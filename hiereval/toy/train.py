@@ -23,6 +23,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from hiereval.places import Places
 from hiereval.toy.drawing import SIDE
 from hiereval.toy.shapes import shapes
 from hiereval.types import Chains, DataOptions
@@ -203,7 +204,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=Recipe.steps)
     parser.add_argument("--seed", type=int, default=Recipe.seed)
     given = parser.parse_args()
-    data = shapes(DataOptions(root=given.out, split="train"))
+    data = shapes(DataOptions(places=Places.of(data_dir=given.out), split="train"))
     make_checkpoint(data, given.out, Recipe(seed=given.seed, steps=given.steps))
 
 

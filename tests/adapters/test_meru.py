@@ -16,6 +16,7 @@ from support import meru_checkpoint
 from hiereval.adapters.meru import Meru, exponential_map
 from hiereval.errors import HierevalError
 from hiereval.geometry import LorentzSpace, space_of
+from hiereval.places import Places
 from hiereval.run import RunConfig, run
 from hiereval.types import DataOptions, LoadOptions
 
@@ -173,7 +174,7 @@ def test_every_task_runs_on_the_hyperboloid(file: Path, tmp_path: Path) -> None:
     result = run(
         RunConfig(
             model=f"meru:{file}",
-            data=DataOptions(root=tmp_path),
+            data=DataOptions(places=Places.of(data_dir=tmp_path)),
             cache_dir=tmp_path,
             datasets=["shapes"],
             probes=["origin", "empty-root"],

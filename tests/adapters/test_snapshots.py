@@ -19,6 +19,7 @@ import pytest
 from hiereval import snapshots
 from hiereval.adapters.hf_clip import HFClip
 from hiereval.errors import HierevalError
+from hiereval.places import Places
 from hiereval.types import LoadOptions
 
 COMMIT, OLDER = "a" * 40, "b" * 40
@@ -41,7 +42,7 @@ def test_a_folder_is_taken_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     )
     monkeypatch.setenv("HOME", str(tmp_path))
     (tmp_path / "model").mkdir()
-    found = snapshots.snapshot("x", "~/model", LoadOptions(offline=True))
+    found = snapshots.snapshot("x", "~/model", LoadOptions(places=Places.of(offline=True)))
     assert found == snapshots.Snapshot(tmp_path / "model", None)
 
 
@@ -91,7 +92,7 @@ def test_a_cached_copy_serves_offline(
     source = checkpoint("clip")
     snapshot = _cache(tmp_path, source, os.listdir(source))
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
-    adapter = HFClip(REPOSITORY, LoadOptions(offline=True, revision=revision))
+    adapter = HFClip(REPOSITORY, LoadOptions(revision=revision, places=Places.of(offline=True)))
     assert adapter.files.folder == snapshot
     assert (adapter.id.revision, adapter.id.name) == (COMMIT, "tiny-clip")
     assert adapter.id.fingerprint() == HFClip(str(source), LoadOptions()).id.fingerprint()
@@ -104,7 +105,7 @@ def test_a_cached_copy_without_weights_serves_a_random_initialisation_alone(
     _cache(tmp_path, source, [n for n in os.listdir(source) if n != "model.safetensors"])
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
     assert _refusal(REPOSITORY, offline=True).startswith("The checkpoint 'someone/tiny-clip' must")
-    adapter = HFClip(REPOSITORY, LoadOptions(offline=True, random_init=0))
+    adapter = HFClip(REPOSITORY, LoadOptions(random_init=0, places=Places.of(offline=True)))
     assert adapter.encode_texts(["a bird"]).shape == (1, 24)
 
 

@@ -230,14 +230,14 @@ def test_score_of_generated_chains(cli: Cli, tmp_path: Path) -> None:
     code, out, err = cli("score", "captioner.jsonl", "--dataset", "mine.csv", "--log-samples")
     assert code == 0
     assert err.splitlines() == [
-        "1 of 2 predictions are for images that mine.csv does not have: 'other.png'",
-        "1 of 2 images have no prediction and count as not found: 'b.png'",
+        "1 of the answers are to nothing that mine.csv asks: 'other.png'",
+        "1 of the questions of mine.csv have no answer and count as not found: 'b.png'",
     ]
     assert out.splitlines()[-1] == (
         "Records: results/captioner.jsonl    Board: hiereval leaderboard results"
     )
     (record,) = records.read(tmp_path / "results" / "captioner.jsonl")
-    assert record.model.adapter == "predictions"
+    assert record.model.adapter == "answers"
     assert record.model.name == "captioner"
     assert (record.task.name, record.probe.name, record.dataset.name) == (
         "generation", "none", "mine.csv"

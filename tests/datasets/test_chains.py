@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hiereval.datasets import head
 from hiereval.datasets.chains import assemble, read, subset
 from hiereval.errors import HierevalError
 from hiereval.types import Chains
@@ -75,14 +76,14 @@ def test_the_hash_covers_what_a_score_depends_on() -> None:
 
 
 def test_head_is_the_first_chains_with_their_captions_as_pool() -> None:
-    data = small().head(2)
+    data = head(small(), 2)
     assert data.texts == ("a", "ab", "c", "cd", "x", "y")
     assert data.pool.tolist() == [0, 1, 2, 3]
     assert data.sha256 != small().sha256
     whole = small()
-    assert whole.head(3) is whole
+    assert head(whole, 3) is whole
     with pytest.raises(HierevalError, match=r"^The limit 0 must be at least 1\.$"):
-        whole.head(0)
+        head(whole, 0)
 
 
 @settings(derandomize=True, deadline=None, max_examples=50)

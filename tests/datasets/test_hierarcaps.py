@@ -17,6 +17,7 @@ from support.loopback import Loopback
 from hiereval import download
 from hiereval.datasets import hierarcaps, open_dataset
 from hiereval.errors import HierevalError
+from hiereval.places import Places
 from hiereval.types import Chains, DataOptions
 
 
@@ -59,15 +60,16 @@ def published(monkeypatch: pytest.MonkeyPatch) -> Iterator[Loopback]:
     monkeypatch.setattr(download, "PAUSE", 0.0)
     with Loopback({f"/{path}": data for path, data in served.items()}) as server:
         monkeypatch.setenv("HIEREVAL_MIRROR", server.url + "/")
+        monkeypatch.delenv("HF_HUB_OFFLINE")
         yield server
 
 
 @pytest.fixture
 def options(published: Loopback, tmp_path: Path) -> DataOptions:
     """All of these files, fetched."""
-    hierarcaps.download(tmp_path)
+    hierarcaps.download(Places.of(data_dir=tmp_path))
     published.requests.clear()
-    return DataOptions(root=tmp_path, offline=True)
+    return DataOptions(places=Places.of(data_dir=tmp_path, offline=True))
 
 
 def captions(data: Chains, index: np.ndarray) -> list[list[str]]:
@@ -75,14 +77,17 @@ def captions(data: Chains, index: np.ndarray) -> list[list[str]]:
 
 
 def test_first_use_fetches_what_the_dataset_needs(published: Loopback, tmp_path: Path) -> None:
-    data = open_dataset("hierarcaps", DataOptions(root=tmp_path))
+    data = open_dataset("hierarcaps", DataOptions(places=Places.of(data_dir=tmp_path)))
     assert sorted(path for path, _ in published.requests) == [
         "/assets/test_imgs/COCO_val2014_000000000003.jpg",
         "/assets/test_imgs/COCO_val2014_000000000007.jpg",
         "/data/hierarcaps_test.csv",
     ]
     assert isinstance(data, Chains)
-    assert open_dataset("hierarcaps", DataOptions(root=tmp_path)).sha256 == data.sha256
+    assert (
+        open_dataset("hierarcaps", DataOptions(places=Places.of(data_dir=tmp_path))).sha256
+        == data.sha256
+    )
     assert len(published.requests) == 3
 
 
@@ -154,7 +159,7 @@ def test_which_images_is_said(options: DataOptions) -> None:
 
 
 def test_offline_and_no_data(published: Loopback, tmp_path: Path) -> None:
-    options = DataOptions(root=tmp_path, offline=True)
+    options = DataOptions(places=Places.of(data_dir=tmp_path, offline=True))
     with pytest.raises(HierevalError) as caught:
         open_dataset("hierarcaps", options)
     advice = (
@@ -166,7 +171,7 @@ def test_offline_and_no_data(published: Loopback, tmp_path: Path) -> None:
         f"HierarCaps must be complete under {folder!r} when offline; missing: "
         f"hierarcaps_test.csv and 2 images. {advice}"
     )
-    hierarcaps.download(tmp_path)
+    hierarcaps.download(Places.of(data_dir=tmp_path))
     (tmp_path / "hierarcaps" / "test_imgs" / "COCO_val2014_000000000007.jpg").unlink()
     with pytest.raises(HierevalError) as caught:
         open_dataset("hierarcaps-expanded", options)
@@ -232,7 +237,7 @@ def test_the_hashes_name_every_published_file() -> None:
 
 @pytest.fixture(scope="module")
 def real(hierarcaps_root: Path) -> DataOptions:
-    return DataOptions(root=hierarcaps_root, offline=True)
+    return DataOptions(places=Places.of(data_dir=hierarcaps_root, offline=True))
 
 
 @pytest.fixture(scope="module")
@@ -275,7 +280,7 @@ def test_train(real: DataOptions, data: Chains, tmp_path: Path) -> None:
     (tmp_path / "hierarcaps").mkdir()
     name = "hierarcaps_test_expanded.csv.gz"
     shutil.copy(real.root / "hierarcaps" / name, tmp_path / "hierarcaps" / name)
-    train = hierarcaps.train(DataOptions(root=tmp_path, offline=True))
+    train = hierarcaps.train(DataOptions(places=Places.of(data_dir=tmp_path, offline=True)))
     assert train.chains.shape == (18_770, 4)
     assert len(train.images) == 4_000
     assert not {i.name for i in train.images} & {i.name for i in data.images}

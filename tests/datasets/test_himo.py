@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from reference import himo as slow
+from support.at import options as data_at
 
 from hiereval.datasets import open_dataset
 from hiereval.datasets.himo import himo_docci, read, segments
 from hiereval.errors import HierevalError
-from hiereval.types import DataOptions
 
 RAW = "A bird on a branch, seen from below."
 
@@ -37,7 +37,7 @@ def test_chains_are_padded_and_texts_unique(tmp_path: Path) -> None:
         line("a bird", "a bird on a branch"),
         line("a bird", "a bird, red", "a bird, red and blue", image="2.jpg"),
     )
-    data = himo_docci(DataOptions(root=tmp_path))
+    data = himo_docci(data_at(tmp_path))
     assert data.texts == ("a bird", "a bird on a branch", "a bird, red", "a bird, red and blue")
     assert data.captions.tolist() == [[0, 1, -1], [0, 2, 3]]
     assert [image.name for image in data.images] == ["1.jpg", "2.jpg"]
@@ -52,9 +52,9 @@ def test_chains_are_padded_and_texts_unique(tmp_path: Path) -> None:
 
 def test_the_splits_are_segments_of_the_raw_caption(tmp_path: Path) -> None:
     written(tmp_path, line("a", "a b"))
-    halves = open_dataset("himo-docci:halves", DataOptions(root=tmp_path))
+    halves = open_dataset("himo-docci:halves", data_at(tmp_path))
     assert halves.texts == ("A bird on a", RAW)
-    thirds = open_dataset("himo-docci:thirds", DataOptions(root=tmp_path))
+    thirds = open_dataset("himo-docci:thirds", data_at(tmp_path))
     assert thirds.texts == ("A bird on", "A bird on a branch, seen", RAW)
     assert (thirds.name, thirds.split) == ("himo-docci", "thirds")
 
@@ -98,26 +98,26 @@ def test_every_bad_line_is_counted(tmp_path: Path) -> None:
 
 def test_what_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(HierevalError) as caught:
-        himo_docci(DataOptions(root=tmp_path))
+        himo_docci(data_at(tmp_path))
     assert str(caught.value) == (
         f"HiMo-Docci must stand at '{tmp_path / 'himo' / 'himo_docci_data.json'}': take "
         "himo_docci_data.json from eval/text_mono at https://github.com/UnicomAI/HiMo-CLIP; "
         "--data-dir names another data root."
     )
     with pytest.raises(HierevalError) as caught:
-        himo_docci(DataOptions(root=tmp_path, split="half"))
+        himo_docci(data_at(tmp_path, "half"))
     assert str(caught.value) == (
         "The split 'half' of himo-docci must be one of test, halves, thirds. Did you mean 'halves'?"
     )
     path = written(tmp_path)
     with pytest.raises(HierevalError) as caught:
-        himo_docci(DataOptions(root=tmp_path))
+        himo_docci(data_at(tmp_path))
     assert str(caught.value) == f"{path}: the file must hold at least one chain."
 
 
 @pytest.mark.data
 def test_the_published_file(himo_root: Path) -> None:
-    data = himo_docci(DataOptions(root=himo_root))
+    data = himo_docci(data_at(himo_root))
     lengths, counts = np.unique((data.captions >= 0).sum(1), return_counts=True)
     assert dict(zip(lengths.tolist(), counts.tolist(), strict=True)) == {
         2: 2, 3: 10, 4: 101, 5: 193, 6: 247, 7: 155, 8: 118, 9: 83, 10: 43, 11: 23, 12: 14, 13: 9,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from support.data import options
+from support.at import options
 
 from hiereval.datasets.hycoclip import RELEASED_SHA256, hycoclip_wordnet, read_isa
 from hiereval.errors import HierevalError

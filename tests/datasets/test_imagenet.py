@@ -12,6 +12,7 @@ from hiereval.datasets.breeds import Rule, breeds, select
 from hiereval.datasets.hierarchy import build
 from hiereval.datasets.imagenet import imagenet_wordnet
 from hiereval.errors import HierevalError
+from hiereval.places import Places
 from hiereval.types import DataOptions
 
 # a WordNet of six nouns: word -> parents
@@ -60,7 +61,7 @@ def test_hierarchy_and_names_come_from_wordnet(tmp_path: Path) -> None:
     wnid = write_wordnet(tmp_path / "wordnet")
     robin, pug = wnid["european_robin"], wnid["pug"]
     write_images(tmp_path / "imagenet" / "val", {robin: 2, pug: 1})
-    data = imagenet_wordnet(DataOptions(root=tmp_path))
+    data = imagenet_wordnet(DataOptions(places=Places.of(data_dir=tmp_path)))
     assert data.classes == (robin, pug)
     assert data.texts == (
         "a photo of a european robin.", "a photo of a pug.", "european robin", "pug"
@@ -92,7 +93,7 @@ def test_a_users_hierarchy_names_superclasses_and_templates(tmp_path: Path) -> N
     (folder / "names.csv").write_text("class,name\nrobin,red robin\n")
     (folder / "superclasses.txt").write_text("dog\nbird\n")
     (folder / "templates.txt").write_text("art of the {}.\n\n")
-    data = imagenet_wordnet(DataOptions(root=tmp_path))
+    data = imagenet_wordnet(DataOptions(places=Places.of(data_dir=tmp_path)))
     assert data.templates == ("a photo of a {}.", "{}", "art of the {}.")
     assert [data.texts[i] for i in data.class_prompts[2]] == [
         "art of the pug.", "art of the red robin.", "art of the rock."
@@ -103,12 +104,12 @@ def test_a_users_hierarchy_names_superclasses_and_templates(tmp_path: Path) -> N
     (folder / "hierarchy.csv").write_text(
         "child,parent\nrobin,bird\npug,dog\nbird,thing\ndog,thing\nrock,dog\n"
     )
-    assert imagenet_wordnet(DataOptions(root=tmp_path)).sha256 != before
+    assert imagenet_wordnet(DataOptions(places=Places.of(data_dir=tmp_path))).sha256 != before
 
 
 def refusal(root: Path, split: str | None = None) -> str:
     with pytest.raises(HierevalError) as raised:
-        imagenet_wordnet(DataOptions(root=root, split=split))
+        imagenet_wordnet(DataOptions(places=Places.of(data_dir=root), split=split))
     return str(raised.value)
 
 
@@ -141,7 +142,10 @@ def test_wordnet_where_nltk_keeps_it(tmp_path: Path, monkeypatch: pytest.MonkeyP
     wnid = write_wordnet(tmp_path / "nltk" / "corpora" / "wordnet")
     monkeypatch.setattr("nltk.data.path", [str(tmp_path / "nltk")])
     write_images(tmp_path / "imagenet" / "val", {wnid["pug"]: 1})
-    assert imagenet_wordnet(DataOptions(root=tmp_path)).texts == ("a photo of a pug.", "pug")
+    assert imagenet_wordnet(DataOptions(places=Places.of(data_dir=tmp_path))).texts == (
+        "a photo of a pug.",
+        "pug",
+    )
 
 
 @pytest.mark.parametrize("name", ["goldfish", "n99999999", "n00000001"])
@@ -197,7 +201,7 @@ def write_breeds(folder: Path) -> None:
 def test_breeds_chooses_superclasses_and_classes_as_published(tmp_path: Path) -> None:
     write_breeds(tmp_path / "breeds")
     write_images(tmp_path / "imagenet" / "val", {f"s{s}-{i}": 1 for s in (0, 1) for i in range(5)})
-    data = breeds(DataOptions(root=tmp_path, split="living17"))
+    data = breeds(DataOptions(places=Places.of(data_dir=tmp_path), split="living17"))
     # Superclasses by id; s2 has too few classes. From each five, four drawn without replacement
     # by one RandomState(2), superclass after superclass.
     draw = np.random.RandomState(2)
@@ -229,13 +233,13 @@ def test_breeds_rule_by_hand() -> None:
 
 def test_breeds_refusals(tmp_path: Path) -> None:
     with pytest.raises(HierevalError) as raised:
-        breeds(DataOptions(root=tmp_path, split="living-17"))
+        breeds(DataOptions(places=Places.of(data_dir=tmp_path), split="living-17"))
     assert str(raised.value) == (
         "The split 'living-17' of breeds must be one of entity13, entity30, living17, "
         "nonliving26. Did you mean 'living17'?"
     )
     with pytest.raises(HierevalError) as raised:
-        breeds(DataOptions(root=tmp_path))
+        breeds(DataOptions(places=Places.of(data_dir=tmp_path)))
     assert str(raised.value) == (
         f"BREEDS must have its '{tmp_path}/breeds/dataset_class_info.json': take "
         "dataset_class_info.json, class_hierarchy.txt, node_names.txt from "
@@ -245,7 +249,7 @@ def test_breeds_refusals(tmp_path: Path) -> None:
     write_breeds(tmp_path / "breeds")
     (tmp_path / "breeds" / "class_hierarchy.txt").write_text("a b\nc\n")
     with pytest.raises(HierevalError) as raised:
-        breeds(DataOptions(root=tmp_path))
+        breeds(DataOptions(places=Places.of(data_dir=tmp_path)))
     assert str(raised.value) == (
         f"{tmp_path}/breeds/class_hierarchy.txt:2: the line must have two columns, found 'c'."
     )

@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from hiereval import registry
-from hiereval.datasets import cache_dir, data_root, open_dataset
+from hiereval.datasets import open_dataset
 from hiereval.datasets.chains import assemble
 from hiereval.errors import HierevalError
+from hiereval.places import Places
 from hiereval.types import Chains, DataOptions
 
 
@@ -20,7 +21,7 @@ def options(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> DataOptions:
 
     monkeypatch.setitem(registry._registered, ("datasets", "named"), own)
     monkeypatch.chdir(tmp_path)
-    return DataOptions(root=tmp_path, offline=True)
+    return DataOptions(places=Places.of(data_dir=tmp_path, offline=True))
 
 
 def test_a_name_and_its_split(options: DataOptions) -> None:
@@ -72,18 +73,3 @@ def test_a_file_of_another_kind(options: DataOptions, tmp_path: Path) -> None:
     assert str(caught.value) == (
         "The dataset file 'birds.txt' must end in .csv, .csv.gz or .jsonl."
     )
-
-
-def test_where_data_lies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.delenv("HIEREVAL_DATA", raising=False)
-    assert data_root("~/x") == tmp_path / "x"
-    assert data_root() == cache_dir() / "data" == tmp_path / "cache" / "data"
-    assert data_root(None, "c") == Path("c/data")
-    monkeypatch.setenv("HIEREVAL_DATA", "~/d")
-    assert data_root() == tmp_path / "d"
-    assert data_root("x") == Path("x")
-    monkeypatch.delenv("HIEREVAL_CACHE")
-    monkeypatch.setenv("XDG_CACHE_HOME", "/elsewhere")
-    assert cache_dir() == Path("/elsewhere/hiereval")
-    assert cache_dir("y") == Path("y")

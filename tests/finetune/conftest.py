@@ -13,6 +13,7 @@ from support import checkpoints, openclip_checkpoint
 
 from hiereval.finetune.finetuning import FinetuneConfig, finetune
 from hiereval.finetune.recipe import Recipe
+from hiereval.places import Places
 from hiereval.types import DataOptions
 
 POSITIVE = ("animal", "dog", "small dog", "a small dog on a red carpet")
@@ -91,7 +92,7 @@ def configure(
             model=model(family),
             train_data=str(chains_csv),
             out=tmp_path / "out",
-            data=DataOptions(root=tmp_path, offline=True),
+            data=DataOptions(places=Places.of(data_dir=tmp_path, offline=True)),
             cache_dir=tmp_path / "cache",
             recipe=Recipe(**{"lr": 1e-3, **own}),
         )

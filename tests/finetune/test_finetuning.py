@@ -16,6 +16,7 @@ from hiereval.errors import HierevalError
 from hiereval.finetune.batches import Order
 from hiereval.finetune.finetuning import FinetuneConfig, finetune
 from hiereval.models import open_adapter
+from hiereval.places import Places
 from hiereval.types import DataOptions, LoadOptions
 
 FAMILIES = ["hf-clip", "siglip", "blip", "openclip"]
@@ -79,7 +80,7 @@ def test_the_losses_and_weights_are_those_of_a_plain_loop(
     frozen = CLIPModel.from_pretrained(folder).eval()
     tokenizer = AutoTokenizer.from_pretrained(folder)
     optimizer = torch.optim.AdamW(clip.parameters(), lr=1e-5)
-    data: Any = open_dataset(str(chains_csv), DataOptions(root=Path()))
+    data: Any = open_dataset(str(chains_csv), DataOptions(places=Places.of(data_dir=Path())))
     order = Order(torch.arange(26).numpy(), 8, 1, 2, 3)
     found = []
     for ((rows),) in order.batches(0):

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from reference import himo as slow
 from safetensors.torch import load_file
 from support import packs
+from support.at import options as data_at
 from support.made import Picture, drawn, repeated
 
 from hiereval.blind import ceilings
@@ -170,7 +171,7 @@ def test_released_figures_through_the_command_line(
     himo_root: Path, reference_root: Path, tmp_path: Path, name: str
 ) -> None:
     folder = reference_root / "packs" / "himo"
-    data = open_dataset("himo-docci", DataOptions(root=himo_root))
+    data = open_dataset("himo-docci", data_at(himo_root))
     vectors = load_file(folder / f"{name}.safetensors")
     expected = json.loads((folder / "expected.json").read_text())[name]
     stored = packs.write_folder(
@@ -194,7 +195,7 @@ def test_released_figures_through_the_command_line(
 @pytest.mark.reference
 def test_released_figures_image_by_image(himo_root: Path, reference_root: Path) -> None:
     folder = reference_root / "packs" / "himo"
-    data = open_dataset("himo-docci", DataOptions(root=himo_root))
+    data = open_dataset("himo-docci", data_at(himo_root))
     assert isinstance(data, GrowingCaptions)
     for name in ("rising_d16", "random_flat_d12"):
         raw = load_file(folder / f"{name}.safetensors")

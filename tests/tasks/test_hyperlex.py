@@ -12,6 +12,7 @@ from reference.spearman import spearman
 from hiereval.errors import HierevalError
 from hiereval.estimates import bootstrap
 from hiereval.geometry import EuclideanSpace, SphereSpace, normalise
+from hiereval.places import Places
 from hiereval.tasks.hyperlex import HyperLex, hyperlex
 from hiereval.types import DataOptions, Scores
 
@@ -33,7 +34,7 @@ VECTORS = {
 def write(root: Path, text: str) -> DataOptions:
     (root / "hyperlex").mkdir()
     (root / "hyperlex" / "hyperlex-all.txt").write_text(text)
-    return DataOptions(root=root)
+    return DataOptions(places=Places.of(data_dir=root))
 
 
 def score(options: DataOptions, vectors: dict[str, tuple[float, float]]) -> Scores:
@@ -144,7 +145,7 @@ def test_head_keeps_the_first_pairs_and_changes_the_hash(tmp_path: Path) -> None
 
 def test_missing_data_names_the_path_and_the_source(tmp_path: Path) -> None:
     with pytest.raises(HierevalError) as raised:
-        hyperlex(DataOptions(root=tmp_path))
+        hyperlex(DataOptions(places=Places.of(data_dir=tmp_path)))
     assert str(raised.value) == (
         f"HyperLex must stand at '{tmp_path}/hyperlex/hyperlex-all.txt': take hyperlex-all.txt "
         "from hyperlex-data.zip at https://github.com/cambridgeltl/hyperlex; --data-dir names "
@@ -179,7 +180,7 @@ def test_bad_files_are_named_with_the_line(tmp_path: Path, text: str, problem: s
 
 def test_unknown_split(tmp_path: Path) -> None:
     with pytest.raises(HierevalError, match=r"^The split 'dev' of hyperlex must be 'all'\.$"):
-        hyperlex(DataOptions(root=tmp_path, split="dev"))
+        hyperlex(DataOptions(places=Places.of(data_dir=tmp_path), split="dev"))
 
 
 def test_rotating_the_space_and_reordering_the_pairs_change_nothing(tmp_path: Path) -> None:

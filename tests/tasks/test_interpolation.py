@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from reference import retrieval as oracle
 from safetensors.torch import load_file
+from support.at import options
 from support.made import chains_of, drawn, random_chains, random_space, repeated
 
 from hiereval.datasets import open_dataset
@@ -20,7 +21,7 @@ from hiereval.estimates import bootstrap
 from hiereval.geometry import SphereSpace, normalise
 from hiereval.tasks import interpolation
 from hiereval.tasks.interpolation import Interpolation
-from hiereval.types import Chains, DataOptions, Scores
+from hiereval.types import Chains, Scores
 
 
 def score(space: SphereSpace, data: Chains, steps: int = 50) -> Scores:
@@ -106,7 +107,7 @@ def test_parameters_and_data_that_do_not_fit() -> None:
 @pytest.mark.reference
 @pytest.mark.parametrize("name", ["tree_mid", "tree_steps10"])
 def test_reference_figures(hierarcaps_root: Path, reference_root: Path, name: str) -> None:
-    data = open_dataset("hierarcaps", DataOptions(root=hierarcaps_root, offline=True))
+    data = open_dataset("hierarcaps", options(hierarcaps_root))
     expected = json.loads((reference_root / "interpolation_expected.json").read_text())[name]
     arrays = load_file(reference_root / "embeddings" / name / "embeddings.safetensors")
     index = json.loads((reference_root / "embeddings" / name / "index.json").read_text())

@@ -12,13 +12,14 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from reference.ranks import auroc, partial, pooled_tau_b, tau_b, wins
+from support.at import options
 from support.made import chains_of, drawn, random_chains, random_space, repeated
 
 from hiereval.datasets import open_dataset
 from hiereval.estimates import bootstrap
 from hiereval.geometry import EuclideanSpace, SphereSpace
 from hiereval.tasks.ordering import Ordering, metrics
-from hiereval.types import Chains, DataOptions, Scores
+from hiereval.types import Chains, Scores
 
 CONSTANT = "all radii are equal, as a constant encoder's are"
 
@@ -174,7 +175,7 @@ def test_details_of_a_chain() -> None:
 def test_controls_on_hierarcaps(
     hierarcaps_root: Path, control: str, tau: float, adversarial: float
 ) -> None:
-    data = open_dataset("hierarcaps", DataOptions(root=hierarcaps_root, offline=True))
+    data = open_dataset("hierarcaps", options(hierarcaps_root))
     count = {t: float(len(t.split()) if control == "words" else len(t)) for t in data.texts}
     scores = of_radii(data, count)
     found = values(scores)

@@ -15,12 +15,13 @@ from reference import pep as slow
 from reference.ranks import auroc, average_precision
 from safetensors.torch import load_file
 from support import packs
+from support.at import options as data_at
 from support.made import chains_of, drawn, random_chains, random_space, repeated
 
 from hiereval.datasets import open_dataset
 from hiereval.geometry import EuclideanSpace, LorentzSpace, SphereSpace
 from hiereval.tasks.pep import NO_CONES, Pep
-from hiereval.types import Chains, DataOptions, Scores, Space
+from hiereval.types import Chains, Scores, Space
 
 CURVATURES = st.sampled_from([0.1, 1.0, 4.0])
 RELEASED = {
@@ -179,7 +180,7 @@ def test_released_figures_through_the_command_line(
     hierarcaps_root: Path, reference_root: Path, tmp_path: Path, name: str
 ) -> None:
     folder = reference_root / "packs" / "pep"
-    data = open_dataset("hierarcaps", DataOptions(root=hierarcaps_root, offline=True))
+    data = open_dataset("hierarcaps", data_at(hierarcaps_root))
     points = load_file(folder / f"{name}.safetensors")
     expected = json.loads((folder / "expected.json").read_text())[name]
     vectors = packs.write_folder(

@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from reference import retrieval as oracle
 from safetensors.torch import load_file
+from support.at import options
 from support.made import chains_of, drawn, random_chains, random_space, repeated
 
 from hiereval.datasets import open_dataset
@@ -22,7 +23,7 @@ from hiereval.estimates import bootstrap
 from hiereval.geometry import SphereSpace, space_of
 from hiereval.tasks.ordering import Ordering
 from hiereval.tasks.retrieval import Retrieval, metrics
-from hiereval.types import Chains, DataOptions, ModelId, Scores, Space
+from hiereval.types import Chains, ModelId, Scores, Space
 
 
 def score(space: Space, data: Chains, steps: int = 50) -> Scores:
@@ -263,7 +264,7 @@ def reference_space(folder: Path, data: Chains) -> Space:
 @pytest.mark.reference
 @pytest.mark.parametrize("name", ["random64", "tree_mid", "tree_steps10", "unnormalised"])
 def test_released_figures(hierarcaps_root: Path, reference_root: Path, name: str) -> None:
-    data = open_dataset("hierarcaps", DataOptions(root=hierarcaps_root, offline=True))
+    data = open_dataset("hierarcaps", options(hierarcaps_root))
     expected = json.loads((reference_root / "expected.json").read_text())[name]
     space = reference_space(reference_root / "embeddings" / name, data)
     found = values(score(space, data, expected["steps"]))

@@ -15,6 +15,7 @@ from hiereval.datasets.ranked_names import RankedNames, taxonomy
 from hiereval.errors import HierevalError
 from hiereval.estimates import bootstrap
 from hiereval.geometry import EuclideanSpace, SphereSpace, normalise
+from hiereval.places import Places
 from hiereval.tasks.taxonomy import Taxonomy, TaxonomyRetrieval
 from hiereval.types import DataOptions
 
@@ -39,7 +40,7 @@ def write(root: Path, text: str, name: str = "taxonomy") -> DataOptions:
     (folder / f"{name}.csv").write_text(text)
     for i in range(1, 5):
         (folder / f"{i}.jpg").write_bytes(b"")
-    return DataOptions(root=root)
+    return DataOptions(places=Places.of(data_dir=root))
 
 
 def space_of(data: RankedNames) -> EuclideanSpace:
@@ -159,7 +160,9 @@ def test_head_keeps_only_the_images_of_its_rows(tmp_path: Path) -> None:
 
 def test_another_table_is_a_split(tmp_path: Path) -> None:
     write(tmp_path, TABLE, "birds")
-    assert taxonomy(DataOptions(root=tmp_path, split="birds")).split == "birds"
+    assert (
+        taxonomy(DataOptions(places=Places.of(data_dir=tmp_path), split="birds")).split == "birds"
+    )
 
 
 def test_steps_must_be_positive() -> None:
@@ -198,7 +201,7 @@ def test_all_problems_are_counted(tmp_path: Path) -> None:
 
 def test_missing_table(tmp_path: Path) -> None:
     with pytest.raises(HierevalError) as raised:
-        taxonomy(DataOptions(root=tmp_path))
+        taxonomy(DataOptions(places=Places.of(data_dir=tmp_path)))
     assert str(raised.value) == (
         f"The table of ranks must stand at '{tmp_path}/taxonomy/taxonomy.csv' with columns rank1, "
         "rank2, ... (general to specific) and, where there are pictures, image; species come from "

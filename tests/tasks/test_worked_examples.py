@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from support.at import options
 from support.made import chains_of
 
 from hiereval.datasets import open_dataset
@@ -21,7 +22,7 @@ from hiereval.tasks.image_entailment import ImageEntailment
 from hiereval.tasks.interpolation import Interpolation
 from hiereval.tasks.ordering import Ordering
 from hiereval.tasks.retrieval import Retrieval
-from hiereval.types import Chains, DataOptions, Scores, Task
+from hiereval.types import Chains, Scores, Task
 
 PAGES = Path(__file__).parents[2] / "docs" / "tasks"
 CHAIN = chains_of([["animal", "bird", "blue bird", "a blue bird on a branch"]])
@@ -69,7 +70,7 @@ def test_worked_example(task: Task, data: Chains, points: list[tuple[float, floa
 
 @pytest.mark.data
 def test_controls_of_the_ordering_page(hierarcaps_root: Path) -> None:
-    data = open_dataset("hierarcaps", DataOptions(root=hierarcaps_root, offline=True))
+    data = open_dataset("hierarcaps", options(hierarcaps_root))
     rows = {row[0]: row[1:] for row in table("ordering", "Chance and controls")}
     counts = {"words": lambda t: len(t.split()), "characters": len, "constant": lambda t: 1}
     assert rows.keys() == {f"control:{name}" for name in counts}

@@ -16,6 +16,7 @@ from hiereval.embed import embed
 from hiereval.estimates import bootstrap
 from hiereval.geometry import normalise, space_of
 from hiereval.models import open_adapter, resolve
+from hiereval.places import Places
 from hiereval.store import Store
 from hiereval.types import Chains, DataOptions, Embeddings, LoadOptions
 
@@ -23,7 +24,9 @@ FOLDER = Path(resolve("toy").checkpoint)
 
 
 def embeddings(data: Chains, folder: Path, random_init: int | None = None) -> Embeddings:
-    adapter = open_adapter("toy", LoadOptions(random_init=random_init, offline=True), {})
+    adapter = open_adapter(
+        "toy", LoadOptions(random_init=random_init, places=Places.of(offline=True)), {}
+    )
     return embed(adapter, data, images=True, anchors=[""], store=Store(folder))[0]
 
 
@@ -36,7 +39,7 @@ def values(task_name: str, found: Embeddings, data: Chains) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def data() -> Chains:
-    return open_dataset("shapes", DataOptions(root=Path(), offline=True))
+    return open_dataset("shapes", DataOptions(places=Places.of(data_dir=Path(), offline=True)))
 
 
 @pytest.fixture(scope="module")
@@ -87,7 +90,7 @@ def test_texts_end_and_are_padded_as_in_clip() -> None:
 
 
 def test_it_is_the_ordinary_adapter() -> None:
-    adapter = open_adapter("toy", LoadOptions(offline=True), {})
+    adapter = open_adapter("toy", LoadOptions(places=Places.of(offline=True)), {})
     assert (adapter.id.adapter, adapter.id.name) == ("hf-clip", "toy")
     assert (adapter.id.embed_dim, adapter.id.context_length) == (64, 77)
 

@@ -27,7 +27,7 @@ from hiereval.types import Chains, DataOptions
 
 @pytest.fixture(scope="module")
 def data() -> Chains:
-    return head(shapes(DataOptions(root=Path(), split="train")), 48)
+    return head(shapes(DataOptions(split="train")), 48)
 
 
 @pytest.fixture(autouse=True)

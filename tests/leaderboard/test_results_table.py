@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from rich.console import Console
 from support.made_records import judged, make_control, make_record, make_trained, make_twins
 
-from hiereval.commands.display import show_results
+from hiereval.leaderboard.results_table import show_results
 from hiereval.records import Record
 
 

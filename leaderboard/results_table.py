@@ -1,13 +1,11 @@
-"""What a run shows: progress on stderr while it works, a table of results at the end."""
+"""The table of one run: each metric with its interval, the controls beside it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from types import TracebackType
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
@@ -27,46 +25,6 @@ SHORT = {  # so that a table with every control fits 80 columns
     "control:constant": "const",
     "random-init": "random",
 }
-
-
-class Bars:
-    """Progress bars on stderr, one a stage; silent where stderr is no terminal."""
-
-    def __init__(self) -> None:
-        console = Console(stderr=True)
-        self.progress = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeRemainingColumn(elapsed_when_finished=True),
-            console=console,
-            disable=not console.is_terminal,
-            transient=True,
-        )
-
-    def __enter__(self) -> Bars:
-        self.progress.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.progress.stop()
-
-    def of(self, label: str) -> Callable[[str, int, int], None]:
-        """Return the callback (stage, done, total) for one model."""
-        bars = {}
-
-        def advance(stage: str, done: int, total: int) -> None:
-            if stage not in bars or done == 0:
-                description = Text(f"{label}: {stage}").markup
-                bars[stage] = self.progress.add_task(description, total=total)
-            self.progress.update(bars[stage], completed=done, total=total)
-
-        return advance
 
 
 def show_results(console: Console, model: Sequence[Record], controls: Sequence[Record]) -> None:

@@ -1,0 +1,108 @@
+"""A session: where things are, how models load, what is shown. Made once, asked by everything.
+
+A run, a fit, a fine-tuning, a score and the controls are functions of (session, what is asked).
+It is the only caller of the store and of `embed`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hiereval import models
+from hiereval.datasets import open_dataset
+from hiereval.embed import EmbedStats, Progress, embed
+from hiereval.places import Places
+from hiereval.store import Store
+from hiereval.types import Adapter, DataOptions, Dataset, Embeddings, LoadOptions
+
+if TYPE_CHECKING:
+    from hiereval.types import Precision
+
+Report = Callable[[str, str, int, int], None]  # (model, stage, done, of how many; 0: unknown)
+
+
+def silent(model: str, stage: str, done: int, total: int) -> None:
+    """Show nothing."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Session:
+    """One user's settings, and the datasets that were opened under them."""
+
+    options: LoadOptions = field(default_factory=LoadOptions)  # revision and seed: each model's own
+    batch_size: int | None = None  # images a forward pass; None: by device
+    report: Report = silent
+    opened: dict[str, Dataset] = field(default_factory=dict)
+
+    @staticmethod
+    def of(
+        *,
+        device: str = "auto",
+        precision: Precision = "fp32",
+        batch_size: int | None = None,
+        cache_dir: str | Path | None = None,
+        data_dir: str | Path | None = None,
+        offline: bool = False,
+        trust_remote_code: bool = False,
+        report: Report = silent,
+    ) -> Session:
+        """Return the session of these settings; raises HierevalError for a device there is not."""
+        from hiereval.environment import pick_device
+
+        options = LoadOptions(
+            device=pick_device(device),
+            precision=precision,
+            trust_remote_code=trust_remote_code,
+            places=Places.of(cache_dir, data_dir, offline),
+        )
+        return Session(options=options, batch_size=batch_size, report=report)
+
+    @property
+    def places(self) -> Places:
+        """Where things are."""
+        return self.options.places
+
+    def adapter(
+        self,
+        spec: str,
+        arguments: Mapping[str, str] | None = None,
+        *,
+        revision: str | None = None,
+        random_init: int | None = None,
+    ) -> Adapter:
+        """Return the adapter of `--model`; its weights stay unloaded until something is encoded."""
+        options = replace(self.options, revision=revision, random_init=random_init)
+        return models.open_adapter(spec, options, arguments or {})
+
+    def at_hand(self, spec: str) -> Dataset:
+        """Return the dataset if it is here already; raises HierevalError, and fetches nothing."""
+        places = replace(self.places, offline=True)
+        return self.opened.get(spec) or open_dataset(spec, DataOptions(places=places))
+
+    def dataset(self, spec: str) -> Dataset:
+        """Return the dataset of `--dataset`, read and checked once."""
+        if spec not in self.opened:
+            self.opened[spec] = open_dataset(spec, DataOptions(places=self.places))
+        return self.opened[spec]
+
+    def vectors(
+        self, adapter: Adapter, data: Dataset, *, images: bool, anchors: Sequence[str] = ()
+    ) -> tuple[Embeddings, EmbedStats]:
+        """Return a dataset's vectors, encoding only what the store lacks."""
+        return embed(
+            adapter,
+            data,
+            images=images,
+            anchors=tuple(dict.fromkeys(anchors)),
+            store=Store(self.places.cache),
+            batch_size=self.batch_size,
+            device=self.options.device,
+            progress=self.progress(adapter.id.name),
+        )
+
+    def progress(self, model: str) -> Progress:
+        """Return the callback (stage, done, total) for one model's work."""
+        return lambda stage, done, total: self.report(model, stage, done, total)
