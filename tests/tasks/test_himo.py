@@ -25,7 +25,7 @@ from hiereval.geometry import SphereSpace, normalise
 from hiereval.growth import Grown
 from hiereval.tasks.himo import UNKNOWN, HiMo
 from hiereval.testing import check_task
-from hiereval.types import DataOptions, Scores
+from hiereval.types import Scores
 
 
 def made(seed: int, c: int = 9) -> GrowingCaptions:
@@ -152,7 +152,7 @@ def test_unknown_truncation_short_chains_and_constant_encoders_are_undefined() -
 @pytest.mark.data
 @pytest.mark.parametrize("split", ["test", "halves", "thirds"])
 def test_blind_scores_of_the_published_captions(himo_root: Path, split: str) -> None:
-    data = open_dataset(f"himo-docci:{split}", DataOptions(root=himo_root))
+    data = open_dataset(f"himo-docci:{split}", data_at(himo_root))
     reached = ceilings(HiMo(), data, HiMo.metrics)
     assert reached["strict_rise"]["words"] == 1.0  # HiMo@2 and HiMo@3 of the halves and thirds
     assert reached["himo_k_matched"]["words"] == 0.0
