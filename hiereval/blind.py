@@ -7,7 +7,7 @@ it scores any space, so a ceiling is reached by the very statistic that the mode
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -17,48 +17,49 @@ from jaxtyping import Float, Float64
 from torch import Tensor
 
 from hiereval.estimates import ones
-from hiereval.types import Blind, Dataset, Metric, Scores, Space, Task
+from hiereval.types import Blind, Chains, Dataset, Metric, Scores, Space, Task
 
 
 @dataclass(frozen=True, eq=False)
 class BlindSpace:
-    """A space in which each text is one number, and images are told apart but never looked at.
+    """Texts on a line, the least number at the root, and every image beyond the largest.
 
-    A larger number is a larger radius, nearer to every image, and a smaller exterior angle for
-    whatever is more general.
+    A larger number is a larger radius and nearer to every image; the angle at a text is smaller
+    the larger the number of the other. A second coordinate tells points apart, and is never
+    looked at.
     """
 
-    score: Float64[Tensor, " t"]
-    n_images: int
-
-    @property
-    def text(self) -> Float64[Tensor, "t 1"]:
-        return self.score[:, None]
-
-    @property
-    def image(self) -> Float64[Tensor, "i 1"]:
-        return torch.arange(self.n_images, dtype=torch.float64)[:, None]
-
-    @property
-    def root(self) -> Float64[Tensor, " 1"]:
-        return torch.zeros(1, dtype=torch.float64)
+    text: Float64[Tensor, "t 2"]
+    image: Float64[Tensor, "i 2"]
+    root: Float64[Tensor, " 2"]
 
     @property
     def radius(self) -> Float64[Tensor, " t"]:
-        return self.score
+        return self.text[:, 0] - self.root[0]
 
-    def similarity(self, x: Float[Tensor, "n 1"], y: Float[Tensor, "m 1"]) -> Float[Tensor, "n m"]:
-        return y.T.expand(len(x), len(y))
+    def similarity(self, x: Float[Tensor, "n 2"], y: Float[Tensor, "m 2"]) -> Float[Tensor, "n m"]:
+        return -(x[:, None, 0] - y[None, :, 0]).abs()
 
     def exterior_angle(
-        self, general: Float[Tensor, "*n 1"], specific: Float[Tensor, "*n 1"]
+        self, general: Float[Tensor, "*n 2"], specific: Float[Tensor, "*n 2"]
     ) -> Float[Tensor, "*n"]:
-        return -specific[..., 0]
+        return general[..., 0] - specific[..., 0]
 
     def toward_root(
-        self, x: Float[Tensor, "n 1"], fraction: Float[Tensor, " s"]
-    ) -> Float[Tensor, "n s 1"]:
-        return x[:, None].expand(len(x), len(fraction), 1)
+        self, x: Float[Tensor, "n 2"], fraction: Float[Tensor, " s"]
+    ) -> Float[Tensor, "n s 2"]:
+        return x[:, None] - fraction[None, :, None] * (x - self.root)[:, None]
+
+
+def line(number: Float64[Tensor, " t"], n_images: int = 0) -> Space:
+    """Return the blind space in which each text is this number."""
+    low, high = number.min(), number.max()
+    own, other = (torch.arange(n, dtype=torch.float64) for n in (len(number), n_images))
+    return BlindSpace(
+        torch.stack([number, own], 1),
+        torch.stack([high.expand(n_images), other], 1),
+        torch.stack([low, low.new_tensor(-1.0)]),
+    )
 
     def centre(self, x: Float[Tensor, "n m 1"]) -> Float[Tensor, "n 1"]:
         return x.mean(dim=1)
@@ -66,18 +67,33 @@ class BlindSpace:
 
 def text_spaces(texts: Sequence[str], n_images: int = 0) -> dict[str, Space]:
     """Return the blind spaces of texts; a "minus-" space grades the other way round."""
-    scores: dict[str, Iterable[float]] = {
+    numbers: dict[str, list[float]] = {
         "words": [len(text.split()) for text in texts],
         "characters": [len(text) for text in texts],
         "full-stop": [text.rstrip().endswith(".") for text in texts],
         "capital": [text[:1].isupper() for text in texts],
     }
     spaces: dict[str, Space] = {}
-    for name, values in scores.items():
-        score = torch.tensor(list(values), dtype=torch.float64)
-        spaces[name] = BlindSpace(score, n_images)
-        spaces[f"minus-{name}"] = BlindSpace(-score, n_images)
+    for name, values in numbers.items():
+        number = torch.tensor(values, dtype=torch.float64)
+        spaces[name] = line(number, n_images)
+        spaces[f"minus-{name}"] = line(-number, n_images)
     return spaces
+
+
+def pool_spaces(dataset: Chains) -> dict[str, Space]:
+    """Return the blind spaces for retrieval: also how often a caption stands in the pool, and
+    where it first does."""
+    pool = torch.from_numpy(dataset.pool)
+    often = torch.bincount(pool, minlength=len(dataset.texts)).double()
+    place = torch.full((len(dataset.texts),), len(pool))
+    place.scatter_reduce_(0, pool, torch.arange(len(pool)), "amin")
+    n = len(dataset.images)
+    return text_spaces(dataset.texts, n) | {
+        "frequency": line(often, n),
+        "minus-frequency": line(-often, n),
+        "position": line(place.double(), n),
+    }
 
 
 def scores(task: Task, dataset: Dataset, spaces: Mapping[str, Space]) -> dict[str, Scores]:

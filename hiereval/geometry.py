@@ -55,7 +55,7 @@ class EuclideanSpace:
 
     @cached_property
     def radius(self) -> Float[Tensor, " t"]:
-        return (self.text - self.root).norm(dim=-1)
+        return self.radius_of(self.text)
 
     def similarity(self, x: Float[Tensor, "n d"], y: Float[Tensor, "m d"]) -> Float[Tensor, "n m"]:
         return -torch.cdist(x, y)
@@ -69,6 +69,26 @@ class EuclideanSpace:
         self, x: Float[Tensor, "n d"], fraction: Float[Tensor, " s"]
     ) -> Float[Tensor, "n s d"]:
         return x[:, None] - fraction[None, :, None] * (x - self.root)[:, None]
+
+    def radius_of(self, x: Float[Tensor, "*n d"]) -> Float[Tensor, "*n"]:
+        return (x - self.root).norm(dim=-1)
+
+    def product_points(
+        self, x: Float[Tensor, "*n d"]
+    ) -> tuple[Float[Tensor, "*n d"], Float[Tensor, "*n d"]]:
+        return x - self.root, x - self.root
+
+    def angle_of_product(
+        self,
+        product: Float[Tensor, "*n"],
+        general: Float[Tensor, "*n"],
+        specific: Float[Tensor, "*n"],
+    ) -> Float[Tensor, "*n"]:
+        """Return the angle from (a - r).(b - r) and both radii; NaN where rounding decides."""
+        apart = general.square() + specific.square() - 2 * product  # |b - a|^2
+        rounding = 8 * torch.finfo(product.dtype).eps * (general.square() + specific.square())
+        cosine = (product - general.square()) / (general * apart.sqrt())
+        return cosine.clamp(-1.0, 1.0).arccos().masked_fill(~(apart > rounding), torch.nan)
 
     def centre(self, x: Float[Tensor, "n m d"]) -> Float[Tensor, "n d"]:
         return x.mean(dim=1)
@@ -122,8 +142,7 @@ class LorentzSpace:
 
     @cached_property
     def radius(self) -> Float[Tensor, " t"]:
-        chord = half_chord(self.text, self.root.expand_as(self.text), self.curvature)
-        return (2 / self.curvature**0.5 * chord.asinh()).to(self.text.dtype)
+        return self.radius_of(self.text).to(self.text.dtype)
 
     def similarity(self, x: Float[Tensor, "n d"], y: Float[Tensor, "m d"]) -> Float[Tensor, "n m"]:
         """Return minus the distance of each pair, acosh(-c <x, y>) / sqrt(c).
@@ -171,6 +190,33 @@ class LorentzSpace:
         norm = 2 * chord * (1 + chord.square()).sqrt()  # sinh(2 y) = 2 sinh(y) cosh(y)
         ratio = (2 * min_radius / (norm + ULPS)).clamp(max=1.0 - ULPS)
         return ratio.asin().to(general.dtype)
+
+    def radius_of(self, x: Float[Tensor, "*n d"]) -> Float[Tensor, "*n"]:
+        chord = half_chord(x, self.root.expand_as(x), self.curvature)
+        return 2 / self.curvature**0.5 * chord.asinh()
+
+    def product_points(
+        self, x: Float[Tensor, "*n d"]
+    ) -> tuple[Float[Tensor, "*n e"], Float[Tensor, "*n e"]]:
+        """Return (x, x_t) and (-x, x_t) in float64: their product is -<x, y>."""
+        x = x.double()
+        time = (1 / self.curvature + x.square().sum(-1, keepdim=True)).sqrt()
+        return torch.cat([x, time], -1), torch.cat([-x, time], -1)
+
+    def angle_of_product(
+        self,
+        product: Float[Tensor, "*n"],
+        general: Float[Tensor, "*n"],
+        specific: Float[Tensor, "*n"],
+    ) -> Float[Tensor, "*n"]:
+        """Return the angle from -<a, b> and both radii; NaN where rounding decides."""
+        scale = self.curvature**0.5 / 2
+        a, c = (scale * general).sinh().square(), (scale * specific).sinh().square()
+        b = (self.curvature * product - 1) / 2
+        sines = 2 * (a * b * (1 + a) * (1 + b)).sqrt()
+        rounding = 8 * torch.finfo(product.dtype).eps * (1 + a) * (1 + c)
+        cosine = (c - a - b - 2 * a * b) / sines
+        return cosine.clamp(-1.0, 1.0).arccos().masked_fill(~(b > rounding), torch.nan)
 
     def toward_root(
         self, x: Float[Tensor, "n d"], fraction: Float[Tensor, " s"]

@@ -164,18 +164,33 @@ def word_counts(texts: Iterable[str]) -> Int64[Tensor, " t"]:
     return torch.tensor([len(text.split()) for text in texts])
 
 
-def of_texts(
+def groups_of_texts(texts: Sequence[str]) -> dict[NullKind, Int64[Tensor, " t"]]:
+    """Return within what the vectors of texts are dealt out: anywhere, and by word count."""
+    lengths = word_counts(texts)
+    return {"free": torch.zeros_like(lengths), "within-length": lengths}
+
+
+def reassigned(
     metrics: Sequence[Metric],
-    texts: Sequence[str],
+    groups: Mapping[NullKind, Int64[Tensor, " t"]],
     items: Callable[[Int64[Tensor, "b t"]], Items],
     *,
     size: int,
     draws: int = 1000,
 ) -> dict[NullKind, Null]:
-    """Return the nulls of a text task: vectors dealt out to all strings, and within word count."""
+    """Return a null for each way of dealing out; `items` and `size` are those of `Dealt`."""
     judged = tuple(metric for metric in metrics if is_judged(metric))
-    lengths = word_counts(texts)
-    return {
-        "free": Null(Dealt(judged, torch.zeros_like(lengths), items, size), draws),
-        "within-length": Null(Dealt(judged, lengths, items, size), draws),
-    }
+    return {kind: Null(Dealt(judged, group, items, size), draws) for kind, group in groups.items()}
+
+
+def of_images(
+    metrics: Sequence[Metric],
+    n: int,
+    items: Callable[[Int64[Tensor, "b n"]], Items],
+    *,
+    size: int,
+    draws: int = 1000,
+) -> dict[NullKind, Null]:
+    """Return the null of n images dealt out; one image of one draw holds `size` numbers."""
+    groups: dict[NullKind, Tensor] = {"images": torch.zeros(n, dtype=torch.int64)}
+    return reassigned(metrics, groups, items, size=size * n, draws=draws)

@@ -173,8 +173,11 @@ def wins(
     [3.5, 4.0]
     """
     (above, p), (below, q) = _ascending(positive), _ascending(negative)
-    less = torch.searchsorted(below, above)
-    upto = torch.searchsorted(below, above, right=True)
+    less = upto = torch.searchsorted(below, above)
+    if not below.shape[1] or not above.shape[1]:
+        return p * 0.0, p * 0.0
+    if bool((below.gather(1, less.clamp(max=below.shape[1] - 1)) == above).any()):
+        upto = torch.searchsorted(below, above, right=True)  # there are ties
     absent = below.shape[1] - q[:, None]
     won = ((less + upto).double() / 2 - absent).where(above > -torch.inf, 0.0)
     return won.sum(1), (p * q).double()
@@ -186,7 +189,9 @@ def precisions(
     """Return the precision at the threshold of each row's positives; their mean is the average
     precision. NaN for a positive that is not finite and in a row without a negative."""
     (at, _), (below, q) = _ascending(positive), _ascending(negative)
-    true = at.shape[1] - torch.searchsorted(at, at)
+    place = torch.arange(at.shape[1]).expand_as(at).clone()
+    place[:, 1:][at[:, 1:] == at[:, :-1]] = 0
+    true = at.shape[1] - place.cummax(1).values  # equal scores are one threshold
     false = below.shape[1] - torch.searchsorted(below, at)
     found = true / (true + false).double()
     return found.masked_fill((at == -torch.inf) | (q == 0)[:, None], torch.nan)

@@ -16,6 +16,8 @@ from torch import Tensor
 
 from hiereval.types import Chains
 
+CHUNK = 1 << 16  # pairs of images whose paths are followed at once
+
 
 @dataclass(frozen=True, eq=False)
 class Found:
@@ -83,26 +85,32 @@ class Truth:
         tiers = tiers.masked_fill(size[:, None] == 0, torch.nan)
         return Found(hits / size, tiers.mean(1), tiers, size.masked_fill(size == 0, torch.nan))
 
-    def tier(self, texts: Int64[Tensor, "n l"]) -> Int64[Tensor, "n l"]:
+    def tier(
+        self, texts: Int64[Tensor, "n l"], item: Int64[Tensor, " n"] | None = None
+    ) -> Int64[Tensor, "n l"]:
         """Return each predicted text's tier (from 0) in its image's chains, -1 where it has none.
 
-        A text at several tiers counts as the first tier of the first chain that holds it.
+        Row i is of image i, or of `item[i]`. A text at several tiers counts as the first tier of
+        the first chain that holds it.
         """
+        item = torch.arange(len(texts)) if item is None else item
         true = (self.item[:, None] * self.n_texts + self.chains).reshape(-1)
         keys, first = np.unique(true.numpy(), return_index=True)
-        wanted = (torch.arange(len(texts))[:, None] * self.n_texts + texts).numpy()
+        wanted = (item[:, None] * self.n_texts + texts).numpy()
         place = np.searchsorted(keys, wanted).clip(max=len(keys) - 1)
         tier = torch.from_numpy(first[place] % self.chains.shape[1])
         return tier.masked_fill(torch.from_numpy(keys[place] != wanted) | (texts < 0), -1)
 
-    def ordered_recall(self, texts: Int64[Tensor, "n l"]) -> Float64[Tensor, " n"]:
+    def ordered_recall(
+        self, texts: Int64[Tensor, "n l"], item: Int64[Tensor, " n"] | None = None
+    ) -> Float64[Tensor, " n"]:
         """Return the longest run of strictly increasing tiers in each path of texts, over k.
 
         Texts that are not true are skipped, then equal tiers that follow each other are one.
         0.0 where no text is true, NaN where there is no prediction (-1 throughout). A text at
         different tiers of several chains makes this depend on the order of the chains.
         """
-        tiers = self.tier(texts)
+        tiers = self.tier(texts, item)
         last = torch.full((len(texts),), -1)
         run, longest = torch.zeros_like(last), torch.zeros_like(last)
         for tier in tiers.unbind(1):
@@ -112,6 +120,84 @@ class Truth:
             last = torch.where(moved, tier, last)
         recall = longest.double() / self.chains.shape[1]
         return recall.masked_fill((texts < 0).all(1), torch.nan)
+
+    def crossed(self, image: Int64[Tensor, " m"], text: Int64[Tensor, " m"]) -> Crossed:
+        """Score the predicted texts of images against the truth of every image.
+
+        Only the pairs of images that share a text are kept; there are as many as a text is
+        predicted times as it is true, summed over the texts.
+        """
+        n, k = len(self.images), self.chains.shape[1]
+        predicted = (image * self.n_texts + text).unique()
+        owner, wanted = predicted // self.n_texts, predicted % self.n_texts
+        true, which = (self.item[:, None] * self.n_texts + self.chains).unique(return_inverse=True)
+        tiers = torch.zeros(len(true), k, dtype=torch.bool)
+        tiers[which, torch.arange(k).expand_as(which)] = True
+        held, by_text = (true % self.n_texts).sort(stable=True)
+        first = torch.searchsorted(held, wanted)
+        count = torch.searchsorted(held, wanted, right=True) - first
+        # each prediction meets the `count` images that hold its text, from `first` on
+        start = (count.cumsum(0) - count).repeat_interleave(count)
+        meets = by_text[first.repeat_interleave(count) + torch.arange(len(start)) - start]
+        key = owner.repeat_interleave(count) * n + true[meets] // self.n_texts
+        pairs, where, hits = key.unique(return_inverse=True, return_counts=True)
+        found = torch.zeros(len(pairs) + 1, k, dtype=torch.float64)
+        found.index_add_(0, where, tiers[meets].double()).clamp_(max=1.0)
+        size = torch.bincount(owner, minlength=n).double()
+        return Crossed(pairs, torch.cat([hits, hits.new_zeros(1)]).double(), found, size)
+
+
+@dataclass(frozen=True, eq=False)
+class Crossed:
+    """What the predictions of each of n images find in the truth of every other image.
+
+    Pair e is image pairs[e] // n in the truth of pairs[e] % n; all other pairs find nothing, which
+    is the last row of `hits` and `tiers`.
+    """
+
+    pairs: Int64[Tensor, " e"]  # sorted
+    hits: Float64[Tensor, " e+1"]  # true captions
+    tiers: Float64[Tensor, "e+1 k"]  # 1.0 where the tier is found
+    size: Float64[Tensor, " n"]  # predictions of each image
+
+    def at(self, dealt: Int64[Tensor, "b n"]) -> Int64[Tensor, "b n"]:
+        """Return the pair of image i and the truth of image dealt[:, i], the last where none."""
+        wanted = torch.arange(len(self.size)) * len(self.size) + dealt
+        if not len(self.pairs):
+            return torch.zeros_like(wanted)
+        place = torch.searchsorted(self.pairs, wanted).clamp(max=len(self.pairs) - 1)
+        return place.masked_fill(self.pairs[place] != wanted, len(self.pairs))
+
+    def found(self, at: Int64[Tensor, "b n"]) -> tuple[Tensor, Tensor]:
+        """Return precision [b, n] and tiers [b, n, k], NaN for an image without predictions."""
+        nothing = (self.size == 0)[:, None]
+        tiers = self.tiers[at].masked_fill(nothing, torch.nan)
+        return self.hits[at] / self.size, tiers
+
+    def ordered_recall(self, truth: Truth, paths: Int64[Tensor, "n l"]) -> Float64[Tensor, " e+1"]:
+        """Return what the path of each pair's first image scores in its second image's truth."""
+        image, other = self.pairs // len(self.size), self.pairs % len(self.size)
+        paths = without_repeats(paths)
+        parts = [
+            truth.ordered_recall(paths[i], j)
+            for i, j in zip(image.split(CHUNK), other.split(CHUNK), strict=True)
+        ]
+        return torch.cat([*parts, torch.zeros(1, dtype=torch.float64)])
+
+
+def without_repeats(texts: Int64[Tensor, "n l"]) -> Int64[Tensor, "n m"]:
+    """Return each path of texts without -1 and without a text that follows itself, -1 at the end.
+
+    >>> without_repeats(torch.tensor([[-1, 4, 4, 2], [3, 3, 3, 3]])).tolist()
+    [[4, 2], [3, -1]]
+    """
+    moved = texts >= 0
+    moved[:, 1:] &= texts[:, 1:] != texts[:, :-1]
+    image, level = moved.nonzero(as_tuple=True)
+    place = moved.cumsum(1)[image, level] - 1
+    path = torch.full((len(texts), int(place.max()) + 1 if len(place) else 0), -1)
+    path[image, place] = texts[image, level]
+    return path
 
 
 def by_image(

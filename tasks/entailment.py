@@ -14,11 +14,14 @@ from typing import ClassVar, Literal
 import torch
 from torch import Generator, Tensor
 
+from hiereval import blind, nulls
+from hiereval.angles import Angles
 from hiereval.degenerate import points_trouble, undefined
 from hiereval.estimates import Auroc, AveragePrecision, Mean, ones, with_chance
-from hiereval.types import Chains, Dataset, Metric, Modality, Scores, Space
+from hiereval.types import Chains, Dataset, Metric, Modality, Null, NullKind, Scores, Space
 
 Negatives = Literal["both", "released", "documented"]
+DRAWS = 200  # of each null: one costs an inner product of every pair
 
 
 @dataclass(frozen=True)
@@ -85,24 +88,14 @@ class Entailment:
         backward = _angles(space, specific, general)
         released = _angles(space, general, wrong[:, :-1])
         documented = _angles(space, general, wrong[:, 1:])
-        ranked = {
-            "both": torch.cat([released, documented], 1),
-            "released": released,
-            "documented": documented,
-        }
-        items = {
-            "released": _less(forward, released),
-            "documented": _less(forward, documented),
-            "direction": _less(forward, backward),
-            "positive": -forward,
-            "negative": -ranked[self.negatives],
-        }
+        items = self._items(forward, backward, released, documented)
         trouble = undefined(self.metrics, points_trouble(space, images=False))
         return Scores(
             ids=[f"chain {i}" for i in range(len(chains))],
             items=items,
             undefined=trouble or _undefined(self.metrics, items),
             metrics=with_chance(self.metrics, items),
+            nulls=self._nulls(space, dataset),
             details=lambda i: {
                 "captions": [dataset.texts[t] for t in chains[i].tolist()],
                 "negatives": [dataset.texts[t] for t in wrong[i].tolist()],
@@ -112,6 +105,60 @@ class Entailment:
                 "angles_negative_documented": _listed(documented[i]),
             },
         )
+
+    def blind(self, dataset: Chains) -> Mapping[str, Scores]:
+        """Return what a caption's words, characters, ... score as minus its angle, and whether it
+        is one of the negative captions."""
+        assert dataset.negatives is not None
+        negative = torch.zeros(len(dataset.texts), dtype=torch.float64)
+        negative[torch.from_numpy(dataset.negatives).reshape(-1)] = -1.0
+        spaces = blind.text_spaces(dataset.texts) | {"pool-membership": blind.line(negative)}
+        return blind.scores(self, dataset, spaces)
+
+    def _items(
+        self, forward: Tensor, backward: Tensor, released: Tensor, documented: Tensor
+    ) -> dict[str, Tensor]:
+        """Return the items of angles [c, k - 1], or of b samples of them [b, c, k - 1]."""
+        ranked = {
+            "both": torch.cat([released, documented], -1),
+            "released": released,
+            "documented": documented,
+        }
+        return {
+            "released": _less(forward, released),
+            "documented": _less(forward, documented),
+            "direction": _less(forward, backward),
+            "positive": -forward,
+            "negative": -ranked[self.negatives],
+        }
+
+    def _nulls(self, space: Space, dataset: Chains) -> dict[NullKind, Null]:
+        """Vectors dealt out to all strings, within equal word count, and within a tier: a tier
+        alone tells P[k+1] from N[k], but not from N[k+1]."""
+        assert dataset.negatives is not None
+        chains, wrong = torch.from_numpy(dataset.chains), torch.from_numpy(dataset.negatives)
+        steps = chains.shape[1] - 1
+        general = chains[:, :-1].repeat(1, 3)
+        other = torch.cat([chains[:, 1:], wrong[:, :-1], wrong[:, 1:]], 1)
+        angles = Angles(space, space.text, space.text)
+
+        def items(dealt: Tensor) -> dict[str, Tensor]:
+            angle, backward = angles.both(dealt[:, general], dealt[:, other], backward=steps)
+            angle = angle.double().masked_fill(general == other, torch.nan)
+            forward, released, documented = angle.split(steps, -1)
+            backward = backward.double().masked_fill(forward.isnan(), torch.nan)
+            return self._items(forward, backward, released, documented)
+
+        groups = nulls.groups_of_texts(dataset.texts) | {"within-tier": _tiers(chains, wrong)}
+        return nulls.reassigned(self.metrics, groups, items, size=10 * general.numel(), draws=DRAWS)
+
+
+def _tiers(chains: Tensor, wrong: Tensor) -> Tensor:
+    """Return the first tier at which each text stands, in a chain or as a negative."""
+    text = torch.cat([chains, wrong])
+    tier = torch.arange(chains.shape[1]).expand_as(text)
+    first = torch.full((int(text.max()) + 1,), chains.shape[1])
+    return first.scatter_reduce_(0, text.reshape(-1), tier.reshape(-1), "amin")
 
 
 def _angles(space: Space, general: Tensor, specific: Tensor) -> Tensor:

@@ -6,16 +6,20 @@ ECCV 2024, arXiv 2407.08521, section 3, with the image as the specific side of e
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
 from torch import Generator, Tensor
 
+from hiereval import blind, nulls
+from hiereval.angles import Angles
 from hiereval.degenerate import points_trouble, undefined
 from hiereval.estimates import Auroc, AveragePrecision, ones, with_chance
-from hiereval.types import Chains, Dataset, Metric, Modality, Scores, Space
+from hiereval.types import Chains, Dataset, Metric, Modality, Null, NullKind, Scores, Space
 
+DRAWS = 200  # of the null: one costs the rank of every negative
 ROUNDS = 64  # draws before a caption counts as having no negative
 
 
@@ -79,6 +83,7 @@ class ImageEntailment:
             items=items,
             undefined=undefined(self.metrics, trouble),
             metrics=with_chance(self.metrics, items),
+            nulls=self._nulls(space, chains, drawn, image),
             details=lambda i: {
                 "image": dataset.images[int(image[i])].name,
                 "captions": [dataset.texts[t] for t in chains[i].tolist()],
@@ -88,6 +93,29 @@ class ImageEntailment:
                 ],
             },
         )
+
+    def blind(self, dataset: Chains) -> Mapping[str, Scores]:
+        """Return what a caption's words, characters, ... score as its angle at any image."""
+        spaces = blind.text_spaces(dataset.texts, len(dataset.images))
+        return blind.scores(self, dataset, spaces)
+
+    def _nulls(
+        self, space: Space, chains: Tensor, drawn: Tensor, image: Tensor
+    ) -> dict[NullKind, Null]:
+        """Images dealt out to the chains, each with its captions and negatives as they are."""
+        assert space.image is not None
+        captions = torch.cat([chains[:, :, None], drawn], 2)  # [c, k, 1 + negatives]
+        angles = Angles(space, space.text, space.image)
+
+        def items(dealt: Tensor) -> dict[str, Tensor]:
+            seen = dealt[:, image, None, None].expand(-1, *captions.shape)
+            angle = angles.of(captions.clamp(min=0).expand_as(seen), seen).double()
+            positive, negative = angle.masked_fill(captions < 0, torch.nan).tensor_split([1], -1)
+            return {"positive": -positive, "negative": -negative}
+
+        n = len(space.image)
+        size = 10 * captions.numel() // n
+        return nulls.of_images(self.metrics, n, items, size=size, draws=DRAWS)
 
 
 def draw(chains: Tensor, image: Tensor, generator: Generator) -> Tensor:

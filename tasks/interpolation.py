@@ -9,15 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, ClassVar
 
 import torch
 from torch import Generator, Tensor
 
+from hiereval import blind, nulls
 from hiereval.degenerate import points_trouble, undefined
 from hiereval.estimates import F1, Mean
 from hiereval.truth import Truth
-from hiereval.types import Chains, Dataset, Metric, Modality, Scores, Space
+from hiereval.types import Chains, Dataset, Metric, Modality, Null, NullKind, Scores, Space
 
 CHUNK = 1 << 24  # similarities held at once
 
@@ -29,7 +31,7 @@ class Interpolation:
     steps: int = 50  # points on the way; the root itself is none of them
 
     name: ClassVar[str] = "interpolation"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2  # 2: in float64
     dataset_type: ClassVar[type[Dataset]] = Chains
     datasets: ClassVar[tuple[str, ...]] = ("hierarcaps",)
     modalities: ClassVar[frozenset[Modality]] = frozenset({"text", "image"})
@@ -62,6 +64,10 @@ class Interpolation:
         """Return why this dataset cannot be scored, or None."""
         return None if dataset.chain_image is not None else f"{dataset.name} has no images"
 
+    def blind(self, dataset: Chains) -> Mapping[str, Scores]:
+        """Return what paths reach that are the same for every image."""
+        return blind.scores(self, dataset, blind.pool_spaces(dataset))
+
     def score(self, space: Space, dataset: Chains, generator: Generator) -> Scores:
         """Score each image that has a chain; of equally similar captions the earlier is predicted.
 
@@ -76,8 +82,9 @@ class Interpolation:
             trouble = "there is one caption only"
         if trouble:
             return Scores(ids, {}, undefined(self.metrics, trouble))
-        candidates = space.text[pool]
-        start = _nearest(space, space.image[truth.images], candidates)
+        # near the root captions' similarities differ by less than float32 resolves
+        candidates = space.text[pool].double()
+        start = _nearest(space, space.image[truth.images].double(), candidates)
         texts = torch.full((len(start), self.steps), -1)
         known = start >= 0
         nearest, which = start[known].unique(return_inverse=True)
@@ -89,7 +96,8 @@ class Interpolation:
         ]
         texts[known] = pool[torch.cat(paths)].view(-1, self.steps)[which]
         image, step = (texts >= 0).nonzero(as_tuple=True)
-        found = truth.found(image, texts[image, step])
+        predicted = image, texts[image, step]
+        found = truth.found(*predicted)
         return Scores(
             ids=ids,
             items={
@@ -97,8 +105,19 @@ class Interpolation:
                 "recall": found.recall,
                 "any": found.tiers.amax(1),
             },
+            nulls=self._nulls(truth, predicted),
             details=lambda i: _path(dataset, truth, texts, i),
         )
+
+    def _nulls(self, truth: Truth, predicted: tuple[Tensor, Tensor]) -> dict[NullKind, Null]:
+        """Images dealt out: the paths stay, only the truth that they are compared with moves."""
+        crossed = cache(lambda: truth.crossed(*predicted))
+
+        def items(dealt: Tensor) -> dict[str, Tensor]:
+            precision, tiers = crossed().found(crossed().at(dealt))
+            return {"precision": precision, "recall": tiers.mean(-1), "any": tiers.amax(-1)}
+
+        return nulls.of_images(self.metrics, len(truth.images), items, size=40)
 
 
 def _nearest(space: Space, points: Tensor, candidates: Tensor) -> Tensor:

@@ -184,7 +184,7 @@ def _nulls(
         return _items(chains, radius[dealt][:, chains], words)
 
     size = 12 * chains.shape[1] * chains.numel()
-    return nulls.of_texts(all_metrics, dataset.texts, items, size=size)
+    return nulls.reassigned(all_metrics, nulls.groups_of_texts(dataset.texts), items, size=size)
 
 
 def _items(

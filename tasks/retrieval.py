@@ -9,16 +9,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, ClassVar
 
 import torch
 from torch import Generator, Tensor
 
+from hiereval import blind, nulls
 from hiereval.degenerate import points_trouble, radii_trouble, undefined
 from hiereval.estimates import F1, Mean
 from hiereval.sweep import radius_levels, rank_levels, sweep
-from hiereval.truth import Found, Truth
-from hiereval.types import Chains, Dataset, Metric, Modality, Scores, Space
+from hiereval.truth import Crossed, Found, Truth
+from hiereval.types import Chains, Dataset, Metric, Modality, Null, NullKind, Scores, Space
 
 SWEEPS = {
     "": "over equally spaced radii",
@@ -88,6 +90,10 @@ class Retrieval:
         """Return the metrics of items that were read back (`Scores.metrics` of the dataset)."""
         return metrics(items["tiers"].shape[1]) if items else self.metrics
 
+    def blind(self, dataset: Chains) -> Mapping[str, Scores]:
+        """Return what sweeps reach that predict the same captions for every image."""
+        return blind.scores(self, dataset, blind.pool_spaces(dataset))
+
     def score(self, space: Space, dataset: Chains, generator: Generator) -> Scores:
         """Score each image that has a chain.
 
@@ -108,7 +114,12 @@ class Retrieval:
         texts = _texts(pool, path.at(path.count_within(levels)))
         by_rank = _texts(pool, path.at(path.count_within(rank_levels(radius, self.steps))))
         image, best = path.everywhere()
-        found = _found(truth, texts)
+        predicted = {
+            "": _predictions(texts),
+            "rank_": _predictions(by_rank),
+            "rank_full_": (image, pool[best]),
+        }
+        found = truth.found(*predicted[""])
         return Scores(
             ids=ids,
             items={
@@ -117,10 +128,11 @@ class Retrieval:
                 "tiers": found.tiers,
                 "predictions": found.predictions,
                 "ordered_recall": truth.ordered_recall(texts),
-                **_named("rank_", _found(truth, by_rank)),
-                **_named("rank_full_", truth.found(image, pool[best])),
+                **_named("rank_", truth.found(*predicted["rank_"])),
+                **_named("rank_full_", truth.found(*predicted["rank_full_"])),
             },
             metrics=all_metrics,
+            nulls=_nulls(all_metrics, truth, predicted, texts),
             details=lambda i: _path(dataset, truth, texts, levels, i),
         )
 
@@ -129,13 +141,42 @@ def _texts(pool: Tensor, best: Tensor) -> Tensor:
     return pool[best.clamp(min=0)].masked_fill(best < 0, -1)
 
 
-def _found(truth: Truth, texts: Tensor) -> Found:
+def _predictions(texts: Tensor) -> tuple[Tensor, Tensor]:
+    """Return (image, text) of every prediction of paths [n, l]."""
     image, level = (texts >= 0).nonzero(as_tuple=True)
-    return truth.found(image, texts[image, level])
+    return image, texts[image, level]
 
 
 def _named(prefix: str, found: Found) -> dict[str, Tensor]:
     return {f"{prefix}precision": found.precision, f"{prefix}recall": found.recall}
+
+
+def _nulls(
+    all_metrics: tuple[Metric, ...],
+    truth: Truth,
+    predicted: Mapping[str, tuple[Tensor, Tensor]],
+    texts: Tensor,
+) -> dict[NullKind, Null]:
+    """Images dealt out: the predictions stay, only the truth that they are compared with moves."""
+
+    @cache
+    def crossed() -> tuple[dict[str, Crossed], Tensor]:
+        by_sweep = {prefix: truth.crossed(*pairs) for prefix, pairs in predicted.items()}
+        return by_sweep, by_sweep[""].ordered_recall(truth, texts)
+
+    def items(dealt: Tensor) -> dict[str, Tensor]:
+        by_sweep, in_order = crossed()
+        found = {}
+        for prefix, pairs in by_sweep.items():
+            at = pairs.at(dealt)
+            found[f"{prefix}precision"], tiers = pairs.found(at)
+            found[f"{prefix}recall"] = tiers.mean(-1)
+            if not prefix:
+                found |= {"tiers": tiers, "ordered_recall": in_order[at]}
+                found["ordered_recall"][:, pairs.size == 0] = torch.nan
+        return found
+
+    return nulls.of_images(all_metrics, len(truth.images), items, size=80)
 
 
 def _path(

@@ -120,4 +120,4 @@ def test_reference_figures(hierarcaps_root: Path, reference_root: Path, name: st
     )
     found = bootstrap(Interpolation.metrics, score(space, data), seed=0, resamples=5)
     for metric, percent in expected.items():
-        assert found[metric].value == pytest.approx(percent / 100, abs=1e-8)
+        assert found[metric].value == pytest.approx(percent / 100, abs=1e-9)
