@@ -88,7 +88,7 @@ class Angles:
         return left, right
 
     @cached_property
-    def _table(self) -> Float[Tensor, " n*m"] | None:
+    def _table(self) -> Float[Tensor, " q"] | None:
         if len(self.general) * len(self.specific) > TABLE:
             return None
         left, right = self._sides

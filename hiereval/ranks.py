@@ -174,8 +174,8 @@ def wins(
     """
     (above, p), (below, q) = _ascending(positive), _ascending(negative)
     less = upto = torch.searchsorted(below, above)
-    if not below.shape[1] or not above.shape[1]:
-        return p * 0.0, p * 0.0
+    if not below.shape[1]:
+        return torch.zeros_like(p).double(), torch.zeros_like(p).double()
     if bool((below.gather(1, less.clamp(max=below.shape[1] - 1)) == above).any()):
         upto = torch.searchsorted(below, above, right=True)  # there are ties
     absent = below.shape[1] - q[:, None]

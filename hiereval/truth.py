@@ -156,8 +156,8 @@ class Crossed:
     """
 
     pairs: Int64[Tensor, " e"]  # sorted
-    hits: Float64[Tensor, " e+1"]  # true captions
-    tiers: Float64[Tensor, "e+1 k"]  # 1.0 where the tier is found
+    hits: Float64[Tensor, " f"]  # true captions
+    tiers: Float64[Tensor, "f k"]  # 1.0 where the tier is found
     size: Float64[Tensor, " n"]  # predictions of each image
 
     def at(self, dealt: Int64[Tensor, "b n"]) -> Int64[Tensor, "b n"]:
@@ -174,7 +174,7 @@ class Crossed:
         tiers = self.tiers[at].masked_fill(nothing, torch.nan)
         return self.hits[at] / self.size, tiers
 
-    def ordered_recall(self, truth: Truth, paths: Int64[Tensor, "n l"]) -> Float64[Tensor, " e+1"]:
+    def ordered_recall(self, truth: Truth, paths: Int64[Tensor, "n l"]) -> Float64[Tensor, " f"]:
         """Return what the path of each pair's first image scores in its second image's truth."""
         image, other = self.pairs // len(self.size), self.pairs % len(self.size)
         paths = without_repeats(paths)

@@ -6,21 +6,24 @@ the metric is that of Karpathy & Fei-Fei, CVPR 2015.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import ClassVar
 
 import torch
 from jaxtyping import Int64
 from torch import Generator, Tensor
 
+from hiereval import blind, nulls
 from hiereval.degenerate import points_trouble, undefined
 from hiereval.estimates import Mean
 from hiereval.truth import Truth, by_image
-from hiereval.types import Chains, Dataset, Metric, Modality, Scores, Space
+from hiereval.types import Chains, Dataset, Metric, Modality, Null, NullKind, Scores, Space
 
 CUTS = (1, 5, 10)
 CHUNK = 1 << 24  # similarities held at once
+TABLE = 1 << 25  # of more images x captions no null is drawn: it keeps both ranks of each
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,10 @@ class FlatRetrieval:
     def unfit(self, dataset: Chains) -> str | None:
         """Return why this dataset cannot be scored, or None."""
         return None if dataset.chain_image is not None else f"{dataset.name} has no images"
+
+    def blind(self, dataset: Chains) -> Mapping[str, Scores]:
+        """Return what rankings reach that are the same for every image."""
+        return blind.scores(self, dataset, blind.pool_spaces(dataset))
 
     def score(self, space: Space, dataset: Chains, generator: Generator) -> Scores:
         """Score each image that has a chain; `text_to_image_*` [n, m] holds its m captions.
@@ -91,6 +98,7 @@ def retrieved(
             "image_to_text": torch.stack([_within(to_text, k) for k in CUTS], 1),
             **{f"text_to_image_{k}": _within(rank, k) for k in CUTS},
         },
+        nulls=_nulls(metrics, space, images, captions, pairs),
         details=lambda i: {
             "image_to_text_rank": _listed(to_text[i : i + 1] + 1)[0],
             "text_to_image_ranks": dict(
@@ -102,6 +110,55 @@ def retrieved(
             ),
         },
     )
+
+
+def _nulls(
+    metrics: Sequence[Metric], space: Space, images: Tensor, captions: Tensor, pairs: Tensor
+) -> dict[NullKind, Null]:
+    """Images dealt out to the places that have captions."""
+    item, caption = pairs.unbind(1)
+
+    @cache
+    def tables() -> tuple[Tensor, Tensor]:
+        return _at_least(space, images, captions)
+
+    def items(dealt: Tensor) -> dict[str, Tensor]:
+        by_image, by_caption = tables()
+        near = by_image[dealt[:, item], caption], by_caption[dealt[:, item], caption]
+        to_text = _wrong(near[0], item, len(images))
+        to_image = _wrong(near[1], caption, len(captions))[:, caption]
+        return {
+            "image_to_text": torch.stack([_within(to_text, k) for k in CUTS], -1),
+            **{f"text_to_image_{k}": _within(to_image, k) for k in CUTS},
+        }
+
+    if len(images) * len(captions) > TABLE:
+        return {}
+    return nulls.of_images(metrics, len(images), items, size=20 * len(pairs) // len(images))
+
+
+def _at_least(space: Space, images: Tensor, captions: Tensor) -> tuple[Tensor, Tensor]:
+    """Return [i, t] how many captions are at least as near to an image as a caption is, and how
+    many images to a caption; NaN where all are equally near."""
+    similarity = space.similarity(images, captions)
+    found = []
+    for rows in (similarity, similarity.T):
+        ordered = rows.contiguous().sort(dim=1).values
+        nearer = rows.shape[1] - torch.searchsorted(ordered, rows.contiguous())
+        told_apart = (ordered[:, :1] < ordered[:, -1:]) & rows.isfinite().all(1, keepdim=True)
+        found.append(nearer.float().masked_fill(~told_apart, torch.nan))  # exact below 2^24
+    return found[0], found[1].T
+
+
+def _wrong(near: Tensor, query: Tensor, n: int) -> Tensor:
+    """Return [b, n] how many wrong candidates are at least as near as a query's best correct one,
+    from the counts [b, p] of its correct ones."""
+    where = query.expand_as(near)
+    best = near.new_full((len(near), n), torch.inf).scatter_reduce(1, where, near, "amin")
+    tied = torch.zeros_like(best).scatter_add_(
+        1, where, (near == best.gather(1, where)).to(near.dtype)
+    )
+    return best - tied
 
 
 def wrong_before(

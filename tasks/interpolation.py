@@ -82,9 +82,8 @@ class Interpolation:
             trouble = "there is one caption only"
         if trouble:
             return Scores(ids, {}, undefined(self.metrics, trouble))
-        # near the root captions' similarities differ by less than float32 resolves
-        candidates = space.text[pool].double()
-        start = _nearest(space, space.image[truth.images].double(), candidates)
+        candidates = _exact(space, space.text[pool])
+        start = _nearest(space, _exact(space, space.image[truth.images]), candidates)
         texts = torch.full((len(start), self.steps), -1)
         known = start >= 0
         nearest, which = start[known].unique(return_inverse=True)
@@ -118,6 +117,12 @@ class Interpolation:
             return {"precision": precision, "recall": tiers.mean(-1), "any": tiers.amax(-1)}
 
         return nulls.of_images(self.metrics, len(truth.images), items, size=40)
+
+
+def _exact(space: Space, x: Tensor) -> Tensor:
+    """Return the points in float64, unit vectors to its precision: near the root captions'
+    similarities to a query differ by less than float32 resolves."""
+    return space.toward_root(x.double(), torch.zeros(1, dtype=torch.float64))[:, 0]
 
 
 def _nearest(space: Space, points: Tensor, candidates: Tensor) -> Tensor:

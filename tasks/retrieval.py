@@ -7,7 +7,7 @@ spaced radii depends on how the radius is scaled; the rank sweep does not.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, ClassVar
@@ -18,7 +18,7 @@ from torch import Generator, Tensor
 from hiereval import blind, nulls
 from hiereval.degenerate import points_trouble, radii_trouble, undefined
 from hiereval.estimates import F1, Mean
-from hiereval.sweep import radius_levels, rank_levels, sweep
+from hiereval.sweep import Trajectory, radius_levels, rank_levels, sweep, sweep_alike
 from hiereval.truth import Crossed, Found, Truth
 from hiereval.types import Chains, Dataset, Metric, Modality, Null, NullKind, Scores, Space
 
@@ -92,7 +92,8 @@ class Retrieval:
 
     def blind(self, dataset: Chains) -> Mapping[str, Scores]:
         """Return what sweeps reach that predict the same captions for every image."""
-        return blind.scores(self, dataset, blind.pool_spaces(dataset))
+        spaces = blind.pool_spaces(dataset)
+        return {name: self._score(space, dataset, sweep_alike) for name, space in spaces.items()}
 
     def score(self, space: Space, dataset: Chains, generator: Generator) -> Scores:
         """Score each image that has a chain.
@@ -100,6 +101,9 @@ class Retrieval:
         Captions are candidates once, however often they stand in the pool; of equally similar
         ones the earlier is predicted. An image whose similarities are NaN is left out.
         """
+        return self._score(space, dataset, sweep)
+
+    def _score(self, space: Space, dataset: Chains, swept: Callable[..., Trajectory]) -> Scores:
         assert space.image is not None
         truth = Truth.of(dataset)
         pool = torch.tensor(list(dict.fromkeys(dataset.pool.tolist())))
@@ -109,7 +113,7 @@ class Retrieval:
         trouble = radii_trouble(radius) or points_trouble(space, images=True)
         if trouble:
             return Scores(ids, {}, undefined(all_metrics, trouble), all_metrics)
-        path = sweep(space, space.image[truth.images], space.text[pool], radius)
+        path = swept(space, space.image[truth.images], space.text[pool], radius)
         levels = radius_levels(radius, self.steps)
         texts = _texts(pool, path.at(path.count_within(levels)))
         by_rank = _texts(pool, path.at(path.count_within(rank_levels(radius, self.steps))))

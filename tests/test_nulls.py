@@ -12,41 +12,80 @@ from support.made import random_chains, random_space
 from hiereval import nulls
 from hiereval.estimates import Estimate, bootstrap, ones
 from hiereval.geometry import SphereSpace
+from hiereval.tasks.entailment import Entailment
+from hiereval.tasks.flat_retrieval import FlatRetrieval
+from hiereval.tasks.image_entailment import ImageEntailment
+from hiereval.tasks.interpolation import Interpolation
 from hiereval.tasks.ordering import Ordering
-from hiereval.types import Chains, Metric, Null, Scores, Space, Task
+from hiereval.tasks.retrieval import Retrieval
+from hiereval.types import Chains, Metric, Null, NullKind, Scores, Task
 
 QUALITY = Metric("m", "One.", lambda items, w: w.sum(1))
 
 
-def again(task: Task, space: Space, data: Chains, dealt: torch.Tensor) -> dict[str, float]:
-    """Score the vectors that were dealt out as if an encoder had given them."""
-    assert isinstance(space, SphereSpace)
-    scores = task.score(
-        SphereSpace(space.text[dealt], space.image, space.root), data, torch.Generator()
-    )
+def again(task: Task, space: SphereSpace, data: Chains) -> dict[str, float]:
+    """Score the vectors as they were dealt out as if an encoder had given them."""
+    scores = task.score(space, data, torch.Generator().manual_seed(0))
     weights = ones(len(scores.ids))
     return {
         metric.name: math.nan
         if metric.name in scores.undefined
         else metric.statistic(scores.items, weights).item()
         for metric in scores.metrics or task.metrics
+        if nulls.is_judged(metric)
     }
 
 
-@pytest.mark.parametrize("kind", ["free", "within-length"])
-@pytest.mark.parametrize("task", [Ordering()])
-@pytest.mark.parametrize("grid", [False, True])
-def test_a_draw_is_the_score_of_the_dealt_vectors(task: Task, kind: str, grid: bool) -> None:
+def first_tier(data: Chains) -> torch.Tensor:
+    assert data.negatives is not None
+    rows = [*data.chains.tolist(), *data.negatives.tolist()]
+    return torch.tensor(
+        [min(row.index(t) for row in rows if t in row) for t in range(len(data.texts))]
+    )
+
+
+CASES = [
+    (Ordering(), "free"),
+    (Ordering(), "within-length"),
+    (Entailment(), "free"),
+    (Entailment(), "within-length"),
+    (Entailment(negatives="documented"), "within-tier"),
+    (ImageEntailment(negatives=2), "images"),
+    (Retrieval(steps=5), "images"),
+    (Interpolation(steps=5), "images"),
+    (FlatRetrieval(), "images"),
+]
+
+
+# on a grid radii and similarities tie; equal angles of different points tie but for rounding
+TIED = [case for case in CASES if not isinstance(case[0], Entailment | ImageEntailment)]
+
+
+@pytest.mark.parametrize(
+    ("task", "kind", "grid"),
+    [(*case, False) for case in CASES] + [(*case, True) for case in TIED],
+    ids=lambda x: str(getattr(x, "name", x)),
+)
+def test_a_draw_is_the_score_of_what_was_dealt_out(task: Task, kind: NullKind, grid: bool) -> None:
     data = random_chains(3, c=15)
     space = random_space(3, data, dim=3, grid=grid)
-    scores = task.score(space, data, torch.Generator())
-    drawn = scores.nulls[kind].draw(6, torch.Generator().manual_seed(1))  # type: ignore[index]
-    lengths = nulls.word_counts(data.texts)
-    groups = torch.zeros_like(lengths) if kind == "free" else lengths
-    dealt = nulls.deal(groups, 6, torch.Generator().manual_seed(1))
-    assert set(drawn) == {metric.name for metric in scores.metrics or task.metrics}
-    for row, deal in enumerate(dealt):
-        expected = again(task, space, data, deal)
+    assert space.image is not None
+    scores = task.score(space, data, torch.Generator().manual_seed(0))
+    drawn = scores.nulls[kind].draw(6, torch.Generator().manual_seed(1))
+    groups = {
+        "free": torch.zeros(len(data.texts), dtype=torch.int64),
+        "within-length": nulls.word_counts(data.texts),
+        "within-tier": first_tier(data),
+        "images": torch.zeros(len(data.images), dtype=torch.int64),
+    }[kind]
+    for row, deal in enumerate(nulls.deal(groups, 6, torch.Generator().manual_seed(1))):
+        text = space.text if kind == "images" else space.text[deal]
+        # a chain keeps its place: image i's predictions meet the truth of image deal[i]
+        image = space.image[deal.argsort()] if kind == "images" else space.image
+        if isinstance(task, ImageEntailment | FlatRetrieval):
+            image = space.image[deal]
+        expected = again(task, SphereSpace(text, image, space.root), data)
+        assert set(drawn) == set(expected)
         for name, values in drawn.items():
             assert values[row].item() == pytest.approx(expected[name], abs=1e-9, nan_ok=True), name
 

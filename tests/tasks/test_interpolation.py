@@ -103,21 +103,45 @@ def test_parameters_and_data_that_do_not_fit() -> None:
         Interpolation(steps=0)
 
 
+def reference_space(folder: Path, data: Chains) -> tuple[SphereSpace, np.ndarray]:
+    """A reference's vectors as a space, and its pool's, images' and root's in float64."""
+    arrays = load_file(folder / "embeddings.safetensors")
+    index = json.loads((folder / "index.json").read_text())
+    text = {t: i for i, t in enumerate(index["texts"])}
+    image = {t: i for i, t in enumerate(index["images"])}
+    rows = [
+        arrays["text"][[text[t] for t in data.texts]],
+        arrays["image"][[image[i.name] for i in data.images]],
+        arrays["text"][text[""]],
+    ]
+    exact = [normalise(row.double()).numpy() for row in rows]
+    exact[0] = exact[0][data.pool]
+    return SphereSpace(*map(normalise, rows)), exact
+
+
 @pytest.mark.data
 @pytest.mark.reference
 @pytest.mark.parametrize("name", ["tree_mid", "tree_steps10"])
-def test_reference_figures(hierarcaps_root: Path, reference_root: Path, name: str) -> None:
+def test_reference_embeddings_in_float64(
+    hierarcaps_root: Path, reference_root: Path, name: str
+) -> None:
+    """The published code's float32 figures differ from float64 where captions nearly tie."""
     data = open_dataset("hierarcaps", options(hierarcaps_root))
+    space, (pool, images, root) = reference_space(reference_root / "embeddings" / name, data)
+    assert data.chain_image is not None
+    values = bootstrap(Interpolation.metrics, score(space, data), seed=0, resamples=5)
     expected = json.loads((reference_root / "interpolation_expected.json").read_text())[name]
-    arrays = load_file(reference_root / "embeddings" / name / "embeddings.safetensors")
-    index = json.loads((reference_root / "embeddings" / name / "index.json").read_text())
-    text = {t: i for i, t in enumerate(index["texts"])}
-    image = {t: i for i, t in enumerate(index["images"])}
-    space = SphereSpace(
-        normalise(arrays["text"][[text[t] for t in data.texts]]),
-        normalise(arrays["image"][[image[i.name] for i in data.images]]),
-        normalise(arrays["text"][text[""]]),
-    )
-    found = bootstrap(Interpolation.metrics, score(space, data), seed=0, resamples=5)
+    float32 = 1e-9 if name == "tree_mid" else 2e-4  # 1,000 images, of which some lose a caption
     for metric, percent in expected.items():
-        assert found[metric].value == pytest.approx(percent / 100, abs=1e-9)
+        assert values[metric].value == pytest.approx(percent / 100, abs=float32)
+    if name == "tree_mid":  # as its float32 figures are, none hangs on rounding
+        return
+    chain = {int(i): row for i, row in zip(data.chain_image, data.chains, strict=True)}
+    found = []
+    for i, image in enumerate(images):
+        predicted = set(data.pool[oracle.interpolation(image, pool, root, 50)].tolist())
+        hits = [t in predicted for t in chain[i].tolist()]
+        found.append((len(predicted & set(chain[i].tolist())) / len(predicted), np.mean(hits)))
+    precision, recall = np.mean(found, axis=0).tolist()
+    assert values["precision"].value == pytest.approx(precision, abs=1e-9)
+    assert values["recall"].value == pytest.approx(recall, abs=1e-9)
