@@ -50,6 +50,9 @@ class BlindSpace:
     ) -> Float[Tensor, "n s 2"]:
         return x[:, None] - fraction[None, :, None] * (x - self.root)[:, None]
 
+    def centre(self, x: Float[Tensor, "n m 2"]) -> Float[Tensor, "n 2"]:
+        return x.mean(dim=1)
+
 
 def line(number: Float64[Tensor, " t"], n_images: int = 0) -> Space:
     """Return the blind space in which each text is this number."""
@@ -60,9 +63,6 @@ def line(number: Float64[Tensor, " t"], n_images: int = 0) -> Space:
         torch.stack([high.expand(n_images), other], 1),
         torch.stack([low, low.new_tensor(-1.0)]),
     )
-
-    def centre(self, x: Float[Tensor, "n m 1"]) -> Float[Tensor, "n 1"]:
-        return x.mean(dim=1)
 
 
 def text_spaces(texts: Sequence[str], n_images: int = 0) -> dict[str, Space]:
