@@ -28,6 +28,7 @@ COMMANDS = {
     "finetune": "Fine-tune a text tower with the RE objective.",
     "check-adapter": "Run the conformance kit on an adapter.",
     "new-adapter": "Write the skeleton of an adapter and its test.",
+    "cache": "List, check, join or delete stored vectors.",
     "doctor": "Say what is installed, reachable and missing.",
 }
 
