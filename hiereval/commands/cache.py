@@ -166,11 +166,11 @@ def _name(what: Inventory) -> str:
 
 def _shelves(cache_dir: str | None, model: str | None) -> list[tuple[Shelf, Inventory]]:
     """Return the models' shelves, or those of a name; none of that name is an error."""
-    from hiereval.datasets import cache_dir as folder
+    from hiereval.places import Places
     from hiereval.store import Store
     from hiereval.upkeep import inventory
 
-    store = Store(folder(cache_dir))
+    store = Store(Places.of(cache_dir).cache)
     found = [(shelf, inventory(shelf)) for shelf in store.shelves()]
     if model is None:
         return found
