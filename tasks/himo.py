@@ -80,12 +80,14 @@ class HiMo:
             Mean("truncated"),
             range=(0.0, float("inf")),
             higher_is_better=None,
+            role="descriptive",
         ),
         Metric(
             "truncated_ends",
             "share of chains whose last two captions are both cut",
             Mean("truncated_ends"),
             higher_is_better=None,
+            role="descriptive",
         ),
     )
 
