@@ -17,12 +17,12 @@ import torch
 from jaxtyping import Float, Float64, Int64
 from torch import Generator, Tensor
 
+from hiereval import nulls
 from hiereval.angles import Angles
 from hiereval.blind import text_spaces
 from hiereval.degenerate import points_trouble, undefined
 from hiereval.estimates import Auroc, AveragePrecision, Mean, with_chance
 from hiereval.geometry import ULPS
-from hiereval.nulls import Dealt, is_judged, word_counts
 from hiereval.tasks.image_entailment import draw
 from hiereval.types import (
     Chains,
@@ -215,15 +215,13 @@ class Pep:
             texts = {key: t.expand(len(dealt), *t.shape) for key, t in pairs.items()}
             return sampled(texts, dealt[:, image])
 
-        judged = tuple(m for m in self.metrics if is_judged(m))
-        if cones is None:
-            judged = tuple(m for m in judged if "margin_" not in m.name)
+        scored = [m for m in self.metrics if cones is not None or "margin_" not in m.name]
         size = 10 * sum(texts.numel() for texts in pairs.values())
-        words, anywhere = word_counts(dataset.texts), image.new_zeros(len(dataset.images))
-        return {
-            "within-length": Null(Dealt(judged, words, of_texts, size), DRAWS),
-            "images": Null(Dealt(judged, anywhere, of_images, size), DRAWS),
-        }
+        n = len(dataset.images)
+        within: dict[NullKind, Tensor] = {"within-length": nulls.word_counts(dataset.texts)}
+        return nulls.reassigned(scored, within, of_texts, size=size, draws=DRAWS) | nulls.of_images(
+            scored, n, of_images, size=size // n, draws=DRAWS
+        )
 
 
 def last_captions(chains: Int64[Tensor, "c k"], n: int) -> Int64[Tensor, "c n"]:

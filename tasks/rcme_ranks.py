@@ -16,11 +16,10 @@ import torch
 from jaxtyping import Float64, Int64
 from torch import Generator, Tensor
 
-from hiereval.blind import line, scores, text_spaces
+from hiereval import blind, nulls
 from hiereval.datasets.ranked_names import RankedNames
 from hiereval.degenerate import points_trouble, radii_trouble, undefined
 from hiereval.estimates import F1, Mean
-from hiereval.nulls import Dealt, word_counts
 from hiereval.ranks import kendall, pair_signs
 from hiereval.sweep import radius_levels, sweep
 from hiereval.truth import Truth, by_image
@@ -94,10 +93,12 @@ class RcmeRanks:
         """
         often = torch.bincount(torch.from_numpy(dataset.ranks).reshape(-1)).double()
         n = len(dataset.images)
-        spaces = text_spaces(dataset.texts, n) | {"rarity": line(-often, n)}
+        spaces = blind.text_spaces(dataset.texts, n) | {"rarity": blind.line(-often, n)}
         truth = truth_of(dataset)
         one = often.argmax().expand(len(truth.images), 1)
-        return scores(self, dataset, spaces) | {"commonest": scored(truth, dataset, -often, one)}
+        return blind.scores(self, dataset, spaces) | {
+            "commonest": scored(truth, dataset, -often, one)
+        }
 
 
 def _nulls(
@@ -122,13 +123,12 @@ def _nulls(
 
     order = tuple(m for m in metrics if m.name in ("d_corr", "tau_d"))
     names = tuple(m for m in metrics if m not in order)
-    words, anywhere = word_counts(dataset.texts), torch.zeros(len(truth.images), dtype=torch.int64)
+    groups = nulls.groups_of_texts(dataset.texts)
     size = 40 * truth.chains.numel()
-    return {
-        "free": Null(Dealt(order, torch.zeros_like(words), of_texts, size), DRAWS),
-        "within-length": Null(Dealt(order, words, of_texts, size), DRAWS),
-        "images": Null(Dealt(names, anywhere, of_images, size), DRAWS),
-    }
+    n = len(truth.images)
+    return nulls.reassigned(order, groups, of_texts, size=size, draws=DRAWS) | nulls.of_images(
+        names, n, of_images, size=size // n, draws=DRAWS
+    )
 
 
 def scored(
