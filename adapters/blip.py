@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hiereval.adapters.image_processing import collate, process
+from hiereval.adapters.settings import whole
 from hiereval.adapters.transformers_loading import open_checkpoint, token_counts, tokenize
 from hiereval.types import LoadOptions, Modality
 
@@ -26,16 +27,22 @@ class Blip:
 
     modalities: frozenset[Modality] = frozenset({"text", "image"})
 
-    def __init__(self, checkpoint: str, options: LoadOptions, processor: str | None = None) -> None:
-        self.files = open_checkpoint("blip", checkpoint, options, processor)
-        text = self.files.config.get("text_config") or {}
-        positions = text.get("max_position_embeddings", 512)
-        allowed = self.files.tokenizer_config.get("model_max_length", positions)
-        self.context_length = int(min(positions, allowed))
+    def __init__(
+        self,
+        checkpoint: str,
+        options: LoadOptions,
+        processor: str | None = None,
+        subfolder: str | None = None,
+    ) -> None:
+        self.files = open_checkpoint("blip", checkpoint, options, processor, subfolder)
+        text = self.files.part("text_config")
+        positions = whole(checkpoint, text, "max_position_embeddings", 512)
+        self.context_length = self.files.allowed_tokens(positions)
         self.id = self.files.identify(
             context_length=self.context_length,
-            embed_dim=self.files.config.get("image_text_hidden_size", 256),
+            embed_dim=whole(checkpoint, self.files.config, "image_text_hidden_size", 256),
             text={"padding": "longest", "mask": True},
+            tokenizer=lambda: self.tokenizer,
         )
 
     @cached_property
@@ -46,7 +53,7 @@ class Blip:
     @cached_property
     def tokenizer(self) -> Any:
         """Return the tokenizer."""
-        return self.files.load_tokenizer()
+        return self.files.load_tokenizer(context=self.context_length)
 
     def text_lengths(self, texts: Sequence[str]) -> list[int]:
         """Return each text's number of tokens before truncation, specials included."""

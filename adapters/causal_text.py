@@ -23,8 +23,15 @@ def is_causal(transformer: Any) -> bool:
     return pool == "argmax" and masked and getattr(transformer, "cls_emb", None) is None
 
 
-def encode(network: Any, method: str, tokenizer: Any, texts: Sequence[str], device: str) -> Tensor:
-    """Return network.method(ids) of texts under CLIP's tokenizer, on the device.
+def encode(
+    network: Any,
+    method: str,
+    tokenizer: Any,
+    texts: Sequence[str],
+    device: str,
+    **arguments: bool,
+) -> Tensor:
+    """Return network.method(ids, **arguments) of texts under CLIP's tokenizer, on the device.
 
     Positions and mask are the network's own, or those of its part `text`. Raises HierevalError if
     a text has lost its end token.
@@ -68,7 +75,7 @@ def encode(network: Any, method: str, tokenizer: Any, texts: Sequence[str], devi
             self.network = network
 
         def forward(self, ids: Tensor) -> Tensor:
-            return getattr(self.network, method)(ids)
+            return getattr(self.network, method)(ids, **arguments)
 
     call, part = Call(), "network.text" if hasattr(network, "text") else "network"
     transformer: Any = call.get_submodule(part)

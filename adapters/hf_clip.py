@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hiereval.adapters.image_processing import collate, process
+from hiereval.adapters.settings import whole
 from hiereval.adapters.transformers_loading import (
     Checkpoint,
     open_checkpoint,
@@ -49,14 +50,21 @@ class HFClip:
 
     modalities: frozenset[Modality] = frozenset({"text", "image"})
 
-    def __init__(self, checkpoint: str, options: LoadOptions, processor: str | None = None) -> None:
-        self.files = open_checkpoint("hf-clip", checkpoint, options, processor)
+    def __init__(
+        self,
+        checkpoint: str,
+        options: LoadOptions,
+        processor: str | None = None,
+        subfolder: str | None = None,
+    ) -> None:
+        self.files = open_checkpoint("hf-clip", checkpoint, options, processor, subfolder)
         self.family = FAMILIES[self.files.model_type]
         self.context_length = _context_length(self.files, self.family)
         self.id = self.files.identify(
             context_length=self.context_length,
-            embed_dim=self.files.config.get("projection_dim", self.family.embed_dim),
+            embed_dim=whole(checkpoint, self.files.config, "projection_dim", self.family.embed_dim),
             text={"padding": "longest", "mask": not self.family.pools_end},
+            tokenizer=lambda: self.tokenizer,
         )
 
     @cached_property
@@ -67,7 +75,7 @@ class HFClip:
     @cached_property
     def tokenizer(self) -> Any:
         """Return the tokenizer, checked to end texts with the token that the model pools on."""
-        tokenizer = self.files.load_tokenizer()
+        tokenizer = self.files.load_tokenizer(context=self.context_length)
         if self.family.pools_end:
             _check_end(self.files, tokenizer)
         return tokenizer
@@ -116,10 +124,9 @@ def _context_length(files: Checkpoint, family: Family) -> int:
     """Return how many tokens a text may have: what the tokenizer allows and the encoder holds."""
     if family.fixed:
         return family.context
-    text = files.config.get("text_config") or {}
-    positions = text.get("max_position_embeddings", family.context) - family.first_position
-    allowed = files.tokenizer_config.get("model_max_length", positions)
-    return int(min(positions, allowed))
+    text = files.part("text_config")
+    positions = whole(files.name, text, "max_position_embeddings", family.context)
+    return files.allowed_tokens(positions - family.first_position)
 
 
 def _check_end(files: Checkpoint, tokenizer: Any) -> None:
@@ -127,8 +134,7 @@ def _check_end(files: Checkpoint, tokenizer: Any) -> None:
 
     A CLIP configuration with eos_token_id 2 (all of OpenAI's) means the largest id of a text.
     """
-    text = files.config.get("text_config") or {}
-    wanted = text.get("eos_token_id", 49407)
+    wanted = files.part("text_config").get("eos_token_id", 49407)
     given = tokenizer.eos_token_id
     legacy = wanted == 2 and files.model_type == "clip"
     if given != (len(tokenizer) - 1 if legacy else wanted):

@@ -41,7 +41,9 @@ class Meru:
             name=Path(checkpoint).stem,
             checkpoint=checkpoint,
             revision=files.revision,
-            weights_sha256=fingerprint.weights_sha256([files.file]) if files.file else None,
+            weights_sha256=fingerprint.weights_sha256([files.file], options.places.cache)
+            if files.file
+            else None,
             config_sha256=fingerprint.json_sha256(self.shape.__dict__),
             preprocess_fingerprint=fingerprint.json_sha256(
                 {"convert": "RGB", "resize": "bicubic shortest", "size": self.shape.image_size}

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hiereval import fingerprint, snapshots
-from hiereval.adapters import causal_text, openclip_files
+from hiereval import fingerprint
+from hiereval.adapters import (
+    causal_text,
+    openclip_files,
+    settings,
+    training_files,
+    vocabulary,
+)
 from hiereval.adapters.image_processing import middle, to_rgb
 from hiereval.adapters.precision import DTYPES, inference
 from hiereval.errors import HierevalError
@@ -32,21 +39,21 @@ class OpenClip:
         self.options = options
         self.files = files = openclip_files.find(checkpoint, options)
         self.tokenizer_folder = openclip_files.tokenizer_folder(files, options)
-        self.context_length = int(files.text.get("context_length", CONTEXT))
+        self.tower = openclip_files.tower(files, options)
+        self.context_length = settings.whole(files.name, files.text, "context_length", CONTEXT)
         safe = files.weights is not None and files.weights.suffix == ".safetensors"
         self.id = ModelId(
             adapter="openclip",
             name=files.label,
             checkpoint=checkpoint,
             revision=files.revision,
-            weights_sha256=fingerprint.weights_sha256([files.weights]) if files.weights else None,
-            config_sha256=fingerprint.json_sha256(files.model),
+            weights_sha256=self._weights_sha256(),
+            adapter_version=2,
+            config_sha256=fingerprint.json_sha256({"model": files.model, "tower": self.tower}),
             preprocess_fingerprint=fingerprint.json_sha256(
                 {"convert": "RGB", "size": files.image_size, "preprocess": files.preprocess}
             ),
-            tokenizer_fingerprint=openclip_files.tokenizer_fingerprint(
-                files, self.tokenizer_folder
-            ),
+            tokenizer_fingerprint=self._tokenizer_fingerprint(),
             dtype=DTYPES[options.precision],
             random_init=options.random_init,
             embed_dim=files.model["embed_dim"],
@@ -64,30 +71,70 @@ class OpenClip:
 
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.options.random_init or 0)
-            model = _build(self.files, self.options)
+            model = build(self.files, self.tower)
         if self.files.weights is not None:
-            _load(model, self.files.name, self.files.weights)
+            load(model, self.files.name, training_files.tensors(self.files.weights))
+            if self._weights_sha256() != self.id.weights_sha256:
+                raise HierevalError(
+                    f"The weights of {self.files.name!r} changed as they were read."
+                )
         return model.float().eval().requires_grad_(False).to(self.options.device)
 
     @cached_property
     def tokenizer(self) -> Any:
-        """Return the tokenizer that the configuration names."""
+        """Return the tokenizer that the configuration names, checked to be the model's."""
         from open_clip.tokenizer import HFTokenizer, SimpleTokenizer
 
-        settings = {
+        arguments = {
             "context_length": self.context_length,
-            **self.files.text.get("tokenizer_kwargs", {}),
+            **openclip_files.tokenizer_arguments(self.files),
         }
+        text, size = self.tower or self.files.text, 0
         if self.tokenizer_folder is None:
-            return SimpleTokenizer(**settings)
-        mode = self.files.text.get("tokenizer_mode")
-        try:
-            return HFTokenizer(str(self.tokenizer_folder), tokenizer_mode=mode, **settings)
-        except Exception as error:
-            reason = f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"
-            raise HierevalError(
-                f"The tokenizer of {self.files.name!r} must be readable ({reason})."
-            ) from error
+            try:
+                tokenizer = SimpleTokenizer(**arguments)
+            except TypeError as error:
+                raise HierevalError(
+                    f"The tokenizer_kwargs of {self.files.name!r} must be CLIP's: {error}."
+                ) from error
+            size = len(tokenizer.encoder)
+        else:
+            arguments["tokenizer_mode"] = self.files.text.get("tokenizer_mode")
+            tokenizer = vocabulary.load(
+                self.files.name,
+                self.tokenizer_folder,
+                build=lambda folder, **loading: HFTokenizer(folder, **arguments, **loading),
+            )
+        positions = settings.whole(
+            self.files.name, self.tower or {}, "max_position_embeddings", self.context_length
+        )
+        vocabulary.check(
+            self.files.name,
+            lambda texts: tokenizer(texts).tolist(),
+            size=size,  # SentencePiece's extra ids may lie beyond the network's rows, unused
+            embedding=settings.whole(self.files.name, text, "vocab_size", 0) or None,
+            context=self.context_length,
+            positions=positions,
+        )
+        return tokenizer
+
+    def _weights_sha256(self) -> str | None:
+        file = self.files.weights
+        return fingerprint.weights_sha256([file], self.options.places.cache) if file else None
+
+    def _tokenizer_fingerprint(self) -> str:
+        keys = ("context_length", "tokenizer_kwargs", "tokenizer_mode")
+        stated = {key: self.files.text.get(key) for key in keys}
+        openclip_files.tokenizer_arguments(self.files)
+        if self.tokenizer_folder is None:
+            return fingerprint.json_sha256({"tokenizer": "CLIP BPE", **stated})
+        effective = vocabulary.fingerprint_of(
+            self.tokenizer_folder,
+            {**stated, "name": "open_clip", "tower": self.tower, "text": self.files.text},
+            self.options.places.cache,
+            lambda: self.tokenizer.tokenizer,
+        )
+        return fingerprint.json_sha256({"tokenizer": effective, **stated})
 
     @cached_property
     def transform(self) -> Any:
@@ -111,7 +158,7 @@ class OpenClip:
         with inference(self.options.precision, device):
             if self.tokenizer_folder is None:
                 return causal_text.encode(
-                    self.model, "encode_text", self.tokenizer, texts, device
+                    self.model, "encode_text", self.tokenizer, texts, device, normalize=False
                 ).float()
             ids = self.tokenizer(list(texts)).to(device)  # padded to the context length
             return self.model.encode_text(ids, normalize=False).float()
@@ -125,7 +172,7 @@ class OpenClip:
 
     def save(self, folder: Path) -> None:
         """Write the network as it is now into an empty folder, for `local-dir:`."""
-        self.files.save(self.model, folder, self.tokenizer_folder)
+        self.files.save(self.model, folder, self.tokenizer_folder, self.tower)
 
     def preprocess(self, image: Image) -> Tensor:
         """Return one picture's pixels [3, h, w] as the model takes them."""
@@ -143,60 +190,65 @@ class OpenClip:
             return self.model.encode_image(batch, normalize=False).float()
 
 
-def _build(files: openclip_files.Files, options: LoadOptions) -> Any:
-    """Return the architecture with random weights, fetching none for its towers."""
+def build(files: openclip_files.Files, tower: Mapping[str, Any] | None) -> Any:
+    """Return the architecture with random weights; its towers fetch nothing and run no code."""
     import open_clip
+    import timm
 
     model_cfg = copy.deepcopy(dict(files.model))
-    custom_text = model_cfg.pop("custom_text", False) or "hf_model_name" in model_cfg["text_cfg"]
-    if "hf_model_name" in model_cfg["text_cfg"]:  # its configuration alone, never its weights
-        name = str(model_cfg["text_cfg"]["hf_model_name"])
-        other = LoadOptions(places=options.places, random_init=0)
-        folder = snapshots.snapshot("openclip", name, other).folder
-        model_cfg["text_cfg"].update(hf_model_name=str(folder), hf_model_pretrained=False)
-    if "timm_model_name" in model_cfg["vision_cfg"]:
-        model_cfg["vision_cfg"]["timm_model_pretrained"] = False
+    text, vision = model_cfg["text_cfg"], model_cfg["vision_cfg"]
+    custom_text = model_cfg.pop("custom_text", False) or tower is not None
+    if "timm_model_name" in vision:
+        vision["timm_model_pretrained"] = False
+        if not timm.is_model(vision["timm_model_name"]):
+            raise HierevalError(
+                f"The timm_model_name {vision['timm_model_name']!r} of {files.name!r} must be an "
+                f"architecture of timm {timm.__version__}."
+            )
     cls = open_clip.CLIP
     if custom_text:
         cls = open_clip.CoCa if "multimodal_cfg" in model_cfg else open_clip.CustomTextCLIP
-    try:
-        return cls(**model_cfg)
-    except (TypeError, ValueError, RuntimeError, AssertionError) as error:
-        raise HierevalError(
-            f"The configuration of {files.name!r} must be one that open_clip "
-            f"{open_clip.__version__} builds: {type(error).__name__}: {error}"
-        ) from error
+    with tempfile.TemporaryDirectory(prefix="hiereval-") as made:
+        if tower is not None:  # its configuration alone, cleaned, never its weights
+            import transformers
+
+            kind = transformers.CONFIG_MAPPING[tower["model_type"]]
+            settings.configuration(kind, files.name, tower).save_pretrained(made)
+            text.update(hf_model_name=made, hf_model_pretrained=False)
+        try:
+            return cls(**model_cfg)
+        except Exception as error:  # each part checks its settings in its own way
+            line = " ".join(str(error).split())[:200]
+            raise HierevalError(
+                f"The configuration of {files.name!r} must be one that open_clip "
+                f"{open_clip.__version__} builds: {type(error).__name__}: {line}"
+            ) from error
 
 
-def _load(model: Any, name: str, file: Path) -> None:
-    """Load every weight; refuse missing, unexpected and resized ones."""
-    from open_clip.factory import load_checkpoint
+def load(model: Any, name: str, state: dict[str, Any]) -> None:
+    """Load every weight; refuse missing, unexpected and resized ones.
+
+    Layouts of other projects become open_clip's, as it does it itself.
+    """
+    from open_clip.convert import convert_state_dict
+    from open_clip.model import convert_to_custom_text_state_dict
 
     expected = {key: tuple(value.shape) for key, value in model.state_dict().items()}
     try:
-        for key, shape in _positions(file).items():
-            if expected.get(key, shape) != shape:  # open_clip would interpolate it
-                raise ValueError(f"{key} is {list(shape)}, not {list(expected[key])}")
-        load_checkpoint(model, str(file), strict=True, weights_only=True)
+        state = convert_state_dict(model, state)
+        if "positional_embedding" in state and "positional_embedding" not in expected:
+            state = convert_to_custom_text_state_dict(state)
+        for scalar in {"logit_scale", "logit_bias"} & expected.keys():
+            if scalar in state:
+                state[scalar] = state[scalar].reshape(expected[scalar])
+            elif scalar == "logit_bias":  # no vector depends on it
+                state[scalar] = model.state_dict()[scalar]
+        state.pop("text.transformer.embeddings.position_ids", None)
+        model.load_state_dict(state, strict=True)
     except Exception as error:  # torch, safetensors and pickle each fail in their own way
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-        reason = " ".join(lines)[:300]
+        kept = lines if len(lines) == 1 else lines[1:]  # the first says which class
+        reason = " ".join(kept)[:300]
         raise HierevalError(
             f"The weights of {name!r} must be exactly those of its configuration: {reason}"
         ) from error
-
-
-def _positions(file: Path) -> dict[str, tuple[int, ...]]:
-    """Return the shapes of the positional embeddings, which open_clip resizes unasked."""
-    import torch
-    from safetensors import safe_open
-
-    if file.suffix == ".safetensors":
-        with safe_open(file, "pt") as tensors:
-            slices = {key: tensors.get_slice(key) for key in tensors.keys()}  # noqa: SIM118
-            shapes = {key: tuple(part.get_shape()) for key, part in slices.items()}
-    else:
-        state = torch.load(file, map_location="meta", weights_only=True)
-        state = state.get("state_dict", state)
-        shapes = {key.removeprefix("module."): tuple(part.shape) for key, part in state.items()}
-    return {key: shape for key, shape in shapes.items() if "pos" in key and "embed" in key}

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from hiereval import fingerprint, snapshots
-from hiereval.adapters.transformers_loading import TOKENIZER_FILES, VOCABULARIES
+from hiereval.adapters import settings, vocabulary
 from hiereval.errors import HierevalError, nearest
 from hiereval.types import LoadOptions
 
@@ -23,6 +24,18 @@ WEIGHTS = (
     "open_clip_pytorch_model.pth",
 )
 HUB, LOCAL = "hf-hub:", "local-dir:"
+TOWER, TOWER_NAME = "text_tower", "hf_model_name"
+TOWERS = ("bert", "m2m_100", "mt5", "roberta", "xlm-roberta")  # those that open_clip knows
+PREPROCESSING = ("mean", "std", "interpolation", "resize_mode", "fill_color", "size", "mode")
+CLEANING = ("canonicalize", "lower", "whitespace")
+# of a configuration's tokenizer_kwargs: everything else would reach a loader unseen
+ARGUMENTS: dict[str, Callable[[Any], bool]] = {
+    "clean": lambda value: value in CLEANING,
+    "strip_sep_token": lambda value: isinstance(value, bool),
+    "additional_special_tokens": lambda value: (
+        isinstance(value, list) and all(isinstance(token, str) for token in value)
+    ),
+}
 BPE_VOCABULARY = 49408  # tokens of CLIP's own tokenizer, which open_clip falls back to
 
 
@@ -41,7 +54,7 @@ class Files:
     def label(self) -> str:
         """Return what to call the model: no path of this machine."""
         if self.name.startswith(LOCAL):
-            return Path(self.name.removeprefix(LOCAL)).name
+            return snapshots.label(self.name.removeprefix(LOCAL))
         return self.name.removeprefix(HUB)
 
     @property
@@ -49,7 +62,13 @@ class Files:
         """Return the text tower's configuration."""
         return self.model["text_cfg"]
 
-    def save(self, model: Any, folder: Path, tokenizer: Path | None) -> None:
+    def save(
+        self,
+        model: Any,
+        folder: Path,
+        tokenizer: Path | None,
+        tower: Mapping[str, Any] | None = None,
+    ) -> None:
         """Write a network of this configuration as a folder for `local-dir:`."""
         from safetensors.torch import save_file
 
@@ -57,9 +76,12 @@ class Files:
         save_file(state, folder / WEIGHTS[0])
         config = {"model_cfg": self.model, "preprocess_cfg": self.preprocess}
         (folder / CONFIG).write_text(json.dumps(config, indent=1), "utf-8")
+        if tower is not None:
+            (folder / TOWER).mkdir()
+            (folder / TOWER / "config.json").write_text(json.dumps(tower, indent=1), "utf-8")
         if tokenizer is None:
             return
-        for name in TOKENIZER_FILES:
+        for name in vocabulary.FILES:
             if (tokenizer / name).is_file():
                 shutil.copyfile(tokenizer / name, folder / name)
 
@@ -80,9 +102,12 @@ def find(checkpoint: str, options: LoadOptions) -> Files:
     architecture, slash, tag = checkpoint.partition("/")
     if Path(checkpoint).exists() or (slash and Path(tag).is_file()):
         kind = "folder" if Path(checkpoint).is_dir() else "bare weight file"
+        file, named = (checkpoint, "NAME") if Path(checkpoint).exists() else (tag, architecture)
+        way = f" 'hiereval convert {file} --architecture {named} --out FOLDER' makes one."
         raise HierevalError(
             f"The checkpoint {checkpoint!r} must be given as '{LOCAL}FOLDER', a folder with "
             f"{CONFIG}; it is a {kind}, and its preprocessing would be guessed."
+            f"{'' if kind == 'folder' else way}"
         )
     return _from_tag(checkpoint, architecture, tag, options)
 
@@ -112,10 +137,13 @@ def _from_folder(checkpoint: str, options: LoadOptions) -> Files:
         )
     if checkpoint.startswith(HUB):
         _check_activation(checkpoint, model, name)
+    settings.refuse_lora(checkpoint, found.folder)
     weights = None
     if options.random_init is None:
         weights = _weights(checkpoint, found.folder, WEIGHTS)
-    return Files(checkpoint, model, preprocess, found.folder, weights, found.revision)
+    files = Files(checkpoint, model, preprocess, found.folder, weights, found.revision)
+    check_configuration(files)
+    return files
 
 
 def _from_tag(checkpoint: str, architecture: str, tag: str, options: LoadOptions) -> Files:
@@ -130,7 +158,7 @@ def _from_tag(checkpoint: str, architecture: str, tag: str, options: LoadOptions
             f"'{LOCAL}FOLDER'."
         )
     if not tag and options.random_init is not None:
-        return Files(checkpoint, model, _defaults(), None, None, None)
+        return Files(checkpoint, model, defaults(), None, None, None)
     tags = open_clip.list_pretrained_tags_by_model(architecture)
     if tag not in tags:
         given = f"The tag {tag!r} of {architecture!r}" if tag else f"The checkpoint {checkpoint!r}"
@@ -139,28 +167,28 @@ def _from_tag(checkpoint: str, architecture: str, tag: str, options: LoadOptions
             f"{given} must {form}be one of {', '.join(tags) or '(there is none)'}."
             f"{nearest(tag, tags)}"
         )
-    settings = open_clip.get_pretrained_cfg(architecture, tag)
-    if settings.get("quick_gelu", False) != model.get("quick_gelu", False):
+    pretrained = open_clip.get_pretrained_cfg(architecture, tag)
+    if pretrained.get("quick_gelu", False) != model.get("quick_gelu", False):
         other = architecture.removesuffix("-quickgelu")
         other = other if other != architecture else f"{architecture}-quickgelu"
         fits = tag in open_clip.list_pretrained_tags_by_model(other)
         hint = f" Did you mean '{other}/{tag}'?" if fits else ""
         raise HierevalError(
             f"The architecture of {checkpoint!r} must have the activation that the tag was trained "
-            f"with ({_activation(settings)}, not {_activation(model)}).{hint}"
+            f"with ({_activation(pretrained)}, not {_activation(model)}).{hint}"
         )
-    repository, _, file = settings["hf_hub"].rpartition("/")
+    repository, _, file = pretrained["hf_hub"].rpartition("/")
     names = WEIGHTS if not file else (f"{file.rpartition('.')[0]}.safetensors", file)
     groups = [(name,) for name in names]
     spec = f"openclip:{checkpoint}"
     found = snapshots.snapshot("openclip", repository, options, weights=groups, model=spec)
     weights = _weights(checkpoint, found.folder, names) if options.random_init is None else None
     keys = ("mean", "std", "interpolation", "resize_mode", "fill_color")
-    preprocess = {**_defaults(), **{key: settings[key] for key in keys if key in settings}}
+    preprocess = {**defaults(), **{key: pretrained[key] for key in keys if key in pretrained}}
     return Files(checkpoint, model, preprocess, found.folder, weights, found.revision)
 
 
-def _defaults() -> dict[str, Any]:
+def defaults() -> dict[str, Any]:
     """Return the preprocessing that open_clip takes where a tag says nothing else."""
     from open_clip.transform import PreprocessCfg
 
@@ -182,18 +210,18 @@ def _check_activation(checkpoint: str, model: Mapping[str, Any], repository: str
     import open_clip
 
     for architecture, tag in open_clip.list_pretrained():
-        settings = open_clip.get_pretrained_cfg(architecture, tag)
-        if settings.get("hf_hub", "").rpartition("/")[0] != repository:
+        pretrained = open_clip.get_pretrained_cfg(architecture, tag)
+        if pretrained.get("hf_hub", "").rpartition("/")[0] != repository:
             continue
-        if settings.get("quick_gelu", False) != model.get("quick_gelu", False):
+        if pretrained.get("quick_gelu", False) != model.get("quick_gelu", False):
             raise HierevalError(
                 f"The configuration of {checkpoint!r} must have the activation of the tag {tag!r} "
-                f"({_activation(settings)}, not {_activation(model)})."
+                f"({_activation(pretrained)}, not {_activation(model)})."
             )
 
 
-def _activation(settings: Mapping[str, Any]) -> str:
-    return "QuickGELU" if settings.get("quick_gelu", False) else "GELU"
+def _activation(pretrained: Mapping[str, Any]) -> str:
+    return "QuickGELU" if pretrained.get("quick_gelu", False) else "GELU"
 
 
 def tokenizer_folder(files: Files, options: LoadOptions) -> Path | None:
@@ -202,36 +230,103 @@ def tokenizer_folder(files: Files, options: LoadOptions) -> Path | None:
     Raises HierevalError where neither the configuration nor the vocabulary says which it is:
     open_clip would silently take CLIP's.
     """
-    name = files.text.get("hf_tokenizer_name")
+    name = settings.text(files.name, files.text, "hf_tokenizer_name", "")
     if not name:
-        vocabulary = files.text.get("vocab_size", BPE_VOCABULARY)
-        extra = len(files.text.get("tokenizer_kwargs", {}).get("additional_special_tokens", ()))
-        if "hf_model_name" in files.text or vocabulary != BPE_VOCABULARY + extra:
+        vocabulary_size = settings.whole(files.name, files.text, "vocab_size", BPE_VOCABULARY)
+        extra = len(tokenizer_arguments(files).get("additional_special_tokens", ()))
+        if TOWER_NAME in files.text or vocabulary_size != BPE_VOCABULARY + extra:
             raise HierevalError(
                 f"The configuration of {files.name!r} must name its tokenizer "
-                f"(text_cfg.hf_tokenizer_name): its {vocabulary:,} tokens are not CLIP's "
+                f"(text_cfg.hf_tokenizer_name): its {vocabulary_size:,} tokens are not CLIP's "
                 f"{BPE_VOCABULARY:,}."
             )
         return None
-    if files.folder is not None and _holds_tokenizer(files.folder):
+    if files.folder is not None and vocabulary.present(files.folder):
         return files.folder
     if files.name.startswith(LOCAL):
         raise HierevalError(
             f"The folder of {files.name!r} must hold the tokenizer of {name!r} "
-            f"({', '.join(' + '.join(group) for group in VOCABULARIES)})."
+            f"({vocabulary.listed()})."
+        )
+    return _elsewhere(files, name, options)
+
+
+def tokenizer_arguments(files: Files) -> dict[str, Any]:
+    """Return the tokenizer's settings from the configuration: an allow-list, each checked."""
+    given = settings.table(files.name, files.text, "tokenizer_kwargs")
+    for key, allowed in given.items():
+        if key not in ARGUMENTS:
+            raise HierevalError(
+                f"The tokenizer_kwargs of {files.name!r} must be of {', '.join(ARGUMENTS)}, "
+                f"not {key!r}."
+            )
+        if not ARGUMENTS[key](allowed):
+            raise HierevalError(
+                f"The {key!r} of the tokenizer_kwargs of {files.name!r} must not be "
+                f"{settings.shown(allowed)}."
+            )
+    return given
+
+
+def tower(files: Files, options: LoadOptions) -> dict[str, Any] | None:
+    """Return the configuration of the text tower that transformers builds; None for open_clip's.
+
+    It stands in the checkpoint's own folder (text_tower/), or in the repository that the
+    configuration names.
+    """
+    name = settings.text(files.name, files.text, TOWER_NAME, "")
+    if not name:
+        return None
+    folder = None if files.folder is None else files.folder / TOWER
+    if folder is None or not (folder / "config.json").is_file():
+        folder = _elsewhere(files, name, options)
+    config = settings.read_config(files.name, folder / "config.json")
+    if config.get("model_type") not in TOWERS:
+        raise HierevalError(
+            f"The text tower of {files.name!r} must be one of {', '.join(TOWERS)}, not "
+            f"{settings.shown(config.get('model_type'))}."
+        )
+    return config
+
+
+def _elsewhere(files: Files, name: str, options: LoadOptions) -> Path:
+    """Return the configuration and tokenizer of a hub repository that the configuration names."""
+    if not re.fullmatch(r"[\w.-]+(/[\w.-]+)?", name) or name.startswith("."):
+        raise HierevalError(
+            f"The repository {name!r} that {files.name!r} names must be one of the hub."
         )
     other = replace(options, revision=None, random_init=0)  # no weights wanted
-    return snapshots.snapshot("openclip", str(name), other).folder
+    # a folder of that name here is none of the checkpoint's
+    return snapshots.snapshot(
+        "openclip", name, other, model=f"openclip:{files.name}", local=False
+    ).folder
 
 
-def _holds_tokenizer(folder: Path) -> bool:
-    return any(all((folder / name).is_file() for name in group) for group in VOCABULARIES)
+def check_configuration(files: Files) -> None:
+    """Refuse settings that would choose something other than an architecture."""
+    import math
 
-
-def tokenizer_fingerprint(files: Files, folder: Path | None) -> str:
-    """Return the SHA-256 of what turns a text into token ids."""
-    keys = ("context_length", "tokenizer_kwargs", "tokenizer_mode")
-    settings = {key: files.text.get(key) for key in keys}
-    if folder is None:
-        return fingerprint.json_sha256({"tokenizer": "CLIP BPE", **settings})
-    return fingerprint.files_sha256(folder, TOKENIZER_FILES, settings)
+    vision = settings.table(files.name, files.model, "vision_cfg")
+    settings.table(files.name, files.model, "text_cfg")
+    settings.whole(files.name, files.model, "embed_dim", 1)
+    timm = settings.text(files.name, vision, "timm_model_name", "")
+    if timm and not re.fullmatch(r"[\w.]+", timm):
+        raise HierevalError(
+            f"The timm_model_name {timm!r} of {files.name!r} must be an architecture of timm."
+        )
+    for key in files.preprocess:
+        if key not in PREPROCESSING:
+            raise HierevalError(
+                f"The preprocess_cfg of {files.name!r} must be of {', '.join(PREPROCESSING)}, "
+                f"not {key!r}."
+            )
+    for key in ("mean", "std"):
+        value = files.preprocess.get(key)
+        numbers = isinstance(value, list | tuple) and len(value) == 3
+        if not numbers or not all(
+            isinstance(x, int | float) and math.isfinite(x) and (key == "mean" or x > 0)
+            for x in value or ()
+        ):
+            raise HierevalError(
+                f"The {key} of {files.name!r} must be three numbers, not {settings.shown(value)}."
+            )

@@ -51,7 +51,9 @@ class Precomputed:
             adapter="precomputed",
             name=str(index.get("name") or self.folder.resolve().name),
             checkpoint=checkpoint,
-            weights_sha256=fingerprint.weights_sha256([self.folder / VECTORS, self.folder / INDEX]),
+            weights_sha256=fingerprint.weights_sha256(
+                [self.folder / VECTORS, self.folder / INDEX], options.places.cache
+            ),
             dtype=dtype,
             root_text=root_text,
             embed_dim=shapes["text"][1],

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hiereval.adapters.image_processing import collate, process
+from hiereval.adapters.settings import whole
 from hiereval.adapters.transformers_loading import open_checkpoint, token_counts, tokenize
 from hiereval.errors import HierevalError
 from hiereval.types import LoadOptions, Modality
@@ -34,14 +35,22 @@ class Siglip:
 
     modalities: frozenset[Modality] = frozenset({"text", "image"})
 
-    def __init__(self, checkpoint: str, options: LoadOptions, processor: str | None = None) -> None:
-        self.files = open_checkpoint("siglip", checkpoint, options, processor)
-        text = self.files.config.get("text_config") or {}
-        self.context_length = int(text.get("max_position_embeddings", 64))
+    def __init__(
+        self,
+        checkpoint: str,
+        options: LoadOptions,
+        processor: str | None = None,
+        subfolder: str | None = None,
+    ) -> None:
+        self.files = open_checkpoint("siglip", checkpoint, options, processor, subfolder)
+        text = self.files.part("text_config")
+        self.context_length = whole(checkpoint, text, "max_position_embeddings", 64)
+        width = whole(checkpoint, text, "hidden_size", 768)
         self.id = self.files.identify(
             context_length=self.context_length,
-            embed_dim=text.get("projection_size") or text.get("hidden_size", 768),
+            embed_dim=whole(checkpoint, text, "projection_size", width),
             text={"padding": "max_length", "mask": False, "case": "lower"},
+            tokenizer=lambda: self.tokenizer,
         )
 
     @cached_property
@@ -54,7 +63,8 @@ class Siglip:
         """Return the tokenizer, checked to turn "" into its end token alone."""
         sentencepiece = (self.files.processor / "spiece.model").is_file()
         tokenizer = self.files.load_tokenizer(
-            "SiglipTokenizer" if sentencepiece else "PreTrainedTokenizerFast"
+            "SiglipTokenizer" if sentencepiece else "PreTrainedTokenizerFast",
+            context=self.context_length,
         )
         if tokenizer("")["input_ids"] != [tokenizer.eos_token_id]:
             raise HierevalError(

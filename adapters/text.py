@@ -5,23 +5,15 @@ They order captions and judge entailment between them; what needs images is reco
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hiereval import fingerprint
-from hiereval.adapters.precision import DTYPES
-from hiereval.adapters.transformers_loading import (
-    TOKENIZER_FILES,
-    Checkpoint,
-    open_checkpoint,
-    token_counts,
-    tokenize,
-)
-from hiereval.errors import HierevalError, nearest
-from hiereval.types import LoadOptions, Modality, ModelId
+from hiereval.adapters import text_settings
+from hiereval.adapters.settings import whole
+from hiereval.adapters.transformers_loading import open_checkpoint, token_counts, tokenize
+from hiereval.errors import HierevalError
+from hiereval.types import LoadOptions, Modality
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -35,48 +27,48 @@ MODELS = {
     "roberta": ("RobertaModel", 2),
     "xlm-roberta": ("XLMRobertaModel", 2),
 }
-HEADS = ("pooler.", "cls.", "lm_head.", "vocab_", "qa_outputs.")  # no vector depends on them
-POOLINGS = ("mean", "cls", "last")
-MODULES = ("Transformer", "Pooling", "Normalize")
+# no vector depends on them
+HEADS = ("pooler.", "cls.", "lm_head.", "vocab_", "qa_outputs.", "classifier.", "pre_classifier.")
 
 
 class TextEncoder:
     """BERT, DistilBERT, MPNet, RoBERTa and XLM-R as sentence encoders; text only.
 
     A sentence-transformers folder names its pooling (`pooling` must agree); for any other
-    checkpoint `--model-args pooling=mean` (over the tokens), `cls` or `last` names it.
+    checkpoint `--model-args pooling=mean` (over the tokens), `cls` or `last` names it. `prompt`
+    chooses one of its prompts (`query`, `document`), or gives the words (`query:`).
     """
 
     modalities: frozenset[Modality] = frozenset({"text"})
 
-    def __init__(self, checkpoint: str, options: LoadOptions, pooling: str | None = None) -> None:
-        self.files = open_checkpoint("text", checkpoint, options)
-        self.pooling = _pooling(self.files, pooling)
-        self.lower, self.prompt, limit = _settings(self.files)
-        self.context_length = limit or _context_length(self.files)
-        options = self.files.options
-        text = {"pooling": self.pooling, "lower": self.lower, "prompt": self.prompt}
-        pickled = any(path.suffix == ".bin" for path in self.files.weights)
-        self.id = ModelId(
-            adapter="text",
-            name=Path(checkpoint).name,
-            checkpoint=checkpoint,
-            revision=self.files.revision,
-            weights_sha256=fingerprint.weights_sha256(self.files.weights)
-            if self.files.weights
-            else None,
-            config_sha256=fingerprint.json_sha256(self.files.config),
-            tokenizer_fingerprint=fingerprint.files_sha256(
-                self.files.folder, TOKENIZER_FILES, {**text, "max_length": self.context_length}
-            ),
-            dtype=DTYPES[options.precision],
-            random_init=options.random_init,
-            embed_dim=self.files.config.get("hidden_size", self.files.config.get("dim", 768)),
-            n_params=None
-            if pickled or not self.files.weights
-            else sum(map(fingerprint.safetensors_parameters, self.files.weights)),
+    def __init__(
+        self,
+        checkpoint: str,
+        options: LoadOptions,
+        pooling: str | None = None,
+        prompt: str | None = None,
+        subfolder: str | None = None,
+    ) -> None:
+        self.stated = text_settings.read(checkpoint, options, subfolder, pooling, prompt)
+        self.files = open_checkpoint("text", checkpoint, options, subfolder=self.stated.subfolder)
+        config = self.files.config
+        positions = whole(checkpoint, config, "max_position_embeddings", 512)
+        self.positions = positions - MODELS[self.files.model_type][1]
+        self.context_length = self.stated.limit or self.files.allowed_tokens(self.positions)
+        width = whole(checkpoint, config, "dim", 768)
+        text: dict[str, Any] = {
+            "pooling": self.stated.pooling,
+            "lower": self.stated.lower,
+            "prompt": self.stated.prompt,
+        }
+        if self.stated.prompt:
+            text["include_prompt"] = self.stated.include_prompt
+        self.id = self.files.identify(
             context_length=self.context_length,
-            trust_remote_code=options.trust_remote_code,
+            embed_dim=whole(checkpoint, config, "hidden_size", width),
+            text=text,
+            tokenizer=lambda: self.tokenizer,
+            images=False,
         )
 
     @cached_property
@@ -89,12 +81,26 @@ class TextEncoder:
     @cached_property
     def tokenizer(self) -> Any:
         """Return the tokenizer."""
-        return self.files.load_tokenizer()
+        return self.files.load_tokenizer(context=self.context_length, positions=self.positions)
+
+    @cached_property
+    def prompt_tokens(self) -> int:
+        """Return how many tokens at the start of a text are the prompt's and are not pooled."""
+        if self.stated.include_prompt or not self.stated.prompt:
+            return 0
+        ids = self.tokenizer(self.written([""])[0])["input_ids"]
+        tokens = len(ids) - (ids[-1] in self.tokenizer.all_special_ids)
+        if tokens + 2 > self.context_length:
+            raise HierevalError(
+                f"The prompt of {self.id.name!r} must leave room for a text; it takes {tokens:,} "
+                f"of {self.context_length:,} tokens."
+            )
+        return tokens
 
     def written(self, texts: Sequence[str]) -> list[str]:
         """Return texts as the checkpoint wants them: with its prompt, in lower case if it says."""
-        texts = [self.prompt + text for text in texts]
-        return [text.lower() for text in texts] if self.lower else texts
+        texts = [self.stated.prompt + text for text in texts]
+        return [text.lower() for text in texts] if self.stated.lower else texts
 
     def text_lengths(self, texts: Sequence[str]) -> list[int]:
         """Return each text's number of tokens before truncation, specials included."""
@@ -105,9 +111,11 @@ class TextEncoder:
         encoded = tokenize(self.tokenizer, self.written(texts), "longest", self.context_length)
         device = self.files.options.device
         ids, mask = encoded["input_ids"].to(device), encoded["attention_mask"].to(device)
+        pooled = mask.clone()
+        pooled[:, : self.prompt_tokens] = 0
         with self.files.compute():
             hidden = self.model(input_ids=ids, attention_mask=mask).last_hidden_state  # [n, t, d]
-            return _pooled(hidden.float(), mask, self.pooling)
+            return _pooled(hidden.float(), pooled, self.stated.pooling)
 
     def preprocess(self, image: Image) -> Any:
         """Refuse: there is no image encoder."""
@@ -119,76 +127,14 @@ class TextEncoder:
 
 
 def _pooled(hidden: Tensor, mask: Tensor, pooling: str) -> Tensor:
-    """[n, t, d] token vectors, [n, t] which are no padding (right) -> [n, d]."""
+    """[n, t, d] token vectors, [n, t] which are to be pooled (a run of ones) -> [n, d]."""
     import torch
 
+    rows = torch.arange(len(hidden), device=hidden.device)
+    first = mask.argmax(dim=1)
     if pooling == "cls":
-        return hidden[:, 0]
+        return hidden[rows, first]
     if pooling == "last":
-        return hidden[torch.arange(len(hidden), device=hidden.device), mask.sum(dim=1) - 1]
+        return hidden[rows, first + mask.sum(dim=1) - 1]
     weights = mask[:, :, None].to(hidden.dtype)
     return (hidden * weights).sum(dim=1) / weights.sum(dim=1)
-
-
-def _pooling(files: Checkpoint, given: str | None) -> str:
-    """Return the pooling that the folder states or the user names; it is never guessed."""
-    if given is not None and given not in POOLINGS:
-        raise HierevalError(
-            f"The pooling {given!r} must be one of {', '.join(POOLINGS)}.{nearest(given, POOLINGS)}"
-        )
-    path = files.folder / "modules.json"
-    if not path.is_file():
-        if given is None:
-            raise HierevalError(
-                f"The pooling of {files.name!r} must be named, because the checkpoint does not: "
-                f"--model-args pooling={'|'.join(POOLINGS)}."
-            )
-        return given
-    stated = _stated(files, path)
-    if given not in (None, stated):
-        raise HierevalError(
-            f"The pooling {given!r} must be left out: {files.name!r} states {stated!r}."
-        )
-    return stated
-
-
-def _stated(files: Checkpoint, path: Path) -> str:
-    modules = json.loads(path.read_text("utf-8"))
-    kinds = [str(module.get("type")).rpartition(".")[2] for module in modules]
-    if kinds[:2] != ["Transformer", "Pooling"] or not set(kinds) <= set(MODULES):
-        raise HierevalError(
-            f"The modules of {files.name!r} must be {', '.join(MODULES)}; they are "
-            f"{', '.join(kinds)}."
-        )
-    config = fingerprint.read_json(files.folder / str(modules[1].get("path")) / "config.json")
-    names = {"cls_token": "cls", "mean_tokens": "mean", "lasttoken": "last"}
-    used = [key.removeprefix("pooling_mode_") for key, on in config.items() if on is True]
-    used = [key for key in used if f"pooling_mode_{key}" in config]
-    if isinstance(config.get("pooling_mode"), str):
-        names, used = {"cls": "cls", "mean": "mean", "lasttoken": "last"}, [config["pooling_mode"]]
-    if len(used) != 1 or used[0] not in names:
-        raise HierevalError(
-            f"The pooling of {files.name!r} must be one of {', '.join(names)}; "
-            f"it is {', '.join(used) or 'none'}."
-        )
-    return names[used[0]]
-
-
-def _settings(files: Checkpoint) -> tuple[bool, str, int | None]:
-    """Return what sentence-transformers does to texts: lower-case, a prompt, a token limit."""
-    texts = _optional(files, "sentence_bert_config.json")
-    prompts = _optional(files, "config_sentence_transformers.json")
-    default = prompts.get("default_prompt_name")
-    prompt = prompts.get("prompts", {}).get(default, "") if default else ""
-    return bool(texts.get("do_lower_case", False)), prompt, texts.get("max_seq_length")
-
-
-def _optional(files: Checkpoint, name: str) -> Mapping[str, Any]:
-    path = files.folder / name
-    return fingerprint.read_json(path) if path.is_file() else {}
-
-
-def _context_length(files: Checkpoint) -> int:
-    positions = int(files.config.get("max_position_embeddings", 512))
-    positions -= MODELS[files.model_type][1]
-    return min(positions, int(files.tokenizer_config.get("model_max_length", positions)))

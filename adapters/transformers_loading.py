@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import shutil
+import tempfile
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -12,9 +14,16 @@ from pathlib import Path
 from typing import Any
 
 from hiereval import fingerprint, snapshots
+from hiereval.adapters import settings, vocabulary
 from hiereval.adapters.precision import DTYPES, inference
-from hiereval.adapters.transformers_weights import first_line, initialise, quiet, read
-from hiereval.distribution import install
+from hiereval.adapters.transformers_weights import (
+    WHOLE,
+    files_of,
+    first_line,
+    initialise,
+    quiet,
+    read,
+)
 from hiereval.errors import HierevalError
 from hiereval.types import LoadOptions, ModelId
 
@@ -34,21 +43,6 @@ ADAPTERS = {
     "roberta": "text",
     "xlm-roberta": "text",
 }
-# a tokenizer is one of these groups of files; anything else would load as an empty vocabulary
-VOCABULARIES = (
-    ("tokenizer.json",),
-    ("vocab.json", "merges.txt"),
-    ("vocab.txt",),
-    ("spiece.model",),
-    ("sentencepiece.bpe.model",),
-    ("tokenizer.model",),
-)
-TOKENIZER_FILES = (
-    *sorted({name for group in VOCABULARIES for name in group}),
-    "added_tokens.json",
-    "special_tokens_map.json",
-    "tokenizer_config.json",
-)
 
 
 @dataclass(frozen=True)
@@ -72,24 +66,27 @@ class Checkpoint:
 
     @cached_property
     def tokenizer_config(self) -> dict[str, Any]:
-        """Return tokenizer_config.json, {} where there is none."""
-        path = self.processor / "tokenizer_config.json"
-        return fingerprint.read_json(path) if path.is_file() else {}
+        """Return tokenizer_config.json without code and paths, {} where there is none."""
+        return vocabulary.read_settings(self.name, self.processor)
+
+    @property
+    def memory(self) -> Path:
+        """Return the folder in which hashes are remembered."""
+        return self.options.places.cache
 
     @cached_property
-    def image_config(self) -> dict[str, Any]:
-        """Return the image processor's settings."""
-        path = self.processor / "preprocessor_config.json"
-        if path.is_file():
-            return fingerprint.read_json(path)
-        path = self.processor / "processor_config.json"
-        nested = fingerprint.read_json(path).get("image_processor") if path.is_file() else None
-        if not isinstance(nested, dict):
-            raise HierevalError(
-                f"The checkpoint {self.name!r} must hold preprocessor_config.json."
-                f"{self._processor_hint()}"
-            )
-        return nested
+    def weights_sha256(self) -> str | None:
+        """Return the SHA-256 of the weights; None for a random initialisation."""
+        return fingerprint.weights_sha256(self.weights, self.memory) if self.weights else None
+
+    def part(self, key: str) -> dict[str, Any]:
+        """Return a nested configuration, {} where there is none."""
+        return settings.table(self.name, self.config, key)
+
+    def allowed_tokens(self, positions: int) -> int:
+        """Return how many tokens a text may have by its tokenizer, at most `positions`."""
+        allowed = settings.whole(self.name, self.tokenizer_config, "model_max_length", positions)
+        return min(positions, allowed)
 
     def identify(
         self,
@@ -97,29 +94,36 @@ class Checkpoint:
         context_length: int,
         embed_dim: int,
         text: Mapping[str, Any],
-        adapter_version: int = 1,
+        tokenizer: Callable[[], Any],
+        images: bool = True,
+        adapter_version: int = 2,
     ) -> ModelId:
-        """Return the model's identity; `text` says what was done to texts beyond the files."""
-        if not any(all((self.processor / n).is_file() for n in group) for group in VOCABULARIES):
+        """Return the model's identity; `text` says what is done to texts beyond the tokenizer.
+
+        `tokenizer` makes the tokenizer, which is checked, and looked at where this state of the
+        files has not been seen before; so is the image processor.
+        """
+        if not vocabulary.present(self.processor):
             raise HierevalError(
-                f"The checkpoint {self.name!r} must hold a tokenizer "
-                f"({', '.join(' + '.join(group) for group in VOCABULARIES)})."
-                f"{self._processor_hint()}"
+                f"The checkpoint {self.name!r} must hold a tokenizer ({vocabulary.listed()})."
+                f"{self._processor_hint(images)}"
             )
+        limits = {"max_length": context_length, "model": self.model_type}
+        effective = vocabulary.fingerprint_of(
+            self.processor, {**limits, "config": self.config}, self.memory, tokenizer
+        )
         pickled = any(path.suffix == ".bin" for path in self.weights)
         return ModelId(
             adapter=self.adapter,
-            name=Path(self.name).name,
+            name=snapshots.label(self.name),
             checkpoint=self.name,
             revision=self.revision,
             adapter_version=adapter_version,
-            weights_sha256=fingerprint.weights_sha256(self.weights) if self.weights else None,
+            weights_sha256=self.weights_sha256,
             config_sha256=fingerprint.json_sha256(self.config),
-            preprocess_fingerprint=fingerprint.json_sha256(
-                {"convert": "RGB", "backend": "pil", "processor": self.image_config}
-            ),
-            tokenizer_fingerprint=fingerprint.files_sha256(
-                self.processor, TOKENIZER_FILES, {**text, "max_length": context_length}
+            preprocess_fingerprint=self._preprocessing() if images else None,
+            tokenizer_fingerprint=fingerprint.json_sha256(
+                {"tokenizer": effective, **text, "max_length": context_length}
             ),
             dtype=DTYPES[self.options.precision],
             random_init=self.options.random_init,
@@ -131,62 +135,66 @@ class Checkpoint:
             trust_remote_code=self.options.trust_remote_code,
         )
 
-    def load_model(self, class_name: str, unused: tuple[str, ...] = (), **settings: Any) -> Any:
+    def load_model(self, class_name: str, unused: tuple[str, ...] = (), **arguments: Any) -> Any:
         """Return the model in float32, in evaluation mode, on the run's device.
 
-        Weights that begin with `unused` may be there; `settings` go to the class. Raises
-        HierevalError if the weights are not exactly those of the class.
+        Weights that begin with `unused` may be there; `arguments` go to the class. Raises
+        HierevalError if the weights are not exactly those of the class, or are no longer those
+        that were hashed.
         """
         import transformers
 
         cls = getattr(transformers, class_name)
         with self.lock, quiet():
+            config = settings.configuration(cls.config_class, self.name, self.config)
             if self.options.random_init is None:
-                model = read(cls, self.folder, self.weights, self.name, unused, **settings)
+                hashed = self.weights_sha256
+                model = read(cls, config, self.weights, self.name, unused, **arguments)
+                if fingerprint.weights_sha256(self.weights, self.memory) != hashed:
+                    raise HierevalError(f"The weights of {self.name!r} changed as they were read.")
             else:
-                model = initialise(cls, self.folder, self.options.random_init, **settings)
+                model = initialise(cls, config, self.options.random_init, **arguments)
             return model.float().eval().requires_grad_(False).to(self.options.device)
 
-    def load_tokenizer(self, class_name: str = "AutoTokenizer") -> Any:
-        """Return the tokenizer, padding on the right."""
+    def load_tokenizer(
+        self, class_name: str = "AutoTokenizer", *, context: int, positions: int | None = None
+    ) -> Any:
+        """Return the tokenizer, padding on the right, checked to be the model's."""
         import transformers
 
-        with self.lock, quiet():
-            try:
-                config = transformers.AutoConfig.from_pretrained(self.folder)
-                tokenizer = getattr(transformers, class_name).from_pretrained(
-                    self.processor,
-                    local_files_only=True,
-                    padding_side="right",
-                    truncation_side="right",
-                    **({"config": config} if class_name == "AutoTokenizer" else {}),
-                )
-            except ImportError as error:
-                raise HierevalError(
-                    f"The tokenizer of {self.name!r} needs sentencepiece and protobuf: "
-                    f"{install('siglip')}"
-                ) from error
-            except Exception as error:
-                raise HierevalError(
-                    f"The tokenizer of {self.name!r} must be readable: {first_line(error)}"
-                ) from error
-        vocabulary = self.config.get("text_config", {}).get("vocab_size")
-        if vocabulary is not None and len(tokenizer) > vocabulary:
-            raise HierevalError(
-                f"The tokenizer of {self.name!r} must have at most the model's "
-                f"{vocabulary:,} tokens; it has {len(tokenizer):,}."
-            )
+        with self.lock:
+            config = None
+            if class_name == "AutoTokenizer":
+                cls = transformers.CONFIG_MAPPING[self.model_type]
+                config = settings.configuration(cls, self.name, self.config)
+            tokenizer = vocabulary.load(self.name, self.processor, config, class_name)
+        text = self.part("text_config") or self.config
+        rows = settings.whole(self.name, text, "vocab_size", 0)
+        vocabulary.check_transformers(
+            self.name,
+            tokenizer,
+            embedding=rows or None,
+            context=context,
+            positions=positions,
+            hint=self._processor_hint(self.processor == self.folder),
+        )
         return tokenizer
 
     @cached_property
     def image_processor(self) -> Any:
         """Return the image processor that resizes with Pillow."""
-        with self.lock, quiet():
-            from transformers import AutoImageProcessor
+        with self.lock, quiet(), tempfile.TemporaryDirectory(prefix="hiereval-") as made:
+            from transformers import AutoConfig, AutoImageProcessor
 
+            given = json.dumps(self._image_settings())
+            (Path(made) / "preprocessor_config.json").write_text(given, "utf-8")
             try:
                 processor = AutoImageProcessor.from_pretrained(
-                    self.processor, backend="pil", local_files_only=True
+                    made,
+                    config=AutoConfig.for_model(self.model_type),
+                    backend="pil",
+                    local_files_only=True,
+                    trust_remote_code=False,
                 )
             except Exception as error:
                 raise HierevalError(
@@ -198,6 +206,29 @@ class Checkpoint:
                 "variant that uses Pillow."
             )
         return processor
+
+    def _image_settings(self) -> dict[str, Any]:
+        found = settings.image_processor_settings(self.name, self.processor)
+        if found is None:
+            raise HierevalError(
+                f"The checkpoint {self.name!r} must hold preprocessor_config.json."
+                f"{self._processor_hint()}"
+            )
+        return found
+
+    def _preprocessing(self) -> str:
+        """Return the SHA-256 of what the image processor does, by its own effective settings."""
+
+        def effective() -> str:
+            stated = self.image_processor.to_dict()
+            return fingerprint.json_sha256(json.loads(json.dumps(stated, default=str)))
+
+        state = {"image processor": self._image_settings(), "model": self.model_type}
+        libraries = fingerprint.versions("transformers", "pillow")
+        processor = fingerprint.remembered(
+            {**state, "libraries": libraries}, self.memory, effective
+        )
+        return fingerprint.json_sha256({"convert": "RGB", "backend": "pil", "processor": processor})
 
     def save(self, model: Any, folder: Path) -> None:
         """Write the model into an empty folder: its weights, and the files it was loaded with."""
@@ -214,7 +245,9 @@ class Checkpoint:
         """Return the context in which the model runs: no gradients, the run's precision."""
         return inference(self.options.precision, self.options.device)
 
-    def _processor_hint(self) -> str:
+    def _processor_hint(self, offered: bool = True) -> str:
+        if not offered:
+            return ""
         return (
             " '--model-args processor=CHECKPOINT' takes the tokenizer and the image processor "
             "from another checkpoint."
@@ -222,33 +255,25 @@ class Checkpoint:
 
 
 def open_checkpoint(
-    adapter: str, name: str, options: LoadOptions, processor: str | None = None
+    adapter: str,
+    name: str,
+    options: LoadOptions,
+    processor: str | None = None,
+    subfolder: str | None = None,
 ) -> Checkpoint:
     """Return the files of a folder or hub repository that this adapter can load.
 
-    `processor` names another checkpoint for the tokenizer and the image processor. Raises
-    HierevalError, naming the right adapter, for a checkpoint of another kind.
+    `processor` names another checkpoint for the tokenizer and the image processor; the files may
+    be in a `subfolder`. Raises HierevalError, naming the right adapter, for a checkpoint of
+    another kind.
     """
-    found = snapshots.snapshot(adapter, name, options)
+    found = snapshots.snapshot(adapter, name, options, subfolder=subfolder)
     config_file = found.folder / "config.json"
     if not config_file.is_file():
-        openclip = (found.folder / "open_clip_config.json").is_file()
-        hint = f" It is OpenCLIP's: 'openclip:local-dir:{name}'." if openclip else ""
-        raise HierevalError(f"The checkpoint {name!r} must hold config.json.{hint}")
-    config = fingerprint.read_json(config_file)
+        raise HierevalError(f"The checkpoint {name!r} must hold config.json.{_hint(name, found)}")
+    settings.refuse_lora(name, found.folder)
+    config = settings.read_config(name, config_file)
     _check_type(adapter, name, config)
-    weights: list[Path] = []
-    if options.random_init is None:
-        groups = (
-            sorted(path for pattern in group for path in found.folder.glob(pattern))
-            for group in (snapshots.SAFETENSORS, snapshots.PICKLES)
-        )
-        weights = next(filter(None, groups), [])
-        if not weights:
-            raise HierevalError(
-                f"The checkpoint {name!r} must hold model.safetensors (or pytorch_model.bin). "
-                "'--random-init SEED' measures the architecture without weights."
-            )
     other = found
     if processor is not None:
         other = snapshots.snapshot(
@@ -262,9 +287,18 @@ def open_checkpoint(
         revision=found.revision,
         processor=other.folder,
         config=config,
-        weights=tuple(weights),
+        weights=() if options.random_init is not None else files_of(name, found.folder),
         lock=threading.RLock(),
     )
+
+
+def _hint(name: str, found: snapshots.Snapshot) -> str:
+    """Say what a folder without config.json is."""
+    if (found.folder / "open_clip_config.json").is_file():
+        return f" It is OpenCLIP's: 'openclip:local-dir:{name}'."
+    inner = sorted(path.parent.name for path in found.folder.glob("*/config.json"))
+    inner = [part for part in inner if (found.folder / part / WHOLE[0]).is_file()] or inner
+    return f" Did you mean '--model-args subfolder={inner[0]}'?" if inner else ""
 
 
 def tokenize(tokenizer: Any, texts: Sequence[str], padding: str, length: int) -> Any:

@@ -26,9 +26,9 @@ COMMANDS = {
     "export": "Write results in other tools' formats.",
     "fit": "Fit a trained probe and keep it.",
     "finetune": "Fine-tune a text tower with the RE objective.",
+    "convert": "Make a folder of a file that open_clip's training wrote.",
     "check-adapter": "Run the conformance kit on an adapter.",
     "new-adapter": "Write the skeleton of an adapter and its test.",
-    "cache": "List, check, join or delete stored vectors.",
     "doctor": "Say what is installed, reachable and missing.",
 }
 

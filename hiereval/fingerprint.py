@@ -5,28 +5,30 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from hiereval import hashes
 from hiereval.errors import HierevalError
-from hiereval.places import Places
 
 LARGEST_JSON = 1 << 26  # bytes of a configuration or an index
 
 
-def weights_sha256(files: Sequence[Path]) -> str:
-    """Return the SHA-256 of weight files; of several (shards), that of their names and hashes."""
+def weights_sha256(files: Sequence[Path], memory: Path | None = None) -> str:
+    """Return the SHA-256 of weight files; of several (shards), that of their names and hashes.
+
+    `memory` is the folder in which hashes are remembered (the places' cache).
+    """
     if len(files) == 1:
-        return file_sha256(files[0])
-    return json_sha256({file.name: file_sha256(file) for file in files})
+        return file_sha256(files[0], memory)
+    return json_sha256({file.name: file_sha256(file, memory) for file in files})
 
 
-def file_sha256(file: Path) -> str:
+def file_sha256(file: Path, memory: Path | None = None) -> str:
     """Return the SHA-256 of a file's content; see `hashes` for when it is read again."""
     try:
-        return hashes.of_file(file, Places.of().cache)
+        return hashes.of_file(file, memory)
     except OSError as error:
         raise HierevalError(f"The file '{file}' cannot be read: {error.strerror}.") from error
 
@@ -34,6 +36,29 @@ def file_sha256(file: Path) -> str:
 def json_sha256(value: Any) -> str:
     """Return the SHA-256 of a JSON value, whatever the order of its keys."""
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
+
+
+def remembered(state: Mapping[str, Any], memory: Path, compute: Callable[[], str]) -> str:
+    """Return compute(), a hash, computed once for each state of what it depends on."""
+    known, key = hashes.memory(memory), json_sha256(state)
+    value = known.get(key)
+    if value is None:
+        value = compute()
+        known.put(key, value)
+    return value
+
+
+def versions(*distributions: str) -> dict[str, str | None]:
+    """Return which versions of these distributions are installed; None for those that are not."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    found: dict[str, str | None] = {}
+    for name in distributions:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = None
+    return found
 
 
 def files_sha256(folder: Path, names: Sequence[str], settings: Mapping[str, Any]) -> str:

@@ -94,15 +94,12 @@ def _came_out(cells: list[tuple[Column, Cell]]) -> str:
 def _beside(cells: list[tuple[Column, Cell]], result: Results) -> str:
     if not result.controls:
         return "None were run beside it, so nothing here is a finding yet (--controls all)."
-    found = [(c, cell) for c, cell in cells if cell.finding]
-    short = [f"{clean(c.task)} {clean(c.metric)}" for c, cell in cells if cell.finding is False]
-    text = (
-        f"{len(found)} of {len(cells)} headline numbers are findings: beyond chance, word count "
-        "and untrained twins"
-    )
+    short = [f"{clean(c.task)} {clean(c.metric)}" for c, cell in cells if cell.unbeaten]
+    beaten = len(cells) - len(short)
+    text = f"{beaten} of {len(cells)} headline numbers lie beyond what the controls reach"
     if short:
-        more = len(short) - SHOWN
-        text += f"; not {', '.join(short[:SHOWN])}{f' and {more} more' if more > 0 else ''}"
+        rest = f" and {len(short) - SHOWN} more" if len(short) > SHOWN else ""
+        text += f"; not {', '.join(short[:SHOWN])}{rest}"
     return text + "."
 
 

@@ -29,6 +29,12 @@ WRITERS: dict[str, Callable[[Path], Path]] = {
 
 
 @pytest.fixture(autouse=True)
+def _own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One cache for all tests of adapters: what is remembered of a file depends on its content."""
+    monkeypatch.setenv("HIEREVAL_CACHE", str(tmp_path_factory.getbasetemp() / "adapters-cache"))
+
+
+@pytest.fixture(autouse=True)
 def _one_thread() -> Iterator[None]:
     before = torch.get_num_threads()
     torch.set_num_threads(1)

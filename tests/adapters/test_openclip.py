@@ -208,11 +208,11 @@ def test_without_weights(spoiled: Path) -> None:
 
 def test_a_bare_weight_file(spoiled: Path) -> None:
     file = spoiled / "open_clip_model.safetensors"
-    for checkpoint in (str(file), f"ViT-B-32/{file}"):
+    for checkpoint, name in ((str(file), "NAME"), (f"ViT-B-32/{file}", "ViT-B-32")):
         assert _refused(checkpoint) == (
             f"The checkpoint {checkpoint!r} must be given as 'local-dir:FOLDER', a folder with "
             "open_clip_config.json; it is a bare weight file, and its preprocessing would be "
-            "guessed."
+            f"guessed. 'hiereval convert {file} --architecture {name} --out FOLDER' makes one."
         )
 
 
@@ -283,15 +283,20 @@ def test_weights_that_do_not_fit(spoiled: Path) -> None:
     _edit(spoiled, lambda config: config["model_cfg"]["vision_cfg"].update(image_size=64))
     assert _refused(f"local-dir:{spoiled}") == (
         f"The weights of 'local-dir:{spoiled}' must be exactly those of its configuration: "
-        "visual.positional_embedding is [17, 32], not [65, 32]"
+        "size mismatch for visual.positional_embedding: copying a param with shape "
+        "torch.Size([17, 32]) from checkpoint, the shape in current model is torch.Size([65, 32])."
     )
 
 
 def test_pickles_load_as_weights_alone(tmp_path: Path) -> None:
     folder = openclip_checkpoint.write(tmp_path / "bin", safe=False)
     assert _open(folder).encode_texts(["a bird"]).shape == (1, 24)
-    torch.save({"state_dict": {}, "code": Path("x")}, folder / "open_clip_pytorch_model.bin")
-    assert "Weights only load failed" in _refused(f"local-dir:{folder}")
+    file = folder / "open_clip_pytorch_model.bin"
+    torch.save({"state_dict": {}, "code": Path("x")}, file)
+    assert _refused(f"local-dir:{folder}") == (
+        f"The file {str(file)!r} must hold a dictionary of tensors, alone or under 'state_dict' or "
+        "'model'."
+    )
 
 
 # --- the hub -------------------------------------------------------------------------------------

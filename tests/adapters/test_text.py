@@ -126,7 +126,7 @@ def test_equals_transformers_with_the_pooling_by_hand(pooling: str, roberta: Pat
 def test_the_published_form_of_a_pooling(bert: Path, tmp_path: Path) -> None:
     folder = _sentence_folder(bert, tmp_path / "st", pooling_mode_mean_tokens=True)
     adapter = _open(folder)
-    assert (adapter.pooling, adapter.context_length) == ("mean", 20)
+    assert (adapter.stated.pooling, adapter.context_length) == ("mean", 20)
     plain = _open(bert, "mean")
     short = TEXTS[:4]
     assert torch.equal(adapter.encode_texts(short), plain.encode_texts(short))

@@ -56,7 +56,7 @@ def _refusal(folder: Path, kind: str = "clip", encode: bool = False) -> str:
 # --- identity ------------------------------------------------------------------------------------
 
 
-def test_identity_needs_neither_torch_nor_transformers(checkpoint: Folder) -> None:
+def test_an_identity_seen_before_needs_neither_torch_nor_transformers(checkpoint: Folder) -> None:
     program = """
 import sys
 from hiereval.types import LoadOptions
@@ -70,13 +70,16 @@ assert not heavy, heavy
 """
     kinds = ("clip", "siglip", "blip")
     folders = [checkpoint(kind) for kind in kinds]
+    expected = [
+        _open(folder, kind).id.fingerprint() for folder, kind in zip(folders, kinds, strict=True)
+    ]
     printed = subprocess.run(
         [sys.executable, "-c", program, *map(str, folders)],
         capture_output=True,
         text=True,
         check=True,
     ).stdout.split()
-    assert printed == [_open(checkpoint(kind), kind).id.fingerprint() for kind in kinds]
+    assert printed == expected
 
 
 def test_identity_says_what_was_loaded(checkpoint: Folder) -> None:

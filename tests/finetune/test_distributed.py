@@ -8,10 +8,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from support.tuning import finetune
 
 from hiereval.finetune.distributed import Group, local_device
-from hiereval.finetune.finetuning import FinetuneConfig
+from hiereval.finetune.finetuning import FinetuneConfig, finetune
 
 
 @pytest.mark.slow
