@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 HEADS = {384: 12}  # of an image encoder of this width (MoCo-v3's small one); else width / 64
+SCHEME = "https://"  # of a checkpoint that is an address
 SCALARS = ("curv", "visual_alpha", "textual_alpha")
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # ImageNet's
 
@@ -74,7 +75,7 @@ def find(checkpoint: str, options: LoadOptions) -> Files:
 
 def _file(checkpoint: str, options: LoadOptions) -> tuple[Path, str | None]:
     path = Path(checkpoint).expanduser()
-    if path.is_file() or checkpoint.startswith("https://"):
+    if path.is_file() or checkpoint.startswith(SCHEME):
         if options.revision is not None:
             raise HierevalError(
                 f"The revision {options.revision!r} must be left out: {checkpoint!r} is a file."
@@ -106,16 +107,11 @@ def _fetched(address: str, options: LoadOptions) -> Path:
     file = places.cache / "checkpoints" / name[-120:]
     if file.is_file():
         return file
-    import requests
-
     if places.offline:
         reason = "this run is offline"
     else:
         try:
-            found = snapshots.within(
-                places.answer_seconds, lambda: requests.head(address, allow_redirects=True)
-            )
-            size = int(found.headers.get("Content-Length") or 0) or None
+            size = snapshots.within(places.answer_seconds, lambda: _size(address))
             fetch([Remote(address, file, None, size)], address)
             return file
         except (HierevalError, TimeoutError, OSError, ValueError) as error:
@@ -124,6 +120,15 @@ def _fetched(address: str, options: LoadOptions) -> Path:
         f"The checkpoint {address!r} must be at '{file}', because {reason}. "
         f"'hiereval download meru:{address}' fetches it where there is a network."
     )
+
+
+def _size(address: str) -> int | None:
+    """Return how many bytes an address says it has; raises OSError if it cannot be reached."""
+    import requests
+
+    with requests.get(address, stream=True, timeout=60) as answer:
+        answer.raise_for_status()
+        return int(answer.headers.get("Content-Length") or 0) or None
 
 
 def read(name: str, file: Path) -> dict[str, Tensor]:

@@ -21,13 +21,10 @@ from pathlib import Path
 from typing import Any
 
 from hiereval import evaluate
-from hiereval.datasets import cache_dir, data_root
-from hiereval.environment import pick_device
 from hiereval.finetune.finetuning import FinetuneConfig, finetune
 from hiereval.finetune.recipe import Recipe
-from hiereval.places import Places
 from hiereval.records import Record
-from hiereval.types import DataOptions, LoadOptions
+from hiereval.session import Session
 
 VARIANTS: dict[str, dict[str, Any]] = {
     "released": {},
@@ -119,17 +116,15 @@ def tuned(given: argparse.Namespace, changes: Mapping[str, Any]) -> dict[str, Ce
     for seed in range(given.seeds):
         with tempfile.TemporaryDirectory() as folder:
             checkpoint = finetune(
+                Session.of(),
                 FinetuneConfig(
                     model=given.model,
                     train_data=given.data,
                     out=Path(folder) / "out",
-                    data=DataOptions(places=Places.of(data_dir=data_root())),
-                    cache_dir=cache_dir(),
-                    options=LoadOptions(device=pick_device("auto")),
                     recipe=Recipe(
                         lr=given.lr or 1e-6, epochs=given.epochs or 1, seed=seed, **changes
                     ),
-                )
+                ),
             )
             measured_seeds.append(measured(given, checkpoint, "empty-root", {}))
     return mean(measured_seeds)
@@ -141,7 +136,8 @@ def measured(
     """Return every metric of one model under one probe."""
     records: Sequence[Record] = evaluate(
         model,
-        datasets=[given.dataset],
+        datasets=given.dataset,
+        controls="none",
         tasks=TASKS,
         probes=[name],
         probe_args=dict(arguments),

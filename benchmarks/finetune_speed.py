@@ -21,14 +21,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from hiereval.datasets import data_root, open_dataset
+from hiereval.datasets import open_dataset
 from hiereval.finetune.distributed import Group
 from hiereval.finetune.loop import Material, Training
 from hiereval.finetune.recipe import Recipe
 from hiereval.finetune.tower import TextTower
 from hiereval.geometry import normalise
 from hiereval.models import open_adapter
-from hiereval.places import Places
 from hiereval.types import Chains, DataOptions, LoadOptions
 
 TOWERS = {  # hidden size, layers, heads, joint space
@@ -48,7 +47,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--chains", default="shapes:train")
     given = parser.parse_args()
-    data: Any = open_dataset(given.chains, DataOptions(places=Places.of(data_dir=data_root())))
+    data: Any = open_dataset(given.chains, DataOptions())
     print(f"{given.device}, {given.steps} steps, best of {given.repeats}, {data.name}")
     print("| tower | precision | batch | plain steps/s | plain GiB | ours steps/s | ours GiB | x |")
     print("|---|---|---|---|---|---|---|---|")

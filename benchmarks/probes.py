@@ -22,9 +22,7 @@ from ablation import COLUMNS
 
 from adapters import clip_b32
 from hiereval import evaluate
-from hiereval.environment import pick_device
 from hiereval.records import MetricValue, Record
-from hiereval.types import LoadOptions
 
 HEADINGS = {**COLUMNS, "direction_accuracy": "direction"}
 
@@ -48,14 +46,12 @@ def main() -> None:
             given.model, given.random_init = f"hf-clip:{folder}", given.random_init or 0
         records = evaluate(
             given.model,
-            options=LoadOptions(
-                device=pick_device("auto"),
-                precision=given.precision,
-                random_init=given.random_init,
-            ),
-            datasets=given.datasets.split(",") if given.datasets else [],
+            precision=given.precision,
+            random_init=given.random_init,
+            datasets=given.datasets or (),
             tasks=given.tasks,
-            probes=given.probes.split(","),
+            probes=given.probes,
+            controls="none",
             probe_args=dict(pair.split("=") for pair in given.probe_args.split(",") if pair),
         )
     table = markdown(records)

@@ -33,11 +33,13 @@ def main() -> None:
     if given.read:
         read(given.folder, given.rows)
         return
+    from hiereval.upkeep import compact
+
     with tempfile.TemporaryDirectory(dir=given.folder) as folder:
         write(Path(folder), given.rows, given.shards)
         report(f"{given.rows:,} x {DIMENSION} in {given.shards:,} shards", folder, given.rows)
         shelf, started = opened(Path(folder)), time.perf_counter()
-        fewer = shelf.compact()
+        fewer = compact(shelf)
         took = time.perf_counter() - started
         print(f"compaction: {fewer + 1:,} files into 1, {took:.1f} s")
         report("compacted", folder, given.rows)

@@ -14,7 +14,7 @@ from weakref import WeakKeyDictionary
 
 import torch
 from jaxtyping import Float, Float64
-from torch import Tensor
+from torch import Generator, Tensor
 
 from hiereval.estimates import ones
 from hiereval.types import Blind, Chains, Dataset, Metric, Scores, Space, Task
@@ -26,18 +26,21 @@ class BlindSpace:
 
     A larger number is a larger radius and nearer to every image; the angle at a text is smaller
     the larger the number of the other. A second coordinate tells points apart, and is never
-    looked at.
+    looked at. With a generator similarities are drawn at random, anew for every pair.
     """
 
     text: Float64[Tensor, "t 2"]
     image: Float64[Tensor, "i 2"]
     root: Float64[Tensor, " 2"]
+    drawn: Generator | None = None
 
     @property
     def radius(self) -> Float64[Tensor, " t"]:
         return self.text[:, 0] - self.root[0]
 
     def similarity(self, x: Float[Tensor, "n 2"], y: Float[Tensor, "m 2"]) -> Float[Tensor, "n m"]:
+        if self.drawn is not None:
+            return torch.rand(len(x), len(y), dtype=torch.float64, generator=self.drawn)
         return -(x[:, None, 0] - y[None, :, 0]).abs()
 
     def exterior_angle(
@@ -54,7 +57,7 @@ class BlindSpace:
         return x.mean(dim=1)
 
 
-def line(number: Float64[Tensor, " t"], n_images: int = 0) -> Space:
+def line(number: Float64[Tensor, " t"], n_images: int = 0, drawn: Generator | None = None) -> Space:
     """Return the blind space in which each text is this number."""
     low, high = number.min(), number.max()
     own, other = (torch.arange(n, dtype=torch.float64) for n in (len(number), n_images))
@@ -62,7 +65,14 @@ def line(number: Float64[Tensor, " t"], n_images: int = 0) -> Space:
         torch.stack([number, own], 1),
         torch.stack([high.expand(n_images), other], 1),
         torch.stack([low, low.new_tensor(-1.0)]),
+        drawn,
     )
+
+
+def uniform(n_texts: int, n_images: int) -> Space:
+    """Return the blind space of uniformly random similarities."""
+    number = torch.arange(n_texts, dtype=torch.float64)
+    return line(number, n_images, torch.Generator().manual_seed(0))
 
 
 def text_spaces(texts: Sequence[str], n_images: int = 0) -> dict[str, Space]:

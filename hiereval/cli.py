@@ -29,6 +29,7 @@ COMMANDS = {
     "convert": "Make a folder of a file that open_clip's training wrote.",
     "check-adapter": "Run the conformance kit on an adapter.",
     "new-adapter": "Write the skeleton of an adapter and its test.",
+    "cache": "List, check, join or delete stored vectors.",
     "doctor": "Say what is installed, reachable and missing.",
 }
 

@@ -90,6 +90,7 @@ def embed(
         text=text,
         image=image,
         anchors=dict(zip(anchors, anchor_vectors, strict=True)),
+        truncated=None if context is None else (lengths > context).numpy(),
     ), EmbedStats(
         seconds=sum(seconds),
         n_texts=counts[0],

@@ -18,7 +18,7 @@ from hiereval.recording import LEVEL, Drawn, Outcome, Recorder, metric_values, u
 from hiereval.records import Record, TrainingInfo
 from hiereval.results import Results
 from hiereval.session import Session
-from hiereval.types import Adapter, Chains, Dataset, Embeddings, ModelId, Space, Task
+from hiereval.types import Adapter, Chains, Dataset, Embeddings, ModelId, Space, Task, Truncatable
 
 if TYPE_CHECKING:
     from hiereval.embed import EmbedStats
@@ -84,6 +84,8 @@ class Job:
         needed = [task for tasks in todo.values() for task in tasks]
         embeddings, stats = self._embed(dataset, needed, probes)
         trouble = not_finite(embeddings, dataset)
+        if isinstance(dataset, Truncatable) and embeddings.truncated is not None:
+            dataset = dataset.cut(embeddings.truncated)
         done = 0
         for probe in probes:
             fit = Outcome(stats=stats)

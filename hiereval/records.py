@@ -17,7 +17,7 @@ from typing import Annotated, Any, Literal
 from filelock import FileLock
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from hiereval import files
+from hiereval import files, seals
 from hiereval.errors import HierevalError
 
 SCHEMA_VERSION = 1
@@ -201,12 +201,12 @@ class Record(Strict):
 
 def line(record: Record) -> bytes:
     """Return a record as it stands in a file: JSON, its checksum, a line break."""
-    return files.sealed(record.model_dump_json())
+    return seals.sealed(record.model_dump_json())
 
 
 def read(path: Path) -> Iterator[Record]:
     """Yield the records of one file; a bad line raises, naming file, line and field."""
-    for number, value in files.json_lines(path, seal=True):
+    for number, value in seals.json_lines(path, seal=True):
         try:
             yield Record.model_validate(value)
         except ValidationError as error:
@@ -283,7 +283,7 @@ def _mend(file: FileIO, path: Path) -> None:
     last = file.read()
     if not last or last.endswith(b"\n"):
         return
-    if not files.torn(last):
+    if not seals.torn(last):
         _append(file, b"\n")
         return
     with path.with_name(f"{path.name}.torn").open("ab", buffering=0) as aside:
@@ -309,7 +309,7 @@ def _appended(file: FileIO, since: int, record_id: str) -> Record | None:
     for one in file.read().splitlines():
         if record_id.encode() in one:
             with suppress(ValueError):  # a bad line is for `read` to name
-                record = Record.model_validate(files.unsealed(one))
+                record = Record.model_validate(seals.unsealed(one))
                 if record.record_id == record_id and record.status != "failed":
                     return record
     return None

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import AwareDatetime, ValidationError
 
-from hiereval import files
+from hiereval import files, seals
 from hiereval.errors import HierevalError, nearest
 from hiereval.findings import structureless
 from hiereval.records import Name, Record, Strict, TaskInfo
@@ -136,7 +136,7 @@ def _lines(identity: Identity, scores: Scores) -> Iterator[bytes]:
                 "details": _plain(scores.details(start + i)) if scores.details else {},
             }
             line = f"{head},{json.dumps(item, ensure_ascii=False, allow_nan=False)[1:]}"
-            yield files.sealed(line)
+            yield seals.sealed(line)
 
 
 def _plain(value: Any) -> Any:
@@ -168,7 +168,7 @@ class _Group:
 def read(path: Path) -> list[Samples]:
     """Return the records of one samples file; a bad or missing line raises, named."""
     groups: dict[str, _Group] = {}
-    for number, item in files.json_lines(path, seal=True):
+    for number, item in seals.json_lines(path, seal=True):
         _add(groups, item, f"{path}:{number}")
     if not groups:
         raise HierevalError(f"{path}: the file must hold at least one item.")

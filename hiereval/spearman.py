@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Float64
 from torch import Tensor
@@ -47,6 +48,21 @@ def spearman(
     return torch.cat([one(chunk) for chunk in weights.split(max(1, CHUNK // max(1, len(x))))])
 
 
+def spearman_rows(x: Float64[Tensor, "b n"], y: Float64[Tensor, "b n"]) -> Float64[Tensor, " b"]:
+    """Return rho of each row of x with the same row of y; NaN where either does not vary."""
+    a, b = (2.0 * _row_ranks(z) - (z.shape[1] + 1.0) for z in (x, y))  # whole numbers, mean zero
+    spread = (a * a).sum(1).sqrt() * (b * b).sum(1).sqrt()
+    return ((a * b).sum(1) / spread).clamp(-1.0, 1.0).masked_fill(spread == 0, torch.nan)
+
+
+def _row_ranks(x: Float64[Tensor, "b n"]) -> Float64[Tensor, "b n"]:
+    """Return each number's rank in its row, from 1; ties share their average rank."""
+    ordered = torch.from_numpy(np.sort(x.numpy(), axis=1))  # by vector instructions
+    less = torch.searchsorted(ordered, x.contiguous())
+    upto = torch.searchsorted(ordered, x.contiguous(), right=True)
+    return (less + upto + 1).double() / 2.0
+
+
 @dataclass(frozen=True)
 class Spearman:
     """The correlation of items[x] and items[y] over pairs without NaN, where items[where]."""
@@ -67,3 +83,20 @@ class Spearman:
         return spearman(
             items[self.x][keep].double(), items[self.y][keep].double(), weights[:, keep]
         )
+
+    def batch(self, items: Mapping[str, Tensor]) -> Float64[Tensor, " b"]:
+        """Return each sample's, of items [b, n]; `where` is the same in all samples."""
+        x, y = (items[key].double() for key in (self.x, self.y))
+        if self.where is not None:
+            keep = items[self.where][0]
+            x, y = x[:, keep], y[:, keep]
+        if not x.shape[1]:
+            return x.new_full((len(x),), torch.nan)
+        rows = [one.expand(max(len(x), len(y)), -1) for one in (x, y)]
+        whole = rows[0].isfinite().all(1) & rows[1].isfinite().all(1)
+        rho = spearman_rows(rows[0].nan_to_num(0.0), rows[1].nan_to_num(0.0))
+        for i in (~whole).nonzero()[:, 0].tolist():
+            a, b = (row[i] for row in rows)
+            keep = a.isfinite() & b.isfinite()
+            rho[i] = spearman(a[keep], b[keep], a.new_ones(1, int(keep.sum())))[0]
+        return rho

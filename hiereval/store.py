@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
+import re
 import secrets
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -19,7 +20,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hiereval import files, shards
+from hiereval import files, seals, shards
 from hiereval.errors import HierevalError
 from hiereval.shards import Rows, Shard
 from hiereval.types import ModelId
@@ -33,7 +34,6 @@ SUFFIX = ".vectors"
 OLD = ".safetensors"  # shards of hiereval 0.1.0
 CARD = "model.json"
 SMALL = 1 << 16  # rows of a shard below which its columns join those of others in memory
-LARGEST = 1 << 20  # rows of a shard that `compact` makes
 PATIENCE = 60.0  # seconds after which a writer goes on without the lock
 
 
@@ -185,15 +185,16 @@ class Shelf:
         for number in np.unique(shard_of):
             here = np.flatnonzero(shard_of == number)
             here = here[np.argsort(row_of[here])]  # from the file's beginning to its end
-            rows = self._checked(opened[number], row_of[here])
+            rows = self.checked(opened[number], row_of[here])
             vectors.numpy()[here] = rows.vectors
             lengths.numpy()[here] = rows.lengths
         return vectors, lengths
 
-    def _checked(self, shard: Shard, rows: np.ndarray) -> Rows:
+    def checked(self, shard: Shard, rows: np.ndarray) -> Rows:
+        """Return rows of a shard, all as they were written. Raises VanishedError."""
         try:
             read, whole = shard.read(rows)
-        except FileNotFoundError as error:  # compacted by another process
+        except FileNotFoundError as error:  # compacted or pruned by another process
             self.refresh()
             raise VanishedError(str(error)) from error
         except OSError as error:
@@ -233,7 +234,7 @@ class Shelf:
             np.asarray(lengths, dtype=np.int32),
             vectors.detach().float().cpu().contiguous().numpy(),
         )
-        with self._storing():
+        with self.storing():
             new = np.ones(len(keys), dtype=bool)
             for shard in self.refresh():
                 new &= shards.find(shard.heads, shard.tails, rows.keys) < 0
@@ -241,50 +242,19 @@ class Shelf:
                 own = Rows(rows.keys[new], rows.lengths[new], rows.vectors[new])
                 self._write(own)
 
-    def compact(self) -> int:
-        """Write the small shards into a few, each key once; return how many files became fewer."""
-        with self._storing():
-            self.refresh()
-            before = len(self._shards)
-            group: list[Shard] = []
-            for shard in [s for s in self.opened if len(s) < LARGEST]:
-                if sum(map(len, group)) + len(shard) > LARGEST:
-                    self._merge(group)
-                    group = []
-                group.append(shard)
-            self._merge(group)
-        return before - len(self._shards)
-
-    def _merge(self, group: Sequence[Shard]) -> None:
-        """Replace shards by one."""
-        if len(group) < 2:
-            return
-        rows = [np.arange(len(shard)) for shard in group]
-        keys = np.concatenate([shard.keys(own) for shard, own in zip(group, rows, strict=True)])
-        _, first = np.unique(keys.view("V32")[:, 0], return_index=True)
-        shard_of = np.repeat(np.arange(len(group)), [len(own) for own in rows])[first]
-        row_of = np.concatenate(rows)[first]
-
-        def vectors(some: np.ndarray) -> np.ndarray:
-            block = np.empty((len(some), group[0].dimension), np.float32)
-            for number in np.unique(shard_of[some]):
-                here = np.flatnonzero(shard_of[some] == number)
-                block[here] = self._checked(group[number], row_of[some[here]]).vectors
-            return block
-
-        lengths = np.concatenate([shard.lengths for shard in group])[first]
-        checksums = np.concatenate([shard.checksums for shard in group])[first]
-        self._add(keys[first], lengths, checksums, vectors, group[0].dimension)
-        for shard in group:
+    def remove(self, opened: Sequence[Shard]) -> None:
+        """Delete shards."""
+        for shard in opened:
             shard.path.unlink(missing_ok=True)
-            del self._shards[shard.path.name]
+            self._shards.pop(shard.path.name, None)
+        self._small = None
 
     def _write(self, rows: Rows) -> None:
         checksums = shards.checksums_of(rows.keys, rows.lengths, rows.vectors)
         dimension = rows.vectors.shape[1]
-        self._add(rows.keys, rows.lengths, checksums, rows.vectors.__getitem__, dimension)
+        self.add(rows.keys, rows.lengths, checksums, rows.vectors.__getitem__, dimension)
 
-    def _add(
+    def add(
         self,
         keys: np.ndarray,
         lengths: np.ndarray,
@@ -300,7 +270,7 @@ class Shelf:
         self._small = None
 
     @contextmanager
-    def _storing(self) -> Iterator[None]:
+    def storing(self) -> Iterator[None]:
         """Hold the folder's lock, where the file system has locks; a failure is one line.
 
         The lock keeps two processes from storing the same vector; nothing is lost without it.
@@ -314,7 +284,7 @@ class Shelf:
                 lock.acquire()
             try:
                 if self.model is not None and not (self.folder / CARD).exists():
-                    files.write_json(self.folder / CARD, asdict(self.model))
+                    seals.write_json(self.folder / CARD, asdict(self.model))
                 yield
             finally:
                 lock.release()
@@ -358,3 +328,8 @@ class Store:
     def shelf(self, model: ModelId) -> Shelf:
         """Return the stored vectors of a model (none, for a new one)."""
         return Shelf(self.folder / model.fingerprint()[:32], model)
+
+    def shelves(self) -> list[Shelf]:
+        """Return every model's, sorted by folder."""
+        found = self.folder.iterdir() if self.folder.is_dir() else ()
+        return [Shelf(path) for path in sorted(found) if re.fullmatch("[0-9a-f]{32}", path.name)]

@@ -72,7 +72,6 @@ class Dataset:
     images_sha256: str | None = None  # of the images' names and content alone; None without images
     texts: tuple[str, ...]  # unique
     images: tuple[ImageSource, ...] = ()  # unique by name
-    truncated: np.ndarray | None = None  # [t] bool, set by a run: texts that the model cuts
     training: str | None = None  # what trains for it, as `--train-data` takes it
 
 
@@ -82,6 +81,15 @@ class Limitable(Protocol):
 
     def head(self, n: int) -> Dataset:
         """Return the data of the first n items alone; all of it if it has no more."""
+        ...
+
+
+@runtime_checkable
+class Truncatable(Protocol):
+    """Data whose scores depend on which of its texts the model cuts."""
+
+    def cut(self, truncated: np.ndarray) -> Dataset:
+        """Return the data that knows which of its texts [t] are longer than the context."""
         ...
 
 
@@ -197,6 +205,7 @@ class Embeddings:
     text: Tensor  # [t, d]
     image: Tensor | None  # [i, d]; None for a model without an image encoder, or not needed
     anchors: Mapping[str, Tensor] = field(default_factory=dict)  # text -> [d], for probes
+    truncated: np.ndarray | None = None  # [t] bool: longer than the context; None if unknown
 
 
 # --- evaluation ----------------------------------------------------------------------------------

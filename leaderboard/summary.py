@@ -94,12 +94,15 @@ def _came_out(cells: list[tuple[Column, Cell]]) -> str:
 def _beside(cells: list[tuple[Column, Cell]], result: Results) -> str:
     if not result.controls:
         return "None were run beside it, so nothing here is a finding yet (--controls all)."
-    short = [f"{clean(c.task)} {clean(c.metric)}" for c, cell in cells if cell.unbeaten]
-    beaten = len(cells) - len(short)
-    text = f"{beaten} of {len(cells)} headline numbers lie beyond what the controls reach"
+    found = [(c, cell) for c, cell in cells if cell.finding]
+    short = [f"{clean(c.task)} {clean(c.metric)}" for c, cell in cells if cell.finding is False]
+    text = (
+        f"{len(found)} of {len(cells)} headline numbers are findings: beyond chance, word count "
+        "and untrained twins"
+    )
     if short:
-        rest = f" and {len(short) - SHOWN} more" if len(short) > SHOWN else ""
-        text += f"; not {', '.join(short[:SHOWN])}{rest}"
+        more = len(short) - SHOWN
+        text += f"; not {', '.join(short[:SHOWN])}{f' and {more} more' if more > 0 else ''}"
     return text + "."
 
 

@@ -9,17 +9,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import ClassVar
 
 import torch
 from torch import Generator, Tensor
 
+from hiereval import nulls
 from hiereval.datasets import predictions
 from hiereval.datasets.predictions import PredictedChains
 from hiereval.estimates import F1, Mean
-from hiereval.truth import Truth
-from hiereval.types import Answers, Dataset, Metric, Modality, Scores, Space
+from hiereval.truth import Crossed, Truth
+from hiereval.types import Answers, Dataset, Metric, Modality, Null, NullKind, Scores, Space
 
 
 def metrics(k: int) -> tuple[Metric, ...]:
@@ -100,6 +102,7 @@ class Generation:
             items=items,
             undefined={"precision": reason, "f1": reason} if nothing else {},
             metrics=every,
+            nulls=_nulls(every, truth, (image, paths[image, place]), paths),
             details=lambda i: {
                 "predictions": [
                     {"caption": dataset.vocabulary[text], "tier": tier + 1 if tier >= 0 else None}
@@ -108,3 +111,28 @@ class Generation:
                 ]
             },
         )
+
+
+def _nulls(
+    every: tuple[Metric, ...], truth: Truth, predicted: tuple[Tensor, Tensor], paths: Tensor
+) -> dict[NullKind, Null]:
+    """Images dealt out: the chains stay, only the truth that they are compared with moves."""
+
+    @cache
+    def crossed() -> tuple[Crossed, Tensor]:
+        pairs = truth.crossed(*predicted)
+        return pairs, pairs.ordered_recall(truth, paths)
+
+    def items(dealt: Tensor) -> dict[str, Tensor]:
+        pairs, in_order = crossed()
+        at = pairs.at(dealt)
+        precision, tiers = pairs.found(at)
+        tiers = tiers.nan_to_num(0.0)
+        return {
+            "precision": precision,
+            "recall": tiers.mean(-1),
+            "tiers": tiers,
+            "ordered_recall": in_order[at],
+        }
+
+    return nulls.of_images(every, len(truth.images), items, size=40)

@@ -12,21 +12,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from math import inf
 from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Float, Float64, Int32, Int64
 from torch import Generator, Tensor
 
+from hiereval import blind, nulls
 from hiereval.datasets.hierarchy import Hierarchy
 from hiereval.datasets.imagenet import LabelledImages
 from hiereval.degenerate import points_trouble, undefined
 from hiereval.estimates import Mean
-from hiereval.types import Dataset, Metric, Modality, Scores, Space
+from hiereval.types import Dataset, Metric, Modality, Null, NullKind, Scores, Space
 
 CHUNK = 2048  # images scored at once
+NUMBERS = 1 << 24  # draws x images that are dealt out
 
 
 def _metrics() -> tuple[Metric, ...]:
@@ -76,6 +79,14 @@ class HierarchicalClassification:
             )
         return None if len(dataset.classes) > 1 else "there is only one class"
 
+    def blind(self, dataset: LabelledImages) -> Mapping[str, Scores]:
+        """Return what answers reach that are random, or the same for every image."""
+        n = len(dataset.images)
+        spaces = blind.text_spaces(dataset.texts, n) | {
+            "uniform": blind.uniform(len(dataset.texts), n)
+        }
+        return blind.scores(self, dataset, spaces)
+
     def score(self, space: Space, dataset: LabelledImages, generator: Generator) -> Scores:
         """Predict a class (ties: the first) and a superclass ranking for every image."""
         assert space.image is not None
@@ -94,42 +105,82 @@ class HierarchicalClassification:
                 for chunk in space.image.split(CHUNK)
             ]
         )
-        rank = self._superclass_rank(space, dataset, rows)
+        ranks = self._superclass_ranks(space, dataset, rows)
+        rank = _own_rank(ranks, torch.from_numpy(dataset.superclass_of)[labels])
         items: dict[str, Tensor] = {
             "predicted": predicted,
             "label": labels,
             "correct": (predicted == labels).double(),
             "superclass_rank": rank,
-            "superclass_1": (rank < 1).double().where(rank.isfinite(), rank),
-            "superclass_5": (rank < 5).double().where(rank.isfinite(), rank),
+            **_first(rank),
             **mistakes(dataset.hierarchy, dataset.labels, predicted.numpy(), self.count_root),
         }
         return Scores(
             ids=ids,
             items=items,
             undefined=_undefined(items, dataset),
+            nulls=self._nulls(dataset, predicted, ranks),
             details=lambda i: {
                 "class": dataset.classes[int(labels[i])],
                 "predicted_class": dataset.classes[int(predicted[i])],
             },
         )
 
-    def _superclass_rank(
+    def _superclass_ranks(
         self, space: Space, dataset: LabelledImages, rows: slice
-    ) -> Float[Tensor, " i"]:
-        """Return the place of each image's superclass, 0 the best; NaN where it has none."""
+    ) -> Int32[Tensor, "i s"]:
+        """Return the place of every superclass at each image, 0 the best; ties: the first."""
         assert space.image is not None
-        true = torch.from_numpy(dataset.superclass_of[dataset.labels])
         if not dataset.superclasses:
-            return torch.full((len(true),), torch.nan, dtype=torch.float64)
-        ranks = []
-        for chunk, target in zip(space.image.split(CHUNK), true.split(CHUNK), strict=True):
-            similarity = _similarity(space, chunk, dataset.superclass_prompts[rows]).cpu()
-            own = similarity.gather(1, target.clamp(min=0)[:, None])
-            earlier = torch.arange(len(dataset.superclasses))[None] < target[:, None]
-            ahead = (similarity > own) | ((similarity == own) & earlier)
-            ranks.append(ahead.sum(dim=1).double().masked_fill(target < 0, torch.nan))
-        return torch.cat(ranks)
+            return torch.zeros(len(dataset.images), 0, dtype=torch.int32)
+        parts = [
+            _similarity(space, chunk, dataset.superclass_prompts[rows])
+            .sort(dim=1, descending=True, stable=True)
+            .indices.argsort(dim=1)
+            for chunk in space.image.split(CHUNK)
+        ]
+        return torch.cat(parts).to("cpu", torch.int32)
+
+    def _nulls(
+        self, dataset: LabelledImages, predicted: Tensor, ranks: Tensor
+    ) -> dict[NullKind, Null]:
+        """Images dealt out to the labels, each with the answer that it got."""
+        labels = torch.from_numpy(dataset.labels)
+        true = torch.from_numpy(dataset.superclass_of)[labels]
+        known, label = labels.unique(return_inverse=True)
+        given, answer = predicted.unique(return_inverse=True)
+
+        @cache
+        def worth() -> dict[str, Tensor]:
+            pairs = torch.cartesian_prod(known, given).numpy().T
+            return mistakes(dataset.hierarchy, pairs[0], pairs[1], self.count_root) | {
+                "correct": torch.from_numpy(pairs[0] == pairs[1]).double()
+            }
+
+        def items(dealt: Tensor) -> dict[str, Tensor]:
+            pair = label * len(given) + answer[dealt]
+            rank = _own_rank(ranks[dealt], true.expand_as(dealt))
+            return {key: table[pair] for key, table in worth().items()} | _first(rank)
+
+        draws = min(1000, max(200, NUMBERS // len(labels)))
+        return nulls.of_images(
+            self.metrics, len(labels), items, size=20 + ranks.shape[1], draws=draws
+        )
+
+
+def _own_rank(ranks: Int32[Tensor, "*b s"], own: Int64[Tensor, "*b"]) -> Float64[Tensor, "*b"]:
+    """Return the place of each image's superclass; NaN where it has none (-1)."""
+    if not ranks.shape[-1]:
+        return torch.full(own.shape, torch.nan, dtype=torch.float64)
+    rank = ranks.gather(-1, own.clamp(min=0)[..., None])[..., 0].double()
+    return rank.masked_fill(own < 0, torch.nan)
+
+
+def _first(rank: Float64[Tensor, "*b"]) -> dict[str, Tensor]:
+    return {
+        "superclass_1": (rank < 1).double().where(rank.isfinite(), rank),
+        "superclass_5": (rank < 5).double().where(rank.isfinite(), rank),
+    }
 
 
 def _similarity(

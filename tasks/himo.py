@@ -16,12 +16,12 @@ import torch
 from jaxtyping import Bool, Float, Float64, Int64
 from torch import Generator, Tensor
 
+from hiereval import nulls
 from hiereval.blind import text_spaces
 from hiereval.datasets.himo import GrowingCaptions
 from hiereval.degenerate import constant, points_trouble, undefined
 from hiereval.estimates import Mean
 from hiereval.growth import Grown
-from hiereval.nulls import Dealt, is_judged, word_counts
 from hiereval.types import Dataset, Metric, Modality, Null, NullKind, Scores, Space
 
 DRAWS = 500  # of each null
@@ -80,12 +80,14 @@ class HiMo:
             Mean("truncated"),
             range=(0.0, float("inf")),
             higher_is_better=None,
+            role="descriptive",
         ),
         Metric(
             "truncated_ends",
             "share of chains whose last two captions are both cut",
             Mean("truncated_ends"),
             higher_is_better=None,
+            role="descriptive",
         ),
     )
 
@@ -190,15 +192,11 @@ def _nulls(
         texts, others = (t.expand(len(dealt), *t.shape) for t in (chains.captions, chains.matched))
         return sampled(dealt[:, chains.image], texts, others)
 
-    judged = tuple(metric for metric in metrics if is_judged(metric))
-    words = word_counts(chains.dataset.texts)
-    anywhere = torch.zeros(len(table), dtype=torch.int64)
     size = 20 * chains.captions.numel() + 2 * chains.matched.numel()
-    return {
-        "free": Null(Dealt(judged, torch.zeros_like(words), of_texts, size), DRAWS),
-        "within-length": Null(Dealt(judged, words, of_texts, size), DRAWS),
-        "images": Null(Dealt(judged, anywhere, of_images, size), DRAWS),
-    }
+    groups = nulls.groups_of_texts(chains.dataset.texts)
+    return nulls.reassigned(metrics, groups, of_texts, size=size, draws=DRAWS) | nulls.of_images(
+        metrics, len(table), of_images, size=size // len(table), draws=DRAWS
+    )
 
 
 def own_similarity(space: Space, dataset: GrowingCaptions) -> Float64[Tensor, "c k"]:

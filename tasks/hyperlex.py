@@ -17,10 +17,12 @@ import numpy as np
 import torch
 from torch import Generator, Tensor
 
+from hiereval import blind, nulls
+from hiereval.angles import Angles
 from hiereval.datasets.text_file import read_text
 from hiereval.errors import HierevalError
 from hiereval.spearman import Spearman
-from hiereval.types import DataOptions, Dataset, Metric, Modality, Scores, Space
+from hiereval.types import DataOptions, Dataset, Metric, Modality, Null, NullKind, Scores, Space
 
 COLUMNS = ["WORD1", "WORD2", "POS", "TYPE", "AVG_SCORE"]
 SUBSETS = ("all", "nouns", "verbs")
@@ -151,6 +153,30 @@ class HyperLex:
         """Return why this dataset cannot be scored, or None."""
         return None if len(dataset.rating) > 1 else "a rank correlation needs two pairs"
 
+    def blind(self, dataset: WordPairs) -> Mapping[str, Scores]:
+        """Return what characters and their like score as radii, the words' own being one each."""
+        return blind.scores(self, dataset, blind.text_spaces(dataset.texts))
+
+    def _nulls(
+        self, space: Space, dataset: WordPairs, known: Mapping[str, Tensor]
+    ) -> dict[NullKind, Null]:
+        """Vectors dealt out to all words, and among words of as many characters."""
+        specific, general = torch.from_numpy(dataset.specific), torch.from_numpy(dataset.general)
+        angles, radius = Angles(space, space.text, space.text), space.radius.double()
+        fixed = {key: known[key][None] for key in ("rating", "nouns", "verbs")}
+
+        def items(dealt: Tensor) -> dict[str, Tensor]:
+            x, y = dealt[:, specific], dealt[:, general]
+            angle = angles.of(y, x).double().masked_fill(specific == general, torch.nan)
+            return {"angle": -angle, "radius": radius[x] - radius[y], **fixed}
+
+        characters = torch.tensor([len(text) for text in dataset.texts])
+        groups: dict[NullKind, Tensor] = {
+            "free": torch.zeros_like(characters),
+            "within-length": characters,
+        }
+        return nulls.reassigned(self.metrics, groups, items, size=10 * len(specific))
+
     def score(self, space: Space, dataset: WordPairs, generator: Generator) -> Scores:
         """Score each pair (X, Y) by -Xi(Y, X) and by d(X) - d(Y); both are large if X is a Y.
 
@@ -173,6 +199,7 @@ class HyperLex:
             ],
             items=items,
             undefined=_undefined(items),
+            nulls=self._nulls(space, dataset, items),
             details=lambda i: _details(dataset, i),
         )
 

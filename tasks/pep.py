@@ -10,19 +10,34 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import torch
 from jaxtyping import Float, Float64, Int64
 from torch import Generator, Tensor
 
+from hiereval import nulls
+from hiereval.angles import Angles
+from hiereval.blind import text_spaces
 from hiereval.degenerate import points_trouble, undefined
 from hiereval.estimates import Auroc, AveragePrecision, Mean, with_chance
 from hiereval.geometry import ULPS
 from hiereval.tasks.image_entailment import draw
-from hiereval.types import Chains, Cones, Dataset, Metric, Modality, Scores, Space
+from hiereval.types import (
+    Chains,
+    Cones,
+    Dataset,
+    Metric,
+    Modality,
+    Null,
+    NullKind,
+    Role,
+    Scores,
+    Space,
+)
 
+DRAWS = 200  # of each null: one costs the angles of all pairs
 MIN_RADIUS = 0.1  # K of the cones
 SCORES = {"": "1 - 2 angle / pi, at least 0", "margin_": "half aperture minus angle"}
 POOLS = {"": "negative", "matched_": "matched_negative"}  # prefix of a metric -> item
@@ -33,17 +48,20 @@ SCORE_RANGES = {"": (0.0, 1.0), "margin_": (-math.pi, math.pi / 2)}
 def _ranked(pool: str, score: str) -> tuple[Metric, Metric]:
     against = "captions of the same tier" if pool else "other rows' last captions"
     items = f"{score}positive", f"{score}{POOLS[pool]}"
+    role: Role = "headline" if pool else "quality"
     return (
         Metric(
             f"{pool}{score}auroc",
             f"AUROC of {SCORES[score]}, own captions against {against}",
             Auroc(*items),
             chance=0.5,
+            role=role,
         ),
         Metric(
             f"{pool}{score}average_precision",
             f"average precision of {SCORES[score]}, own captions against {against}",
             AveragePrecision(*items),
+            role=role,
         ),
     )
 
@@ -57,6 +75,7 @@ def _described(score: str) -> tuple[Metric, ...]:
             Mean(f"{score}{side}"),
             range=SCORE_RANGES[score],
             higher_is_better=None,
+            role="descriptive",
         )
         for side in ("positive", "negative")
     )
@@ -66,6 +85,7 @@ def _described(score: str) -> tuple[Metric, ...]:
             f"share of the pairs whose {SCORES[score]} is {what}",
             Mean(f"{score}{kind}"),
             higher_is_better=None,
+            role="descriptive",
         )
         for kind, what in (("zero", "exactly 0"), ("modal", "the most frequent value"))
     )
@@ -109,16 +129,34 @@ class Pep:
         assert dataset.chain_image is not None
         pairs = self.pairs(dataset, generator)
         image = space.image[torch.from_numpy(dataset.chain_image)]
+        cones = space.half_aperture(space.text, MIN_RADIUS) if isinstance(space, Cones) else None
         angles = {key: angles_at(space, texts, image) for key, texts in pairs.items()}
-        trouble = points_trouble(space, images=True) or _trouble(pairs, angles)
-        items = {key: (1 - 2 * angle / math.pi).clamp(min=0.0) for key, angle in angles.items()}
-        reasons = undefined(self.metrics, trouble)
-        if isinstance(space, Cones):
-            aperture = space.half_aperture(space.text, MIN_RADIUS).double()
-            items |= {f"margin_{k}": aperture[pairs[k].clamp(min=0)] - a for k, a in angles.items()}
-        else:
+        reasons = undefined(self.metrics, points_trouble(space, images=True))
+        reasons = reasons or undefined(self.metrics, _trouble(pairs, angles))
+        if cones is None:
             reasons = {m.name: NO_CONES for m in self.metrics if "margin_" in m.name} | reasons
-        return self._scores(dataset, items, reasons)
+        scores = self._scores(dataset, _items(pairs, angles, cones), reasons)
+        return replace(scores, nulls=self._nulls(space, dataset, pairs, cones))
+
+    def blind(self, dataset: Chains) -> dict[str, Scores]:
+        """Return what a caption's words, characters, ... score, and whether it is none of the
+        negatives' captions."""
+        pairs = self.pairs(dataset, torch.Generator().manual_seed(0))
+        numbers = {name: space.radius for name, space in text_spaces(dataset.texts).items()}
+        numbers["pool-membership"] = torch.ones(len(dataset.texts), dtype=torch.float64)
+        numbers["pool-membership"][pairs["negative"].unique().clamp(min=0)] = 0.0
+        return {
+            name: self._scores(
+                dataset,
+                {
+                    f"{prefix}{key}": number[texts].masked_fill(texts < 0, torch.nan)
+                    for prefix in SCORES
+                    for key, texts in pairs.items()
+                },
+                {},
+            )
+            for name, number in numbers.items()
+        }
 
     def pairs(self, dataset: Chains, generator: Generator) -> dict[str, Int64[Tensor, "c m"]]:
         """Return each row's captions and both kinds of negatives as indices of texts, -1: none."""
@@ -151,6 +189,40 @@ class Pep:
             },
         )
 
+    def _nulls(
+        self, space: Space, dataset: Chains, pairs: Mapping[str, Tensor], cones: Tensor | None
+    ) -> dict[NullKind, Null]:
+        """Captions' vectors dealt out within equal word count, and images to all rows."""
+        assert space.image is not None
+        assert dataset.chain_image is not None
+        image = torch.from_numpy(dataset.chain_image)
+        angles = Angles(space, space.text, space.image)
+
+        def sampled(
+            texts: Mapping[str, Int64[Tensor, "b c m"]], images: Int64[Tensor, "b c"]
+        ) -> dict[str, Tensor]:
+            there = {key: text.clamp(min=0) for key, text in texts.items()}
+            found = {
+                key: _kept(space, angles.of(text, images[:, :, None].expand_as(text)), pairs[key])
+                for key, text in there.items()
+            }
+            return _items(there, found, cones)
+
+        def of_texts(dealt: Int64[Tensor, "b t"]) -> dict[str, Tensor]:
+            return sampled({k: dealt[:, t] for k, t in pairs.items()}, image.expand(len(dealt), -1))
+
+        def of_images(dealt: Int64[Tensor, "b i"]) -> dict[str, Tensor]:
+            texts = {key: t.expand(len(dealt), *t.shape) for key, t in pairs.items()}
+            return sampled(texts, dealt[:, image])
+
+        scored = [m for m in self.metrics if cones is not None or "margin_" not in m.name]
+        size = 10 * sum(texts.numel() for texts in pairs.values())
+        n = len(dataset.images)
+        within: dict[NullKind, Tensor] = {"within-length": nulls.word_counts(dataset.texts)}
+        return nulls.reassigned(scored, within, of_texts, size=size, draws=DRAWS) | nulls.of_images(
+            scored, n, of_images, size=size // n, draws=DRAWS
+        )
+
 
 def last_captions(chains: Int64[Tensor, "c k"], n: int) -> Int64[Tensor, "c n"]:
     """Return for each row the first n last captions of other rows, in file order, -1 if fewer.
@@ -181,11 +253,30 @@ def angles_at(
     columns = [
         space.exterior_angle(space.text[column.clamp(min=0)], image) for column in texts.unbind(1)
     ]
-    angles = torch.stack(columns, 1).double()
+    return _kept(space, torch.stack(columns, 1), texts)
+
+
+def _kept(
+    space: Space, angles: Float[Tensor, "*b c m"], texts: Int64[Tensor, "c m"]
+) -> Float64[Tensor, "*b c m"]:
+    angles = angles.double()
     if isinstance(space, Cones):
         least = math.acos(1 - ULPS)
         angles = angles.nan_to_num(math.pi / 2).clamp(least, math.pi - least)
     return angles.masked_fill(texts < 0, torch.nan)
+
+
+def _items(
+    texts: Mapping[str, Int64[Tensor, "*b c m"]],
+    angles: Mapping[str, Float64[Tensor, "*b c m"]],
+    cones: Float[Tensor, " t"] | None,
+) -> dict[str, Float64[Tensor, "*b c m"]]:
+    """Return both scores of each kind of pair; the first alone where there are no cones."""
+    items = {key: (1 - 2 * angle / math.pi).clamp(min=0.0) for key, angle in angles.items()}
+    if cones is None:
+        return items
+    margins = {k: cones.double()[texts[k].clamp(min=0)] - angle for k, angle in angles.items()}
+    return items | {f"margin_{key}": margin for key, margin in margins.items()}
 
 
 def _trouble(pairs: Mapping[str, Tensor], angles: Mapping[str, Tensor]) -> str | None:

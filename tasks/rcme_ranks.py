@@ -8,21 +8,24 @@ the tasks `taxonomy` and `taxonomy-retrieval` do neither.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import torch
-from jaxtyping import Float64
+from jaxtyping import Float64, Int64
 from torch import Generator, Tensor
 
+from hiereval import blind, nulls
 from hiereval.datasets.ranked_names import RankedNames
 from hiereval.degenerate import points_trouble, radii_trouble, undefined
 from hiereval.estimates import F1, Mean
 from hiereval.ranks import kendall, pair_signs
 from hiereval.sweep import radius_levels, sweep
 from hiereval.truth import Truth, by_image
-from hiereval.types import Dataset, Metric, Modality, Scores, Space
+from hiereval.types import Dataset, Metric, Modality, Null, NullKind, Scores, Space
 
+DRAWS = 200  # of each null
 PRECISION, RECALL = Mean("precision"), Mean("recall")
 
 
@@ -50,10 +53,11 @@ class RcmeRanks:
             Mean("tau"),
             range=(-1.0, 1.0),
             chance=0.0,
+            role="headline",
         ),
         Metric("precision", "share of the names found that are true of the image", PRECISION),
         Metric("recall", "share of the ranks whose name is found", RECALL),
-        Metric("f1", "harmonic mean of the two averages", F1(PRECISION, RECALL)),
+        Metric("f1", "harmonic mean of the two averages", F1(PRECISION, RECALL), role="headline"),
     )
 
     def __post_init__(self) -> None:
@@ -78,13 +82,62 @@ class RcmeRanks:
             return Scores(ids, {}, undefined(self.metrics, trouble))
         path = sweep(space, space.image[truth.images], space.text, space.radius)
         best = path.at(path.count_within(radius_levels(space.radius, self.steps)))
-        return scored(truth, dataset, space.radius.double(), best)
+        found = scored(truth, dataset, space.radius.double(), best)
+        return replace(found, nulls=_nulls(self.metrics, truth, dataset, space, best))
+
+    def blind(self, dataset: RankedNames) -> dict[str, Scores]:
+        """Return what names' words, characters, ... reach, the same names for every image.
+
+        `rarity` takes names that stand in many rows for general ones, and the rarest within each
+        radius for nearest; `commonest` finds nothing but the name that stands in most rows.
+        """
+        often = torch.bincount(torch.from_numpy(dataset.ranks).reshape(-1)).double()
+        n = len(dataset.images)
+        spaces = blind.text_spaces(dataset.texts, n) | {"rarity": blind.line(-often, n)}
+        truth = truth_of(dataset)
+        one = often.argmax().expand(len(truth.images), 1)
+        return blind.scores(self, dataset, spaces) | {
+            "commonest": scored(truth, dataset, -often, one)
+        }
+
+
+def _nulls(
+    metrics: Sequence[Metric], truth: Truth, dataset: RankedNames, space: Space, best: Tensor
+) -> dict[NullKind, Null]:
+    """Vectors dealt out to all names and within word count; images, under the names found."""
+    radius = space.radius.double()
+    image, level = (best >= 0).nonzero(as_tuple=True)
+    text = best[image, level]
+
+    def of_texts(dealt: Int64[Tensor, "b t"]) -> dict[str, Tensor]:
+        rows = radius[dealt[:, truth.chains]].flatten(0, 1)  # [b r, k]
+        taus = {"d_corr": ordered_tau(rows), "tau": kendall(rows)}
+        return {key: tau.view(len(dealt), -1) for key, tau in taus.items()}
+
+    def of_images(dealt: Int64[Tensor, "b n"]) -> dict[str, Tensor]:
+        found = [truth.found(sample[image], text) for sample in dealt]
+        return {
+            "precision": torch.stack([one.precision for one in found]),
+            "recall": torch.stack([one.recall for one in found]),
+        }
+
+    order = tuple(m for m in metrics if m.name in ("d_corr", "tau_d"))
+    names = tuple(m for m in metrics if m not in order)
+    groups = nulls.groups_of_texts(dataset.texts)
+    size = 40 * truth.chains.numel()
+    n = len(truth.images)
+    return nulls.reassigned(order, groups, of_texts, size=size, draws=DRAWS) | nulls.of_images(
+        names, n, of_images, size=size // n, draws=DRAWS
+    )
 
 
 def scored(
-    truth: Truth, dataset: RankedNames, radius: Float64[Tensor, " t"], best: Tensor
+    truth: Truth,
+    dataset: RankedNames,
+    radius: Float64[Tensor, " t"],
+    best: Int64[Tensor, "n levels"],
 ) -> Scores:
-    """Return the scores of the texts' radii and of the texts found for each image [n, levels]."""
+    """Return the scores of the texts' radii and of the texts found for each image."""
     image, level = (best >= 0).nonzero(as_tuple=True)
     found = truth.found(image, best[image, level])
     rows = radius[truth.chains]

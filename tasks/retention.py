@@ -8,14 +8,15 @@ tower has lost elsewhere; `flat-retrieval` does so on the chains themselves.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import torch
-from torch import Generator
+from jaxtyping import Float64, Int64
+from torch import Generator, Tensor
 
 from hiereval.datasets.karpathy import CaptionedImages
-from hiereval.tasks.flat_retrieval import FlatRetrieval, retrieved
+from hiereval.tasks.flat_retrieval import CUTS, FlatRetrieval, retrieved
 from hiereval.types import Dataset, Metric, Modality, Scores, Space
 
 
@@ -28,7 +29,9 @@ class Retention:
     dataset_type: ClassVar[type[Dataset]] = CaptionedImages
     datasets: ClassVar[tuple[str, ...]] = ("coco-karpathy", "flickr30k-karpathy")
     modalities: ClassVar[frozenset[Modality]] = frozenset({"text", "image"})
-    metrics: ClassVar[tuple[Metric, ...]] = FlatRetrieval.metrics
+    metrics: ClassVar[tuple[Metric, ...]] = tuple(
+        replace(metric, role="retention") for metric in FlatRetrieval.metrics
+    )
 
     def unfit(self, dataset: CaptionedImages) -> str | None:
         """Return why this dataset cannot be scored, or None."""
@@ -44,3 +47,33 @@ class Retention:
         image = torch.arange(len(captions))[:, None].expand_as(captions)
         pairs = torch.stack([image, captions], 2).flatten(0, 1)
         return retrieved(self.metrics, space, dataset, pairs)
+
+    def blind(self, dataset: CaptionedImages) -> dict[str, Scores]:
+        """Return what a random order of the candidates finds, in the mean over all orders."""
+        captions = torch.from_numpy(dataset.captions)
+        n, m = captions.shape
+        pairs = torch.stack([torch.arange(n)[:, None].expand_as(captions), captions], 2)
+        image, caption = pairs.flatten(0, 1).unique(dim=0).unbind(1)  # sorted by image
+        own, of = torch.bincount(image, minlength=n), torch.bincount(caption)
+        place = torch.arange(m)[None, :]
+        queries = {}
+        for k in CUTS:
+            hit = expected_hit(of, n, k)[caption]
+            table = torch.full((n, m), torch.nan, dtype=torch.float64)
+            table[place < own[:, None]] = hit
+            queries[f"text_to_image_{k}"] = table
+        to_text = torch.stack([expected_hit(own, len(of), k) for k in CUTS], 1)
+        ids = [image.name for image in dataset.images]
+        return {"uniform": Scores(ids, {"image_to_text": to_text, **queries})}
+
+
+def expected_hit(right: Int64[Tensor, " q"], n: int, k: int) -> Float64[Tensor, " q"]:
+    """Return how often k of n candidates, in random order, hold one of the right ones.
+
+    >>> expected_hit(torch.tensor([1, 2]), 4, 2)
+    tensor([0.5000, 0.8333], dtype=torch.float64)
+    """
+    missed = torch.ones(len(right), dtype=torch.float64)
+    for j in range(min(k, n)):
+        missed = missed * (n - right - j).clamp(min=0) / (n - j)
+    return 1.0 - missed

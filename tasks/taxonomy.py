@@ -7,7 +7,7 @@ Averbuch-Elor, ECCV 2024, arXiv 2407.08521, with precision and recall taken rank
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -16,12 +16,13 @@ import torch
 from jaxtyping import Float64, Int64
 from torch import Generator, Tensor
 
+from hiereval import blind, nulls
 from hiereval.datasets.ranked_names import RankedNames
 from hiereval.degenerate import points_trouble, radii_trouble, undefined
 from hiereval.estimates import Mean, MeanOf
 from hiereval.ranks import kendall
-from hiereval.sweep import rank_levels, sweep
-from hiereval.types import Dataset, Metric, Modality, Scores, Space
+from hiereval.sweep import Trajectory, rank_levels, sweep, sweep_alike
+from hiereval.types import Dataset, Metric, Modality, Null, NullKind, Scores, Space
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,10 @@ class Taxonomy:
         """Return why this dataset cannot be scored, or None."""
         return None
 
+    def blind(self, dataset: RankedNames) -> Mapping[str, Scores]:
+        """Return what words, characters, ... score as radii."""
+        return blind.scores(self, dataset, blind.text_spaces(dataset.texts))
+
     def score(self, space: Space, dataset: RankedNames, generator: Generator) -> Scores:
         """Score each distinct row of names; a row whose radii are all equal has no tau."""
         rows = np.unique(dataset.ranks, axis=0, return_index=True)[1]
@@ -61,6 +66,12 @@ class Taxonomy:
             ids=[" > ".join(row) for row in names],
             items={"tau": tau},
             undefined=undefined(self.metrics, reason),
+            nulls=nulls.reassigned(
+                self.metrics,
+                nulls.groups_of_texts(dataset.texts),
+                lambda dealt: {"tau": kendall(space.radius.double()[dealt][:, ranks])},
+                size=2 * ranks.size * ranks.shape[1],
+            ),
             details=lambda i: {"names": names[i], "radii": radius[i].tolist()},
         )
 
@@ -117,6 +128,11 @@ class TaxonomyRetrieval:
         """Return why this dataset cannot be scored, or None."""
         return None if dataset.row_image is not None else f"{dataset.name} has no images"
 
+    def blind(self, dataset: RankedNames) -> Mapping[str, Scores]:
+        """Return what sweeps reach that predict the same names for every image."""
+        spaces = blind.text_spaces(dataset.texts, len(dataset.images))
+        return {name: self._score(space, dataset, sweep_alike) for name, space in spaces.items()}
+
     def score(self, space: Space, dataset: RankedNames, generator: Generator) -> Scores:
         """Score each row's image.
 
@@ -124,6 +140,11 @@ class TaxonomyRetrieval:
         similar names within each radius of the rank sweep. Precision at a rank at which nothing
         was predicted is undefined for that image.
         """
+        return self._score(space, dataset, sweep)
+
+    def _score(
+        self, space: Space, dataset: RankedNames, swept: Callable[..., Trajectory]
+    ) -> Scores:
         assert space.image is not None
         assert dataset.row_image is not None
         ranks = torch.from_numpy(dataset.ranks)
@@ -133,7 +154,7 @@ class TaxonomyRetrieval:
         reason = radii_trouble(space.radius) or points_trouble(space, images=True)
         if reason is not None:
             return Scores(ids, {}, undefined(every, reason), every)
-        path = sweep(space, space.image, space.text, space.radius)
+        path = swept(space, space.image, space.text, space.radius)
         best = path.at(path.count_within(rank_levels(space.radius, self.steps)))
         precision, recall = found(best, ranks, image, len(space.text))
         items = {"precision": precision, "recall": recall}
@@ -146,6 +167,7 @@ class TaxonomyRetrieval:
                 if metric.statistic(items, torch.ones(1, len(ids), dtype=torch.float64)).isnan()
             },
             metrics=every,
+            nulls=_nulls(every, best, ranks, image, len(space.text)),
             details=lambda i: {
                 "names": [dataset.texts[t] for t in dataset.ranks[i]],
                 "predictions": [
@@ -175,3 +197,28 @@ def found(
         precision.append(hit / size)  # 0 / 0 is NaN
         recall.append(hit)
     return torch.stack(precision, 1), torch.stack(recall, 1)
+
+
+def _nulls(
+    every: tuple[Metric, ...], best: Tensor, ranks: Tensor, image: Tensor, n_texts: int
+) -> dict[NullKind, Null]:
+    """Images dealt out to the rows: an image keeps its predictions, and meets other names."""
+    i, level = (best >= 0).nonzero(as_tuple=True)
+    predicted = (i * n_texts + best[i, level]).unique()
+    owner, name = predicted // n_texts, predicted % n_texts
+    size = torch.stack(
+        [
+            torch.bincount(owner[torch.isin(name, names)], minlength=len(best)).double()
+            for names in ranks.unbind(1)
+        ],
+        1,
+    )  # [i, k] predictions of each rank
+
+    def items(dealt: Tensor) -> dict[str, Tensor]:
+        seen = dealt[:, image]
+        wanted = seen[:, :, None] * n_texts + ranks
+        place = torch.searchsorted(predicted, wanted).clamp(max=len(predicted) - 1)
+        hit = (predicted[place] == wanted).double()
+        return {"precision": hit / size[seen], "recall": hit}
+
+    return nulls.of_images(every, len(best), items, size=8 * ranks.numel() // len(best) + 1)

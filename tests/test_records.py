@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from support.made_records import make_record
 
-from hiereval import files, records
+from hiereval import records, seals
 from hiereval.errors import HierevalError
 from hiereval.records import Record
 
@@ -46,7 +46,7 @@ def broken(path: Path, line: str) -> str:
 
 
 def sealed(value: dict[str, Any]) -> str:
-    return files.sealed(json.dumps(value)).decode().strip()
+    return seals.sealed(json.dumps(value)).decode().strip()
 
 
 def test_a_broken_line_is_named(tmp_path: Path) -> None:
@@ -79,7 +79,7 @@ def test_a_wrong_field_is_named(tmp_path: Path, change: dict[str, Any], message:
 def test_nan_is_no_value(tmp_path: Path, number: str) -> None:
     path = tmp_path / "r.jsonl"
     line = a_record().model_dump_json().replace('"value":0.5', f'"value":{number}')
-    line = files.sealed(line).decode().strip()
+    line = seals.sealed(line).decode().strip()
     assert "metrics.tau_d.value: Input should be a finite number" in broken(path, line)
 
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 from support import sampled
 
-from hiereval import files, registry, samples
+from hiereval import registry, samples, seals
 from hiereval.errors import HierevalError
 from hiereval.estimates import bootstrap
 from hiereval.types import Scores
@@ -61,7 +61,7 @@ def test_every_kind_of_value_comes_back_exactly(tmp_path: Path) -> None:
 
 def test_each_line_is_complete_on_its_own(tmp_path: Path) -> None:
     path = sampled.write(tmp_path, sampled.coin([1.0, math.nan]), dataset__split="dev")
-    lines = [files.unsealed(line) for line in path.read_bytes().splitlines()]
+    lines = [seals.unsealed(line) for line in path.read_bytes().splitlines()]
     assert lines[1] == {
         "schema_version": 1,
         "record_id": "a-coin",
@@ -161,7 +161,7 @@ def test_find_refuses_what_is_not_there(tmp_path: Path) -> None:
 
 
 def sealed_if_whole(last: list[str]) -> bytes:
-    return b"".join(files.sealed(line) if line.endswith("}") else line.encode() for line in last)
+    return b"".join(seals.sealed(line) if line.endswith("}") else line.encode() for line in last)
 
 
 def test_an_edited_item_is_refused(tmp_path: Path) -> None:
@@ -198,7 +198,7 @@ def test_bad_files_are_named(tmp_path: Path, change: object, problem: str) -> No
     path = sampled.write(tmp_path, sampled.coin([1.0, 0.0]))
     lines = [line.rpartition(',"checksum"')[0] + "}" for line in path.read_text().splitlines()]
     lines = change(lines)  # type: ignore[operator]
-    path.write_bytes(b"".join(map(files.sealed, lines[:-1])) + sealed_if_whole(lines[-1:]))
+    path.write_bytes(b"".join(map(seals.sealed, lines[:-1])) + sealed_if_whole(lines[-1:]))
     with pytest.raises(HierevalError) as raised:
         samples.read(path)
     assert str(raised.value) == f"{path}{problem}"

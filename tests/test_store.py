@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from hiereval import shards, store
+from hiereval import shards, store, upkeep
 from hiereval.errors import HierevalError
 from hiereval.store import Shelf, Store, VanishedError, image_key, image_name_key, text_key
 from hiereval.types import ModelId
@@ -175,7 +175,7 @@ def test_compaction_keeps_every_vector_once_and_readers_find_them_again(tmp_path
     for i, key in enumerate(more):
         shelf.put([key], torch.full((1, 3), float(i)), [i])
 
-    assert Store(tmp_path).shelf(MODEL).compact() == 10
+    assert upkeep.compact(Store(tmp_path).shelf(MODEL)) == 10
 
     assert [len(s) for s in Store(tmp_path).shelf(MODEL).opened] == [50]
     with pytest.raises(VanishedError):

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from hiereval.errors import HierevalError, shorten
-from hiereval.files import lines, unsealed
+from hiereval.seals import lines, unsealed
 
 _SHOWN = 50
 

@@ -33,6 +33,11 @@ class GrowingCaptions(Dataset):
 
     captions: np.ndarray  # [c, k] index into texts, -1 after a chain's last caption
     caption_image: np.ndarray  # [c] index into images
+    truncated: np.ndarray | None = None  # [t] bool: texts that the model cuts, where it is known
+
+    def cut(self, truncated: np.ndarray) -> Self:
+        """Return the dataset that knows which of its texts [t] a model cuts."""
+        return replace(self, truncated=truncated)
 
     def head(self, n: int) -> Self:
         """Return the first n chains alone."""

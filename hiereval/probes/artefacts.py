@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from hiereval import __version__, files, registry
+from hiereval import __version__, files, registry, seals
 from hiereval.errors import HierevalError
 from hiereval.probes.descent import Descent
 from hiereval.records import TrainingInfo
@@ -59,7 +59,7 @@ def save(probe: Any, folder: Path, model: ModelId, data: Chains) -> None:
 
     def fill(part: Path) -> None:
         (part / WEIGHTS).write_bytes(weights)
-        files.write_json(part / CARD, card)
+        seals.write_json(part / CARD, card)
 
     try:
         files.write_folder(folder, fill)
@@ -92,7 +92,7 @@ def load(folder: Path, model: ModelId) -> list[Artefact]:
             "do. 'hiereval fit' makes one."
         )
     if (folder / FIT).is_file():
-        lacking = set(files.read_json(folder / FIT)["probes"]) - {
+        lacking = set(seals.read_json(folder / FIT)["probes"]) - {
             card.parent.name for card in cards
         }
         if lacking:
@@ -107,7 +107,7 @@ def _load(folder: Path, model: ModelId) -> Artefact:
     from safetensors import SafetensorError
     from safetensors.torch import load
 
-    card = files.read_json(folder / CARD)
+    card = seals.read_json(folder / CARD)
     try:
         fitted_on, name = card["model"], card["probe"]
         if fitted_on["fingerprint"] != model.fingerprint():

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from hiereval import files, registry, training
+from hiereval import files, registry, seals, training
 from hiereval.degenerate import not_finite
 from hiereval.errors import HierevalError
 from hiereval.plan import ProbeRun, plan_probes
@@ -80,9 +80,9 @@ def _same(work: Path, shared: Mapping[str, Any]) -> None:
     """Refuse to go on in a folder of another fitting."""
     path = work / artefacts.FIT
     if not path.exists():
-        files.write_json(path, shared)
+        seals.write_json(path, shared)
         return
-    there = files.read_json(path)
+    there = seals.read_json(path)
     for name, value in json.loads(json.dumps(shared)).items():
         if there.get(name) != value:
             raise HierevalError(

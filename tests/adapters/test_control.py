@@ -10,6 +10,7 @@ from hiereval.adapters.control import Control
 from hiereval.errors import HierevalError
 from hiereval.geometry import space_of
 from hiereval.models import resolve
+from hiereval.places import Places
 from hiereval.types import LoadOptions
 
 TEXTS = ["", "bird", "a  blue\tbird", "naïve café"]
@@ -45,7 +46,7 @@ def test_controls_are_different_models() -> None:
         "control:characters",
         "control:constant",
     ]
-    assert resolve("control:words").checkpoint == "words"
+    assert resolve("control:words", Places.of()).checkpoint == "words"
 
 
 def test_no_texts() -> None:

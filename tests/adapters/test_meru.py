@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +11,15 @@ import torch
 from PIL import Image
 from reference import lorentz, meru
 from support import meru_checkpoint
+from support.loopback import Loopback
 
+from hiereval import evaluate
+from hiereval.adapters import meru_files
 from hiereval.adapters.meru import Meru, exponential_map
 from hiereval.errors import HierevalError
 from hiereval.geometry import LorentzSpace, space_of
 from hiereval.places import Places
-from hiereval.run import RunConfig, run
-from hiereval.types import DataOptions, LoadOptions
+from hiereval.types import LoadOptions
 
 TEXTS = ["", "a bird", "A blue bird on a branch.", "two dogs, a ball \U0001f600 \0 x", "bird " * 99]
 GOLDEN = [
@@ -34,8 +35,8 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return meru_checkpoint.write(tmp_path_factory.mktemp("meru") / "meru_tiny.pth")
 
 
-def _open(file: Path | str, **options: Any) -> Meru:
-    return Meru(str(file), LoadOptions(**options))
+def _open(file: Path | str, *, offline: bool = False, **options: Any) -> Meru:
+    return Meru(str(file), LoadOptions(places=Places.of(offline=offline), **options))
 
 
 def _refused(checkpoint: Path | str, **options: Any) -> str:
@@ -171,50 +172,36 @@ def test_what_is_not_there() -> None:
 
 def test_every_task_runs_on_the_hyperboloid(file: Path, tmp_path: Path) -> None:
     """No task knows the geometry; the root is the vertex, or the vector of the empty text."""
-    result = run(
-        RunConfig(
-            model=f"meru:{file}",
-            data=DataOptions(places=Places.of(data_dir=tmp_path)),
-            cache_dir=tmp_path,
-            datasets=["shapes"],
-            probes=["origin", "empty-root"],
-            resamples=10,
-            limit=12,
-        )
+    result = evaluate(
+        f"meru:{file}",
+        datasets="shapes",
+        probes=["origin", "empty-root"],
+        controls="none",
+        resamples=10,
+        limit=12,
     )
-    done = {(record.task.name, record.probe.name) for record in result.new if record.status == "ok"}
+    done = {(record.task.name, record.probe.name) for record in result if record.status == "ok"}
     tasks = {"ordering", "entailment", "image-entailment", "retrieval", "interpolation",
-             "flat-retrieval"}  # fmt: skip
+             "flat-retrieval", "pep"}  # fmt: skip
     assert done == {(task, probe) for task in tasks for probe in ("origin", "empty-root")}
-    assert {record.model.geometry for record in result.new} == {"lorentz"}
-    assert all(record.status != "failed" for record in result.new)
+    assert {record.model.geometry for record in result} == {"lorentz"}
+    assert all(record.status != "failed" for record in result)
 
 
 def test_an_address_is_fetched_once(
     file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import pooch
-    import requests
-
-    address = "https://example.org/models/meru_vit_s.pth"
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
-
-    def refuse(*_: object, **__: object) -> None:
-        raise requests.ConnectionError("no route")
-
-    monkeypatch.setattr(requests, "head", refuse)
-    assert "because it could not be fetched (ConnectionError)." in _refused(address)
-
-    fetched = []
-
-    def retrieve(url: str, known_hash: None, fname: str, path: Path) -> None:
-        fetched.append(url)
-        path.mkdir(parents=True)
-        shutil.copyfile(file, path / fname)
-
-    monkeypatch.setattr(requests, "head", lambda *_, **__: None)
-    monkeypatch.setattr(pooch, "retrieve", retrieve)
-    first, again = _open(address), _open(address)
-    assert fetched == [address]
-    assert first.id.fingerprint() == again.id.fingerprint() == _open(file).id.fingerprint()
-    assert first.id.name == "meru_vit_s"
+    with Loopback({"/a/meru_vit_s.pth": file.read_bytes(), "/b/meru_vit_s.pth": b"x"}) as server:
+        monkeypatch.setattr(meru_files, "SCHEME", "http://127.0.0.1")
+        address = f"{server.url}/a/meru_vit_s.pth"
+        assert "because this run is offline." in _refused(address, offline=True)
+        monkeypatch.delenv("HF_HUB_OFFLINE")
+        first, again = _open(address), _open(address)
+        fetched = [path for path, _ in server.requests]
+        assert fetched == ["/a/meru_vit_s.pth"] * 2  # its size, then its content
+        assert first.id.fingerprint() == again.id.fingerprint() == _open(file).id.fingerprint()
+        assert first.id.name == "meru_vit_s"
+        # another address that ends alike is another file
+        assert "must be a checkpoint of torch.save" in _refused(f"{server.url}/b/meru_vit_s.pth")
+    monkeypatch.setenv("HIEREVAL_CACHE", str(tmp_path / "empty"))
+    assert "because it could not be fetched (" in _refused(address)

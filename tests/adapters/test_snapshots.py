@@ -13,6 +13,7 @@ import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -30,9 +31,10 @@ Folder = Callable[[str], Path]
 # --- without the hub -----------------------------------------------------------------------------
 
 
-def _refusal(checkpoint: str, **options: object) -> str:
+def _refusal(checkpoint: str, *, offline: bool = False, **options: Any) -> str:
+    places = Places.of(offline=offline)
     with pytest.raises(HierevalError) as caught:
-        snapshots.snapshot("hf-clip", checkpoint, LoadOptions(**options))  # type: ignore[arg-type]
+        snapshots.snapshot("hf-clip", checkpoint, LoadOptions(places=places, **options))
     return str(caught.value)
 
 
@@ -200,10 +202,12 @@ PROGRAM = """
 import sys, json
 from hiereval.adapters.hf_clip import HFClip
 from hiereval.errors import HierevalError
+from hiereval.places import Places
 from hiereval.types import LoadOptions
 repository, revision, *offline = sys.argv[1:]
+places = Places.of(offline=bool(offline))
 try:
-    found = HFClip(repository, LoadOptions(revision=revision or None, offline=bool(offline)))
+    found = HFClip(repository, LoadOptions(revision=revision or None, places=places))
     print(json.dumps([found.id.revision, found.id.fingerprint(), str(found.files.folder)]))
 except HierevalError as error:
     print(error)

@@ -10,11 +10,10 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from support import checkpoints, openclip_checkpoint
+from support.tuning import finetune
 
-from hiereval.finetune.finetuning import FinetuneConfig, finetune
+from hiereval.finetune.finetuning import FinetuneConfig
 from hiereval.finetune.recipe import Recipe
-from hiereval.places import Places
-from hiereval.types import DataOptions
 
 POSITIVE = ("animal", "dog", "small dog", "a small dog on a red carpet")
 NEGATIVE = ("vehicle", "car", "old car", "an old car in a narrow street")
@@ -92,8 +91,6 @@ def configure(
             model=model(family),
             train_data=str(chains_csv),
             out=tmp_path / "out",
-            data=DataOptions(places=Places.of(data_dir=tmp_path, offline=True)),
-            cache_dir=tmp_path / "cache",
             recipe=Recipe(**{"lr": 1e-3, **own}),
         )
         return replace(base, **fields)
@@ -107,8 +104,9 @@ def tune(configure: Callable[..., FinetuneConfig]) -> Callable[..., Path]:
 
     def run(family: str = "hf-clip", **fields: Any) -> Path:
         report = fields.pop("report", lambda step, steps, losses: None)
+        settings = {key: fields.pop(key) for key in ("precision",) if key in fields}
         config = configure(family, **fields)
-        finetune(config, report)
+        finetune(config, report, **settings)
         return config.out
 
     return run

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from support.tuning import finetune
 
 from hiereval.finetune.distributed import Group, local_device
-from hiereval.finetune.finetuning import FinetuneConfig, finetune
+from hiereval.finetune.finetuning import FinetuneConfig
 
 
 @pytest.mark.slow

@@ -10,11 +10,12 @@ import pytest
 import torch
 from PIL import Image
 from safetensors.torch import load_file
+from support.tuning import finetune
 
 from hiereval.datasets import open_dataset
 from hiereval.errors import HierevalError
 from hiereval.finetune.batches import Order
-from hiereval.finetune.finetuning import FinetuneConfig, finetune
+from hiereval.finetune.finetuning import FinetuneConfig
 from hiereval.models import open_adapter
 from hiereval.places import Places
 from hiereval.types import DataOptions, LoadOptions
@@ -153,7 +154,7 @@ def test_accumulated_batches_are_averaged(tune: Tune, tmp_path: Path) -> None:
 
 def test_bfloat16_trains_float32_weights(tune: Tune, tmp_path: Path) -> None:
     plain = lines(tune(out=tmp_path / "1", epochs=2, lr=1e-5) / "losses.jsonl")
-    out = tune(out=tmp_path / "2", epochs=2, lr=1e-5, options=LoadOptions(precision="bf16"))
+    out = tune(out=tmp_path / "2", epochs=2, lr=1e-5, precision="bf16")
     half = lines(out / "losses.jsonl")
     assert [line["total"] for line in half] != [line["total"] for line in plain]
     for one, two in zip(plain, half, strict=True):

@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.tuning import finetune
 
 from hiereval.errors import HierevalError
-from hiereval.finetune.finetuning import FinetuneConfig, finetune
+from hiereval.finetune.finetuning import FinetuneConfig
 from hiereval.finetune.output import Output
 
 KILLED = """
@@ -54,7 +55,7 @@ def test_a_killed_training_resumes_to_the_same_weights(
     config = configure(family, epochs=2, save_every=2, schedule="cosine", seed=7)
     finetune(replace(config, out=tmp_path / "whole"))
     arguments = ["finetune", "--model", config.model, "--data", config.train_data]
-    arguments += ["--out", str(config.out), "--cache-dir", str(config.cache_dir), "--offline"]
+    arguments += ["--out", str(config.out), "--cache-dir", str(tmp_path / "cache"), "--offline"]
     arguments += [part for flag, value in FLAGS.items() for part in (f"--{flag}", value)]
     died = subprocess.run([sys.executable, "-c", KILLED, when, *arguments], check=False)
     assert died.returncode == -9

@@ -18,9 +18,11 @@ from support import packs
 from support.at import options as data_at
 from support.made import chains_of, drawn, random_chains, random_space, repeated
 
+from hiereval.blind import ceilings
 from hiereval.datasets import open_dataset
 from hiereval.geometry import EuclideanSpace, LorentzSpace, SphereSpace
 from hiereval.tasks.pep import NO_CONES, Pep
+from hiereval.testing import check_task
 from hiereval.types import Chains, Scores, Space
 
 CURVATURES = st.sampled_from([0.1, 1.0, 4.0])
@@ -172,6 +174,31 @@ def test_what_cannot_be_scored() -> None:
         message = f"The {name} 0 must be at least 1."
         with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
             Pep(**{name: 0})
+
+
+def test_the_conformance_kit_finds_nothing() -> None:
+    assert [
+        check for check in check_task(Pep(negatives=5, matched=2)) if check.passed is False
+    ] == []
+
+
+@pytest.mark.data
+def test_blind_scores_of_the_published_captions(hierarcaps_root: Path) -> None:
+    data = open_dataset("hierarcaps", data_at(hierarcaps_root))
+    reached = ceilings(Pep(), data, Pep.metrics)
+    for prefix in ("", "margin_"):
+        found = {
+            name: (round(value, 4), round(reached[f"{prefix}average_precision"][name], 4))
+            for name, value in reached[f"{prefix}auroc"].items()
+        }
+        assert found["minus-words"] == (0.8574, 0.7505)
+        assert found["minus-characters"] == (0.8549, 0.7286)
+        assert found["pool-membership"] == (0.9874, 0.9757)
+    assert reached["matched_auroc"]["minus-words"] == pytest.approx(0.5, abs=0.005)
+    assert reached["matched_average_precision"]["minus-words"] == pytest.approx(0.0385, abs=1e-3)
+    pairs = Pep().pairs(data, torch.Generator().manual_seed(0))
+    assert pairs["negative"].shape == (1000, 100)
+    assert len(pairs["negative"].unique()) == 101
 
 
 @pytest.mark.reference

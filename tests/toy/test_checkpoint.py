@@ -20,7 +20,7 @@ from hiereval.places import Places
 from hiereval.store import Store
 from hiereval.types import Chains, DataOptions, Embeddings, LoadOptions
 
-FOLDER = Path(resolve("toy").checkpoint)
+FOLDER = Path(resolve("toy", Places.of()).checkpoint)
 
 
 def embeddings(data: Chains, folder: Path, random_init: int | None = None) -> Embeddings:
