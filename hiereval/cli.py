@@ -30,6 +30,8 @@ COMMANDS = {
     "check-adapter": "Run the conformance kit on an adapter.",
     "new-adapter": "Write the skeleton of an adapter and its test.",
     "cache": "List, check, join or delete stored vectors.",
+    "new-task": "Write the skeleton of a task and its test.",
+    "new-dataset": "Write the skeleton of a dataset and its test.",
     "doctor": "Say what is installed, reachable and missing.",
 }
 

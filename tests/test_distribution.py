@@ -82,7 +82,7 @@ def requirements(text: str) -> list[str]:
 
 def test_no_requirement_is_the_strangers() -> None:
     made = [ROOT / "pyproject.toml", ROOT / "tests" / "plugin" / "pyproject.toml"]
-    templates = [*(ROOT / "adapters" / "templates").rglob("pyproject*.txt")]
+    templates = [*(ROOT / "hiereval" / "commands" / "templates").rglob("pyproject*.txt")]
     texts = [re.sub(r"\$\{(\w+)\}", r"\1", path.read_text()) for path in [*made, *templates]]
     lines = [line for text in texts for line in requirements(text)]
     names = [re.split(r"[^\w.-]", line, maxsplit=1)[0] for line in lines]

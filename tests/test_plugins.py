@@ -16,19 +16,21 @@ from hiereval.testing import check_task
 
 PLUGIN = Path(__file__).parent / "plugin"
 CLI = ("-P", "-c", "from hiereval.cli import main; main()")  # the console script, and no "."
+SKELETONS = {"adapter": "my-clip", "task": "my-question", "dataset": "my-birds"}
 Cli = Callable[..., subprocess.CompletedProcess[str]]
 
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder in which the plugin and a generated adapter are installed as packages."""
+    """A folder in which the plugin and the generated packages are installed."""
     base = tmp_path_factory.mktemp("plugins")
     source = Path(shutil.copytree(PLUGIN, base / "source"))
-    skeleton = base / "hiereval-my-clip"
-    made = _run(base, *CLI, "new-adapter", "my-clip")
-    assert made.returncode == 0, made.stderr
+    for kind, name in SKELETONS.items():
+        made = _run(base, *CLI, f"new-{kind}", name)
+        assert made.returncode == 0, made.stderr
+    skeletons = [str(base / f"hiereval-{name}") for name in SKELETONS.values()]
     pip = ["-m", "pip", "install", "-q", "--no-deps", "--no-build-isolation", "--no-index"]
-    done = _run(base, *pip, "--target", str(base / "site"), str(source), str(skeleton))
+    done = _run(base, *pip, "--target", str(base / "site"), str(source), *skeletons)
     assert done.returncode == 0, done.stderr
     return base
 
@@ -130,22 +132,55 @@ def test_check_adapter_fails_with_exit_code_1(cli: Cli, installed: Path) -> None
     assert unknown.returncode == 2
 
 
-def test_the_generated_package_passes_its_own_test(installed: Path) -> None:
-    done = _run(installed / "hiereval-my-clip", "-m", "pytest", "-q", "-p", "no:cacheprovider", ".")
+@pytest.mark.parametrize("name", SKELETONS.values())
+def test_the_generated_package_passes_its_own_test(installed: Path, name: str) -> None:
+    folder = installed / f"hiereval-{name}"
+    done = _run(folder, "-m", "pytest", "-q", "-p", "no:cacheprovider", ".")
     assert done.returncode == 0, done.stdout
-    assert done.stdout.splitlines()[-1].startswith("2 passed")
+    passed = {"my-birds": 4}.get(name, 2)
+    assert done.stdout.splitlines()[-1].startswith(f"{passed} passed")
+
+
+def test_the_generated_task_and_dataset_run_together(cli: Cli, installed: Path) -> None:
+    done = cli(
+        "run", "--model", "control:words", "--dataset", "my-birds", "--tasks", "my-question",
+        "--output-path", "made",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    (line,) = (installed / "made" / "control-words.jsonl").read_text().splitlines()
+    record = json.loads(line)
+    assert record["dataset"]["name"] == "my-birds"
+    assert record["metrics"]["further_out"]["value"] == 1.0
+    assert record["metrics"]["further_out"]["ceilings"]["words"] == 1.0
+    assert set(record["metrics"]["further_out"]["nulls"]) == {"free", "within-length"}
+
+
+@pytest.mark.parametrize("name", SKELETONS.values())
+def test_the_generated_package_says_what_to_do(installed: Path, name: str) -> None:
+    folder = installed / f"hiereval-{name}"
+    readme = (folder / "README.md").read_text()
+    assert "TODO" in (folder / f"hiereval_{name.replace('-', '_')}.py").read_text()
+    assert "$ pip install -e .\n$ hiereval " in readme
+    assert "${" not in readme
 
 
 @pytest.mark.parametrize(
     ("arguments", "problem"),
     [
-        (["My Clip"], "The adapter name 'My Clip' must be lower-case words joined by '-', such as"),
-        (["openclip"], "The adapter name 'openclip' must be new. 'hiereval ls adapters' lists"),
-        (["my-clip-2", "--out", "site"], "The folder 'site' must be new or empty; name one with"),
+        (["adapter", "My Clip"], "The adapter name 'My Clip' must be lower-case words joined by"),
+        (
+            ["adapter", "openclip"],
+            "The adapter name 'openclip' must be new. 'hiereval ls adapters'",
+        ),
+        (["task", "ordering"], "The task name 'ordering' must be new. 'hiereval ls tasks' lists"),
+        (["dataset", "shapes"], "The dataset name 'shapes' must be new. 'hiereval ls datasets'"),
+        (["task", "x_y"], "The task name 'x_y' must be lower-case words joined by '-', such as"),
+        (["task", "t", "--out", "site"], "The folder 'site' must be new or empty; name one with"),
     ],
 )
-def test_new_adapter_refuses(cli: Cli, arguments: list[str], problem: str) -> None:
-    done = cli("new-adapter", *arguments, path="")
+def test_new_refuses(cli: Cli, arguments: list[str], problem: str) -> None:
+    kind, *rest = arguments
+    done = cli(f"new-{kind}", *rest, path="")
     assert done.returncode == 2
     assert done.stderr.startswith(f"error: {problem}")
 

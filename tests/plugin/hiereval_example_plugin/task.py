@@ -1,7 +1,5 @@
 """A task of one number: how much further out the most specific captions stand."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
