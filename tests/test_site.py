@@ -40,7 +40,7 @@ def test_every_page_is_in_the_navigation(site: Path) -> None:
 def test_the_reference_holds_the_contract(site: Path) -> None:
     page = (site / "api" / "index.html").read_text()
     names = [
-        "hiereval.evaluate",
+        "hiereval.evaluation.evaluate",
         "hiereval.types.Adapter.encode_texts",
         "hiereval.types.Task.score",
     ]
