@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Bool, Float, Float64, Int64
 from torch import Generator, Tensor
 
-from hiereval.datasets.himo import GrowingCaptions
+from hiereval.datasets.himo_docci import GrowingCaptions
 from hiereval.nulls import word_counts
 
 ROUNDING = 1e-12  # of float64: values that differ by less, as a share of themselves, are equal

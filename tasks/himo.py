@@ -18,7 +18,7 @@ from torch import Generator, Tensor
 
 from hiereval import nulls
 from hiereval.blind import text_spaces
-from hiereval.datasets.himo import GrowingCaptions
+from hiereval.datasets.himo_docci import GrowingCaptions
 from hiereval.degenerate import constant, points_trouble, undefined
 from hiereval.estimates import Mean
 from hiereval.growth import Grown

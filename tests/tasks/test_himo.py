@@ -20,7 +20,7 @@ from support.made import Picture, drawn, repeated
 
 from hiereval.blind import ceilings
 from hiereval.datasets import open_dataset
-from hiereval.datasets.himo import GrowingCaptions, assemble
+from hiereval.datasets.himo_docci import GrowingCaptions, assemble
 from hiereval.geometry import SphereSpace, normalise
 from hiereval.growth import Grown
 from hiereval.tasks.himo import UNKNOWN, HiMo

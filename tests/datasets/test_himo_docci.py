@@ -14,7 +14,7 @@ from reference import himo as slow
 from support.at import options as data_at
 
 from hiereval.datasets import open_dataset
-from hiereval.datasets.himo import himo_docci, read, segments
+from hiereval.datasets.himo_docci import himo_docci, read, segments
 from hiereval.errors import HierevalError
 
 RAW = "A bird on a branch, seen from below."
