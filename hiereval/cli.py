@@ -13,6 +13,7 @@ import click
 
 from hiereval import __version__
 from hiereval.errors import HierevalError
+from hiereval.printable import message
 
 # command -> what it is for; the module is hiereval.commands.<name with _>, the attribute `command`
 COMMANDS = {
@@ -119,7 +120,7 @@ def main(arguments: list[str] | None = None) -> None:
         if debug:
             raise
         click.echo(
-            f"error: {type(error).__name__}: {error} (a defect in hiereval or a plugin: "
+            f"error: {type(error).__name__}: {message(error)} (a defect in hiereval or a plugin: "
             "run again with --debug for the traceback)",
             err=True,
         )

@@ -5,11 +5,20 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+from hiereval.printable import message
+
 
 class HierevalError(Exception):
-    """A problem with what was given, in one line that says what to do."""
+    """A problem with what was given, in one line that says what to do.
+
+    What came from outside and stands in the message is made printable: no file, name or library
+    can send a terminal anything else.
+    """
 
     exit_code = 2
+
+    def __init__(self, text: object = "") -> None:
+        super().__init__(message(text))
 
 
 class Skipped(HierevalError):

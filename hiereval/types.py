@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, Self, runtime_checkable
 
 from hiereval.places import Places
+from hiereval.printable import clean
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 Modality = Literal["text", "image"]
 Geometry = Literal["sphere", "lorentz", "euclidean"]
 Precision = Literal["fp32", "tf32", "bf16", "fp16"]
+LONGEST_NAME = 200  # characters of a model's name
 # headline: the few a board ranks by; descriptive: no better or worse, or saturated; retention:
 # what a probe or a fine-tuning keeps, read on its own interval
 Role = Literal["headline", "quality", "descriptive", "retention"]
@@ -164,6 +166,10 @@ class ModelId:
     n_params: int | None = None
     context_length: int | None = None
     trust_remote_code: bool = False
+
+    def __post_init__(self) -> None:
+        """Make the name printable: it comes from files, and people read it on terminals."""
+        object.__setattr__(self, "name", clean(self.name, LONGEST_NAME))
 
     def fingerprint(self) -> str:
         """Return 64 hex digits that differ whenever a vector could."""

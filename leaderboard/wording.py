@@ -3,32 +3,20 @@
 from __future__ import annotations
 
 import math
-import unicodedata
 
-LONGEST = 120  # characters of any one string on a board
-_MARKS_IN_A_ROW = 2
+from hiereval.printable import LONGEST, clean
 
-
-def clean(text: object, longest: int = LONGEST) -> str:
-    """Return one printable line: no control, direction-changing or invisible characters.
-
-    Line breaks and tabs become spaces, stacks of combining marks are cut to two, and what is
-    longer than `longest` ends in "…".
-    """
-    shown: list[str] = []
-    marks = 0
-    for character in str(text)[: 4 * longest]:
-        category = unicodedata.category(character)
-        marks = marks + 1 if category in ("Mn", "Me") else 0
-        if marks > _MARKS_IN_A_ROW:
-            continue
-        if category in ("Zl", "Zp") or character in "\t\n\r":
-            shown.append(" ")
-        elif category not in ("Cc", "Cf", "Cs", "Cn"):
-            shown.append(character)
-    line = " ".join("".join(shown).split())
-    cut = len(line) > longest or len(str(text)) > 4 * longest
-    return line[: longest - 1].rstrip() + "…" if cut else line
+__all__ = [
+    "LONGEST",
+    "arrow",
+    "clean",
+    "number",
+    "plural",
+    "public",
+    "shortened",
+    "signed",
+    "span",
+]
 
 
 def shortened(name: str, width: int) -> str:

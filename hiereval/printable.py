@@ -1,0 +1,47 @@
+"""Texts from outside (names, captions, error messages of libraries) as a terminal may get them.
+
+A terminal obeys what it is sent: control sequences move its cursor, set its title, fill its
+clipboard, and characters that turn the direction of writing show another text than is there.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+
+LONGEST = 120  # characters of any one string on a board
+_MARKS_IN_A_ROW = 2
+
+
+def clean(text: object, longest: int = LONGEST) -> str:
+    """Return one printable line: no control, direction-changing or invisible characters.
+
+    Line breaks and tabs become spaces, stacks of combining marks are cut to two, and what is
+    longer than `longest` ends in "…".
+    """
+    line = " ".join(_shown(str(text)[: 4 * longest]).split())
+    cut = len(line) > longest or len(str(text)) > 4 * longest
+    return line[: longest - 1].rstrip() + "…" if cut else line
+
+
+def message(text: object) -> str:
+    """Return a message, of any length, whose lines are printable.
+
+    >>> message("a\\x1b[2Jb\\n  c")
+    'a[2Jb\\n  c'
+    """
+    return "\n".join(_shown(line) for line in str(text).split("\n"))
+
+
+def _shown(text: str) -> str:
+    shown: list[str] = []
+    marks = 0
+    for character in text:
+        category = unicodedata.category(character)
+        marks = marks + 1 if category in ("Mn", "Me") else 0
+        if marks > _MARKS_IN_A_ROW:
+            continue
+        if category in ("Zl", "Zp") or character in "\t\n\r":
+            shown.append(" ")
+        elif category not in ("Cc", "Cf", "Cs", "Cn"):
+            shown.append(character)
+    return "".join(shown)
