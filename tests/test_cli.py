@@ -17,6 +17,7 @@ from PIL import Image
 
 from hiereval import registry
 from hiereval.cli import main
+from hiereval.distribution import NAME
 
 Result = tuple[int, str, str]
 Cli = Callable[..., Result]
@@ -76,6 +77,18 @@ def test_ls_describes_everything(cli: Cli, kind: str) -> None:
     if kind != "models":
         assert [row["name"] for row in rows] == registry.names(kind)  # type: ignore[arg-type]
     assert cli("ls", kind)[1].count("\n") > len(rows)
+
+
+def test_ls_tasks_names_every_metric_with_its_line(cli: Cli) -> None:
+    tasks = {row["name"]: row for row in json.loads(cli("ls", "tasks", "--json")[1])}
+    for name, row in tasks.items():
+        if row["from"] == NAME:
+            declared = {m.name: m.description for m in registry.load("tasks", name).metrics}
+            assert row["metrics"] == declared, "run: python docs/make_metrics.py"
+    lines = [line.split(maxsplit=1) for line in cli("ls", "tasks")[1].splitlines()]
+    assert ["tau_d", "Kendall's tau-b of radius and tier, mean over chains"] in [
+        [first, *(part.rstrip() for part in rest)] for first, *rest in lines
+    ]
 
 
 @pytest.mark.parametrize("command", ["run", "ls", "leaderboard", "download", "doctor"])

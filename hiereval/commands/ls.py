@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import tomllib
 from collections.abc import Iterator
+from functools import cache
+from importlib.resources import files
 from typing import Any
 
 import click
 
+from hiereval import distribution
 from hiereval.commands import options
 
 KINDS = ("models", "tasks", "adapters", "datasets", "probes")
@@ -34,7 +38,7 @@ def command(kind: str, as_json: bool) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    cells = _model_cells if kind == "models" else _cells
+    cells = {"models": _model_cells, "tasks": _task_cells}.get(kind, _cells)
     table = Table(box=None, padding=(0, 1), header_style="bold")
     for row in rows:
         shown = cells(row)
@@ -42,7 +46,8 @@ def command(kind: str, as_json: bool) -> None:
             for name in shown:
                 right = name == "parameters"
                 table.add_column(name, overflow="fold", justify="right" if right else "left")
-        table.add_row(*[Text.assemble(*cell) for cell in shown.values()])
+        for line in (shown, *_metric_cells(row)):
+            table.add_row(*[Text.assemble(*cell) for cell in line.values()])
     Console().print(table)
 
 
@@ -59,7 +64,16 @@ def _plugins(kind: str) -> Iterator[dict[str, Any]]:
 
     for name in registry.names(kind):  # type: ignore[arg-type]
         origin, description = registry.describe(kind, name)  # type: ignore[arg-type]
-        yield {"name": name, "from": origin, "description": description}
+        row = {"name": name, "from": origin, "description": description}
+        yield row | {"metrics": _metrics().get(name)} if kind == "tasks" else row
+
+
+@cache
+def _metrics() -> dict[str, dict[str, str]]:
+    """Return our own tasks' metrics with one line each; no task is imported for it."""
+    text = files("hiereval.tasks").joinpath("metrics.toml").read_text("utf-8")
+    tables: dict[str, dict[str, str]] = tomllib.loads(text)
+    return tables
 
 
 Cells = dict[str, list[str | tuple[str, str]]]  # heading -> parts of a text, some with a style
@@ -67,6 +81,17 @@ Cells = dict[str, list[str | tuple[str, str]]]  # heading -> parts of a text, so
 
 def _cells(row: dict[str, Any]) -> Cells:
     return {name: ["" if value is None else str(value)] for name, value in row.items()}
+
+
+def _task_cells(row: dict[str, Any]) -> Cells:
+    """Return a task in two cells; its metrics stand below it, a line each."""
+    origin = "" if row["from"] == distribution.NAME else f" (from {row['from']})"
+    return {"name": [(row["name"], "bold")], "description": [row["description"], origin]}
+
+
+def _metric_cells(row: dict[str, Any]) -> Iterator[Cells]:
+    for name, line in (row.get("metrics") or {}).items():
+        yield {"name": [f"  {name}"], "description": [(line, "dim")]}
 
 
 def _model_cells(row: dict[str, Any]) -> Cells:
