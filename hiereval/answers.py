@@ -42,6 +42,7 @@ def score_answers(
         )
     task = registry.configure(cls, config.task_args, f"the task {config.tasks!r}")
     answers = task.read_answers(source, session.dataset(dataset or task.datasets[0]))
+    task = answers.task or task
     model = ModelId(
         adapter="answers",
         name=config.model,

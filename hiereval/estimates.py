@@ -60,6 +60,17 @@ def resample(n: int, resamples: int, seed: int) -> Iterator[Float64[Tensor, "b n
         yield torch.bincount(drawn.view(-1), minlength=b * n).view(b, n).double()
 
 
+def values(metrics: Sequence[Metric], scores: Scores) -> dict[str, float]:
+    """Return each metric's value on the sample, NaN where it is undefined."""
+    n = len(scores.ids)
+    return {
+        metric.name: float("nan")
+        if n == 0 or metric.name in scores.undefined
+        else metric.statistic(scores.items, ones(n)).item()
+        for metric in metrics
+    }
+
+
 def bootstrap(
     metrics: Sequence[Metric],
     scores: Scores,
@@ -76,13 +87,8 @@ def bootstrap(
     """
     metrics = scores.metrics or metrics
     n = len(scores.ids)
-    values = {
-        metric.name: float("nan")
-        if n == 0 or metric.name in scores.undefined
-        else metric.statistic(scores.items, ones(n)).item()
-        for metric in metrics
-    }
-    open_metrics = [metric for metric in metrics if values[metric.name] == values[metric.name]]
+    found = values(metrics, scores)
+    open_metrics = [metric for metric in metrics if found[metric.name] == found[metric.name]]
     replicates: dict[str, list[Tensor]] = {metric.name: [] for metric in open_metrics}
     for weights in resample(n, resamples, seed) if open_metrics else ():
         for metric in open_metrics:
@@ -92,7 +98,7 @@ def bootstrap(
         count = n_defined(metric, scores)
         if metric.name in replicates:
             low, high = interval(torch.cat(replicates[metric.name]), level)
-            estimates[metric.name] = Estimate(values[metric.name], low, high, count)
+            estimates[metric.name] = Estimate(found[metric.name], low, high, count)
         else:
             reason = scores.undefined.get(metric.name, "it is undefined for every item")
             reason = reason if n else "there are no items"

@@ -371,13 +371,16 @@ class Answers:
     sha256: str  # of the file
     unknown: tuple[str, ...] = ()  # answered, but not asked by the truth
     missing: tuple[str, ...] = ()  # asked, but not answered
+    left_out: bool = False  # whether what is missing is not scored; else it is wrong
+    outside: tuple[str, ...] = ()  # answered by none of a question's options
+    task: Task | None = None  # that scores them, where it is not the one that read them
 
 
 @runtime_checkable
 class Answered(Protocol):
     """A task may offer this: it scores answers from a file (`hiereval score FILE --task NAME`).
 
-    Its `modalities` are then empty: nothing is encoded for it.
+    Its `modalities` are then empty, or those of `Answers.task`: nothing is encoded for it.
     """
 
     def read_answers(self, path: Path, truth: Dataset) -> Answers:

@@ -69,6 +69,15 @@ def hycoclip_edges() -> Path:
     return path
 
 
+@pytest.fixture(scope="session")
+def consistency_root() -> Path:
+    """The taxonomies and questions of hierarchical-consistency, where HIEREVAL_DATA has them."""
+    root = Path(os.environ.get("HIEREVAL_DATA", "does-not-exist")) / "consistency"
+    if not (root / "annotations" / "CUB200_with_similar_choice.jsonl").is_file():
+        pytest.skip("HIEREVAL_DATA holds no consistency/annotations")
+    return root
+
+
 @pytest.fixture(autouse=True)
 def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No test reads or writes the user's cache."""

@@ -106,9 +106,11 @@ def command(
 
     result, answers = score_answers(session(), source, config, dataset)
     _show(result, form)
-    asked = f"of the questions of {answers.data.name} have no answer and count as not found"
+    asked = f"of the questions of {answers.data.name} have no answer and "
+    asked += "are left out" if answers.left_out else "count as not found"
     _mention(f"of the answers are to nothing that {answers.data.name} asks", answers.unknown)
     _mention(asked, answers.missing)
+    _mention("of the answers are none of their question's options", answers.outside)
     return 1 if any(record.status == "failed" for record in result) else None
 
 

@@ -17,6 +17,7 @@ from hiereval.estimates import bootstrap
 from hiereval.geometry import EuclideanSpace
 from hiereval.tasks.entailment import Entailment
 from hiereval.tasks.flat_retrieval import FlatRetrieval
+from hiereval.tasks.hierarchical_consistency import HierarchicalConsistency
 from hiereval.tasks.hycoclip_wordnet import HycoclipWordnet, Worth
 from hiereval.tasks.image_entailment import ImageEntailment
 from hiereval.tasks.interpolation import Interpolation
@@ -100,6 +101,16 @@ def test_worked_example_of_hycoclip_wordnet() -> None:
     found = bootstrap(HycoclipWordnet.metrics, Scores(list("abcd"), items), seed=0, resamples=5)
     expected = [[name, shown(estimate.value)] for name, estimate in found.items()]
     assert table("hycoclip-wordnet", "Worked example") == expected
+
+
+def test_worked_example_of_hierarchical_consistency() -> None:
+    names = ("animal bird robin", "animal bird jay", "animal dog pug black", "thing vehicle")
+    said = ("animal bird robin", "animal dog jay", "animal dog ox black", "thing")
+    truth, answers = ([row.split() for row in rows] for rows in (names, said))
+    scores = HierarchicalConsistency().answered(list("abcd"), truth, answers)
+    found = bootstrap(HierarchicalConsistency.metrics, scores, seed=0, resamples=5)
+    expected = [[name, shown(estimate.value)] for name, estimate in found.items()]
+    assert table("hierarchical-consistency", "Worked example") == expected
 
 
 @pytest.mark.data
