@@ -1,6 +1,7 @@
 """HiMo@K: does an image's similarity to its caption grow as the caption tells more?
 
-Wu et al.: HiMo-CLIP, Modeling Semantic Hierarchy and Monotonicity in Vision-Language Alignment.
+Wu et al.: HiMo-CLIP: Modeling Semantic Hierarchy and Monotonicity in Vision-Language Alignment.
+AAAI 2026, arXiv 2511.06653.
 The released evaluation is github.com/UnicomAI/HiMo-CLIP at f235e973, eval/text_mono/get_himo.py;
 it averages over all chains, the paper's text speaks of more than three captions: both are here.
 HiMo@2 and HiMo@3 are `strict_rise` on the splits `halves` and `thirds`.
