@@ -21,3 +21,25 @@ def test_an_unbounded_range_is_written_as_in_the_records(record: Callable[..., R
     assert section["columns"][0]["range"] == [0.0, "Infinity"]
     (row,) = section["measured"]
     assert row["records"][0]["metrics"]["mean_predictions"]["range"] == [0.0, "Infinity"]
+
+
+def test_each_cell_says_whether_it_is_a_finding_and_why(full: list[Record]) -> None:
+    document = json.loads(written(build(full)))
+    (section,) = document["sections"]
+    names = [column["metric"] for column in section["columns"]]
+    tau, matched = names.index("tau_d"), names.index("length_matched_auroc")
+    rows = {row["label"]: row for row in section["measured"] if row["probe"] == "empty-root"}
+    siglip = rows["siglip-base"]
+    assert (siglip["twins"], siglip["cells"][tau]["finding"]) == (1, False)
+    assert siglip["cells"][tau]["because"] == ("not beyond the blind score words (0.913), at 95 %")
+    assert siglip["cells"][matched]["finding"] is True
+    assert siglip["cells"][matched]["because"] == (
+        "beyond the free null (p 0.001) and one random-init twin (0.500, one seed: the spread is "
+        "unknown), at 95 %"
+    )
+    assert (siglip["cells"][matched]["rank"], siglip["cells"][matched]["worst_rank"]) == (1, 1)
+    words = next(row for row in section["controls"] if row["label"] == "words")
+    assert words["cells"][tau]["finding"] is None
+    assert words["cells"][tau]["because"] == "it is a control"
+    assert section["columns"][tau]["ceilings"] == {"words": 0.913}
+    assert document["covers"].startswith("Intervals cover other items")
