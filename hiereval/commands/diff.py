@@ -124,6 +124,8 @@ def _sides(
     if models is not None:
         first, second = models
         return (first, _named(pools[0], first)), (second, _named(pools[-1], second))
+    wanted = 1 if one or len(pools) == 2 else 2
+    pools = [_without_controls(pool, wanted) for pool in pools]
     if one and len(pools) == 1 and len(pools[0]) == 1:
         pools *= 2
     wanted = 2 if len(pools) == 1 else 1
@@ -150,6 +152,16 @@ def _by_model(found: list[Samples]) -> dict[str, list[Samples]]:
         for label, models in prints.items()
         for fingerprint, samples in models.items()
     }
+
+
+def _without_controls(pool: dict[str, list[Samples]], wanted: int) -> dict[str, list[Samples]]:
+    """Leave the controls of a run out where that leaves as many models as are wanted."""
+    own = {
+        label: samples
+        for label, samples in pool.items()
+        if samples[0].identity.model.random_init is None and not label.startswith("control:")
+    }
+    return own if len(own) == wanted else pool
 
 
 def _named(pool: dict[str, list[Samples]], name: str) -> list[Samples]:

@@ -127,6 +127,21 @@ def test_diff_refusals(cli: Cli, tmp_path: Path) -> None:
     assert (code, "coin" in out) == (0, True)
 
 
+def test_the_controls_of_a_run_are_compared_only_if_they_are_named(
+    cli: Cli, tmp_path: Path
+) -> None:
+    folder = tmp_path / "results"
+    for name, heads in (("old", 0.0), ("new", 1.0), ("control:words", 0.5)):
+        sampled.write(folder, sampled.coin([heads]), name)
+    sampled.write(folder, sampled.coin([0.25]), "new", model__random_init=3, record_id="r",
+                  model__fingerprint="0" * 64)  # fmt: skip
+    out = cli("diff", "results", "--resamples", "9")[1]
+    assert out.startswith("A = control") is False
+    assert set(out.splitlines()[0].split()) >= {"new", "old"}
+    named = ["--models", "control:words", "new", "--resamples", "9"]
+    assert cli("diff", "results", *named)[1].startswith("A = control:words    B = new    ")
+
+
 def test_diff_of_two_probes_of_one_model(cli: Cli, tmp_path: Path) -> None:
     folder = tmp_path / "results"
     sampled.write(folder, sampled.coin([0.0, 0.25]), "toy")
