@@ -95,8 +95,9 @@ def main(arguments: list[str] | None = None) -> None:
     debug = "--debug" in arguments
     arguments = [argument for argument in arguments if argument != "--debug"]
     if debug:  # also what went wrong inside a task, which is its record's reason and no error here
-        logging.basicConfig(format="%(message)s")
-        logging.getLogger("hiereval").setLevel(logging.DEBUG)
+        log = logging.getLogger("hiereval")
+        log.setLevel(logging.DEBUG)
+        log.handlers = [logging.StreamHandler()]
     try:
         code: Any = hiereval.main(arguments, prog_name="hiereval", standalone_mode=False)
     except HierevalError as error:

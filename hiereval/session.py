@@ -92,6 +92,7 @@ class Session:
         self, adapter: Adapter, data: Dataset, *, images: bool, anchors: Sequence[str] = ()
     ) -> tuple[Embeddings, EmbedStats]:
         """Return a dataset's vectors, encoding only what the store lacks."""
+        self.report(adapter.id.name, "loading", 0, 0)
         return embed(
             adapter,
             data,

@@ -264,6 +264,51 @@ def test_debug_shows_the_traceback() -> None:
         main(["--debug", "run", "--model", "nope"])
 
 
+def test_debug_shows_the_traceback_of_a_task_that_failed(
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise RuntimeError("inside the task")
+
+    monkeypatch.setattr("hiereval.tasks.ordering.Ordering.score", broken)
+    (tmp_path / "c.csv").write_text(f"captions\n{CHAIN}\n{CHAIN}\n")
+    code, out, err = run_words(cli, "c.csv", "--tasks", "ordering")
+    assert (code, "Traceback" in err) == (1, False)
+    assert "failed: RuntimeError: inside the task" in out
+    code, _, err = cli("--debug", "run", "--model", "control:words", "--dataset", "c.csv")
+    assert code == 1
+    assert "in broken" in err
+    assert "RuntimeError: inside the task" in err
+
+
+def test_several_models_end_with_their_board(cli: Cli, tmp_path: Path) -> None:
+    rows = [CHAIN, "food => fruit => red apple => a red apple on a plate"]
+    (tmp_path / "c.csv").write_text("captions\n" + "\n".join(rows) + "\n")
+    models = ["--model", "control:words", "--model", "nope", "--model", "control:characters"]
+    code, out, err = cli("run", *models, "--dataset", "c.csv", "--tasks", "ordering")
+    assert code == 2
+    assert err.startswith("error: nope: The model 'nope' must be a known alias")
+    assert out.count("Asked    ") == 2
+    assert (tmp_path / "results" / "control-characters.jsonl").exists()
+
+
+def test_an_alias_of_ones_own(cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    table = tmp_path / "models.toml"
+    monkeypatch.setenv("HIEREVAL_MODELS", str(table))
+    table.write_text('[counts]\nadapter = "control"\ncheckpoint = "words"\n')
+    (tmp_path / "c.csv").write_text(f"captions\n{CHAIN}\nfood => fruit => apple => red apple\n")
+    arguments = ["run", "--dataset", "c.csv", "--tasks", "ordering", "--controls", "none"]
+    assert cli(*arguments, "--model", "counts")[0] == 0
+    assert (tmp_path / "results" / "counts.jsonl").exists()
+    assert "counts" in cli("ls", "models")[1]
+    table.write_text('[counts]\nadaptor = "control"\n')
+    assert one_line(cli(*arguments, "--model", "counts")) == (
+        f"The model 'counts' of the file {str(table)!r} must have fields of adapter, checkpoint, "
+        "description, revision, parameters, context_length, licence, paper, link, model_args; "
+        "'adaptor' is none. Did you mean 'adapter'?"
+    )
+
+
 def test_a_control_runs_and_is_shown(cli: Cli, tmp_path: Path) -> None:
     rows = [CHAIN, "food => fruit => red apple => a red apple on a plate"]
     (tmp_path / "c.csv").write_text("captions\n" + "\n".join(rows) + "\n")
