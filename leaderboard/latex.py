@@ -1,4 +1,7 @@
-"""The board as LaTeX: a booktabs table for each task, every string escaped."""
+"""The board as LaTeX: a booktabs table for each task, every string escaped.
+
+A task that is another paper's protocol has that paper's layout.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ from collections.abc import Iterator
 
 from hiereval.leaderboard.board import Board, Section
 from hiereval.leaderboard.cells import Cell
+from hiereval.leaderboard.paper_tables import Part, layouts, part, table
 from hiereval.leaderboard.rows import Row
 from hiereval.leaderboard.terminal import about
 from hiereval.leaderboard.wording import LONGEST, arrow, clean, number
@@ -27,9 +31,17 @@ _EMPTY = {"undefined": "n/a", "skipped": "--", "failed": "failed"}
 def written(board: Board) -> str:
     r"""Return a table for each task; the document needs \usepackage{booktabs,textcomp}."""
     parts = ["% \\usepackage{booktabs,textcomp}"]
+    papers: dict[tuple[str, str], list[Part]] = {}  # (task, its heading) -> all its datasets
     for section in board.sections:
         for group, indices in section.groups:
-            parts += ["", *_table(section, group, indices, board.legend)]
+            task = section.columns[indices[0]].task
+            if task in layouts():
+                papers.setdefault((task, group), []).append(part(section, indices, layouts()[task]))
+            else:
+                parts += ["", *_table(section, group, indices, board.legend)]
+    for (task, group), sections in papers.items():
+        title = escaped(f"{group}. {board.legend}", 1000)
+        parts += ["", *table(title, layouts()[task], sections, escaped, _marks)]
     return "\n".join([*parts, ""])
 
 
@@ -79,12 +91,16 @@ def _cell(cell: Cell | None, best: bool) -> str:
     value = _number(cell.value)
     if best and cell.rank == 1:
         value = rf"\textbf{{{value}}}"
-    value += "".join(_MARKS[bar] for bar in cell.failed)
+    value += _marks(cell)
     if cell.spread is not None:
         return rf"{value} {{\scriptsize $\pm${_number(cell.spread)}}}"
     if cell.low is not None and cell.high is not None:
         return rf"{value} {{\scriptsize {_number(cell.low)}--{_number(cell.high)}}}"
     return value
+
+
+def _marks(cell: Cell) -> str:
+    return "".join(_MARKS[bar] for bar in cell.failed)
 
 
 def _line(cells: list[str]) -> str:

@@ -47,8 +47,9 @@ class Row:
 
     @property
     def name(self) -> str:
-        """The label, with the probe where it is not the usual one."""
-        return self.label if self.probe == USUAL_PROBE else f"{self.label} / {self.probe}"
+        """The label, with the probe where it is not the usual one; answers have none."""
+        usual = self.probe in (USUAL_PROBE, "none")
+        return self.label if usual else f"{self.label} / {self.probe}"
 
     @property
     def newest(self) -> Record:

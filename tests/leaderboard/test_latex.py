@@ -4,9 +4,12 @@ import re
 from collections.abc import Callable
 
 import pytest
+from support.made_records import make_record, metric
 
+from hiereval import registry
 from hiereval.leaderboard import latex
 from hiereval.leaderboard.board import build
+from hiereval.leaderboard.paper_tables import layouts
 from hiereval.records import Record
 
 SAFE = re.compile(
@@ -55,3 +58,35 @@ def test_rows_have_as_many_cells_as_the_head(
 
 def test_long_names_are_cut(long_record: Record) -> None:
     assert len(latex.written(build([long_record]))) < 4000
+
+
+def test_another_papers_protocol_has_its_layout() -> None:
+    """Two datasets side by side, in per cent, a model of answers among embeddings."""
+    task = {"task": "hierarchical-consistency", "dataset__name": "hierarchical-consistency"}
+    blind = {"ceilings": {"uniform": 0.004, "path": 0.5863}}
+    values = {"hca": metric(0.25, **blind), "leaf_accuracy": metric(0.5)}
+    made = [
+        make_record("clip", metrics=values, dataset__split="cub200-similar", **task),
+        make_record("clip", metrics=values, dataset__split="food101-random",
+                    dataset__sha256="1" * 64, **task),
+        make_record("vlm", metrics={**values, "hca": metric(0.875, **blind)}, probe__name="none",
+                    dataset__split="cub200-similar", model__adapter="answers", **task),
+    ]  # fmt: skip
+    lines = latex.written(build(made)).splitlines()
+    assert lines.count(r"\begin{table*}") == 1
+    spans = r"\multicolumn{2}{c}{hierarchical-consistency "
+    assert rf" & {spans}cub200-similar}} & {spans}food101-random}} \\" in lines
+    assert r"\cmidrule(lr){2-3}\cmidrule(lr){4-5}" in lines
+    rows = {line.split(" & ")[0]: line for line in lines if line.endswith(r" \\")}
+    leaf = r"$\mathrm{Acc}_\mathrm{leaf}$ $\uparrow$"
+    assert rows["model"] == rf"model & HCA $\uparrow$ & {leaf} & HCA $\uparrow$ & {leaf} \\"
+    assert rows["vlm"] == r"vlm & 87.50 & 50.00 & -- & -- \\"
+    mark = r"\textsuperscript{\S}"
+    assert rows["clip"] == rf"clip & 25.00{mark} & 50.00 & 25.00{mark} & 50.00 \\"
+    assert rows["best blind score"] == r"best blind score & 58.63 & -- & 58.63 & -- \\"
+
+
+def test_layouts_are_of_tasks_and_their_metrics() -> None:
+    for name, layout in layouts().items():
+        metrics = {metric.name for metric in registry.load("tasks", name).metrics}
+        assert set(layout.columns) <= metrics, name
