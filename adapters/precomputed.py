@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from PIL.Image import Image
     from torch import Tensor
 
+    from hiereval.types import Dataset
+
 VECTORS, INDEX = "embeddings.safetensors", "index.json"
 FLOATS = {"F16": "float16", "BF16": "bfloat16", "F32": "float32", "F64": "float64"}
 FIELDS = ("texts", "images", "name", "geometry", "curvature", "root_text")
@@ -97,6 +99,24 @@ class Precomputed:
     def encode_images(self, inputs: Sequence[Any]) -> Tensor:
         """Refuse: stored vectors are found by file name, never by content."""
         raise HierevalError("The adapter 'precomputed' must be asked for images by name.")
+
+    def lacks(self, dataset: Dataset) -> dict[Modality, str]:
+        """Return which texts and images of a dataset have no vector here, and how to get one."""
+        needed: dict[Modality, tuple[dict[str, int], Sequence[str]]] = {
+            "text": (self.texts, dataset.texts),
+            "image": (self.images, [image.name for image in dataset.images]),
+        }
+        found: dict[Modality, str] = {}
+        for modality, (rows, wanted) in needed.items():
+            lacking = [name for name in wanted if name not in rows]
+            if lacking:
+                found[modality] = (
+                    f"the folder {str(self.folder)!r} lacks {len(lacking):,} of the "
+                    f"{len(wanted):,} {modality}s of {dataset.name} ({dataset.split}): "
+                    f"{_some(lacking)}; "
+                    "'hiereval inputs DATASET --out DIR' writes what to embed"
+                )
+        return found
 
     def _find(self, what: str, rows: dict[str, int], wanted: Sequence[str]) -> list[int]:
         lacking = list(dict.fromkeys(name for name in wanted if name not in rows))

@@ -18,7 +18,17 @@ from hiereval.recording import LEVEL, Drawn, Outcome, Recorder, metric_values, u
 from hiereval.records import Record, TrainingInfo
 from hiereval.results import Results
 from hiereval.session import Session
-from hiereval.types import Adapter, Chains, Dataset, Embeddings, ModelId, Space, Task, Truncatable
+from hiereval.types import (
+    Adapter,
+    Chains,
+    Dataset,
+    Embeddings,
+    ModelId,
+    Partial,
+    Space,
+    Task,
+    Truncatable,
+)
 
 if TYPE_CHECKING:
     from hiereval.embed import EmbedStats
@@ -250,6 +260,11 @@ def unfit(task: Task, dataset: Dataset, adapter: Adapter) -> str | None:
             f"{task.name} needs {task.dataset_type.__name__} data, "
             f"{dataset.name} is {type(dataset).__name__}"
         )
+    if task.modalities and isinstance(adapter, Partial):
+        missing = adapter.lacks(dataset)  # texts are embedded for every task
+        for modality in ("text", *sorted(task.modalities - {"text"})):
+            if modality in missing:
+                return missing[modality]
     lacking = task.modalities - adapter.modalities
     if lacking:
         return f"{adapter.id.name} has no {' and no '.join(sorted(lacking))} encoder"

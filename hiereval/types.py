@@ -203,6 +203,16 @@ class Adapter(Protocol):
         ...
 
 
+@runtime_checkable
+class Partial(Protocol):
+    """An adapter that has vectors of some texts and images alone; tasks that need more are
+    skipped."""
+
+    def lacks(self, dataset: Dataset) -> Mapping[Modality, str]:
+        """Return, for each kind that is not complete, what is missing and how to get it."""
+        ...
+
+
 @dataclass(frozen=True)
 class Embeddings:
     """A dataset's raw float32 vectors under one model, rows in the dataset's order."""

@@ -13,7 +13,7 @@ from unittest import mock
 from hiereval.testing import inputs
 from hiereval.testing.checks import Check, Failed, NotApplicable, require, run
 from hiereval.testing.preprocessing import altered, same
-from hiereval.types import Adapter, Geometry, Modality, ModelId
+from hiereval.types import Adapter, Dataset, Geometry, Modality, ModelId, Partial
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -46,6 +46,12 @@ def check_adapter(
     return run(kit.checks())
 
 
+def _texts(texts: Sequence[str]) -> Dataset:
+    return Dataset(
+        name="made", split="all", revision=None, sha256="", image_source="", texts=tuple(texts)
+    )
+
+
 class _Kit:
     """One adapter and the vectors it gave."""
 
@@ -76,6 +82,7 @@ class _Kit:
         yield "text: the root alone and among long texts", self.root
         if self.by_name:
             yield "text: of every kind", self.text_known
+            yield "says what it lacks", self.says_what_it_lacks
         else:
             for kind in inputs.KINDS_OF_TEXT:
                 yield f"text: {kind}", lambda kind=kind: self.kind_of_text(kind)  # type: ignore[misc]
@@ -85,6 +92,16 @@ class _Kit:
             yield from self.image_checks()
         yield "text and image in one space", self.one_space
         yield "identity stays as it was", self.identity_stays
+
+    def says_what_it_lacks(self) -> str:
+        """Vectors of some data alone: what is missing is said in one line, what is there is not."""
+        require(isinstance(self.adapter, Partial), "it must have a method lacks(dataset): Partial")
+        partial = cast("Partial", self.adapter)
+        known, unknown = self.texts[:1], ("a text\0that has no vector",)
+        require("text" not in partial.lacks(_texts(known)), f"{known[0]!r} is there")
+        said = partial.lacks(_texts(unknown)).get("text", "")
+        require(bool(said) and "\n" not in said, f"what it lacks must be said in a line: {said!r}")
+        return said
 
     def image_checks(self) -> Iterator[tuple[str, Callable[[], str]]]:
         """Yield the checks of an image encoder."""
