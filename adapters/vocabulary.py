@@ -18,6 +18,7 @@ from hiereval.adapters import settings
 from hiereval.adapters.transformers_weights import first_line, quiet
 from hiereval.distribution import install
 from hiereval.errors import HierevalError
+from hiereval.types import TWO_CAPTIONS
 
 # a tokenizer is one of these groups of files; anything else would load as an empty vocabulary
 VOCABULARIES = (
@@ -45,9 +46,7 @@ CLASSES = frozenset(
 ) | {"TokenizersBackend"}  # fmt: skip
 # of tokenizer_config.json, what is not handed on: code, and files elsewhere
 NOT_HANDED_ON = frozenset({"auto_map", "name_or_path", "processor_class", "trust_remote_code"})
-# two captions of as many words: what no vocabulary of a model that is worth a score confuses
-CAPTIONS = ("a blue bird on a branch", "two red dogs in the snow")
-SPELLED = ("", *CAPTIONS, "A Blue Bird.", "\u00e9t\u00e9 \u9ce5 \U0001f426", "  x\t1,234  ")
+SPELLED = ("", *TWO_CAPTIONS, "A Blue Bird.", "\u00e9t\u00e9 \u9ce5 \U0001f426", "  x\t1,234  ")
 
 
 def present(folder: Path) -> bool:
@@ -151,11 +150,11 @@ def check(
             f"The tokenizer of {name!r} must have at most the model's {embedding:,} tokens; it has "
             f"{size:,}."
         )
-    first, second = (list(ids) for ids in encode(list(CAPTIONS)))
+    first, second = (list(ids) for ids in encode(list(TWO_CAPTIONS)))
     if first == second:
         raise HierevalError(
-            f"The tokenizer of {name!r} must tell captions apart: {CAPTIONS[0]!r} and "
-            f"{CAPTIONS[1]!r} are both {first}. Its vocabulary of {size:,} tokens is not the "
+            f"The tokenizer of {name!r} must tell captions apart: {TWO_CAPTIONS[0]!r} and "
+            f"{TWO_CAPTIONS[1]!r} are both {first}. Its vocabulary of {size:,} tokens is not the "
             f"model's.{hint}"
         )
     highest = max(max(first, default=0), max(second, default=0))

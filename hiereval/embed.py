@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from hiereval.datasets import image_files
 from hiereval.errors import HierevalError
 from hiereval.store import Shelf, Store, VanishedError, image_key, image_name_key, text_key
-from hiereval.types import Adapter, Dataset, Embeddings, ImageSource
+from hiereval.types import Adapter, ByName, Dataset, Embeddings, ImageSource
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -135,13 +135,13 @@ def _encode_images(
     progress: Progress,
 ) -> tuple[list[bytes], int]:
     """Return every image's key, and how many were encoded now."""
-    by_name = getattr(adapter, "encode_image_names", None)
-    if by_name is not None:  # vectors that are known by file name: nothing to decode
+    if isinstance(adapter, ByName):  # vectors that are known by file name: nothing to decode
         keys = [image_name_key(source.name) for source in sources]
         lacking = set(shelf.missing(keys))
         names = {k: s.name for k, s in zip(keys, sources, strict=True) if k in lacking}
         if names:
-            shelf.put(list(names), by_name(list(names.values())), [-1] * len(names))
+            vectors = adapter.encode_image_names(list(names.values()))
+            shelf.put(list(names), vectors, [-1] * len(names))
         return keys, len(names)
 
     threads = os.cpu_count() or 1

@@ -16,7 +16,7 @@ from hiereval import lineage, registry
 from hiereval.errors import HierevalError, nearest
 from hiereval.lineage import Lineage
 from hiereval.places import Places
-from hiereval.types import Adapter, LoadOptions
+from hiereval.types import Adapter, LoadOptions, folder_prefix
 
 BUILTIN = "builtin:"  # a checkpoint that is shipped in hiereval/<name>/checkpoint
 
@@ -148,8 +148,8 @@ def open_adapter(spec: str, options: LoadOptions, model_args: Mapping[str, str])
 
 def lineage_of(adapter: Adapter) -> Lineage | None:
     """Return what the model was fine-tuned on here, None where nothing says so."""
-    prefix = getattr(adapter, "folder_prefix", "")
-    return lineage.read(Path(adapter.id.checkpoint.removeprefix(prefix)).expanduser())
+    checkpoint = adapter.id.checkpoint.removeprefix(folder_prefix(adapter))
+    return lineage.read(Path(checkpoint).expanduser())
 
 
 def _parameters(factory: object) -> list[str] | None:

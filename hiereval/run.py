@@ -10,7 +10,7 @@ from hiereval.job import Job
 from hiereval.plan import RunConfig, fitted_probes, plan_probes, plan_tasks
 from hiereval.results import Results
 from hiereval.session import Session
-from hiereval.stored import StoredOnly
+from hiereval.stored import stored_only
 
 __all__ = ["Results", "RunConfig", "measure", "run"]
 
@@ -45,7 +45,7 @@ def measure(session: Session, config: RunConfig) -> Results:
     if config.name is not None:
         adapter.id = replace(adapter.id, name=config.name)
     probes += fitted_probes(config.probes, adapter.id)
-    job = Job(session, config, StoredOnly(adapter) if config.stored_only else adapter)
+    job = Job(session, config, stored_only(adapter) if config.stored_only else adapter)
     job.result.notes += notes
     for spec, tasks in planned.items():
         if config.text_only:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from hiereval.errors import HierevalError
-from hiereval.types import Adapter, Modality, ModelId
+from hiereval.types import Adapter, ByName, Modality, ModelId
 
 
 class StoredOnly:
@@ -15,8 +15,6 @@ class StoredOnly:
     def __init__(self, adapter: Adapter) -> None:
         self.id: ModelId = adapter.id
         self.modalities: frozenset[Modality] = adapter.modalities
-        if hasattr(adapter, "encode_image_names"):  # its images are stored under their names
-            self.encode_image_names = self.encode_images
 
     def text_lengths(self, texts: Sequence[str]) -> list[int]:
         """Refuse: asked for the texts that the store lacks."""
@@ -41,3 +39,16 @@ class StoredOnly:
             f"The store must hold every vector of {self.id.name!r}; {count}{what} are missing"
             f"{named}. 'hiereval run' encodes them."
         )
+
+
+class StoredByName(StoredOnly):
+    """The same where the adapter's images are stored under their names."""
+
+    def encode_image_names(self, names: Sequence[str]) -> NoReturn:
+        """Refuse."""
+        self._refuse("images", len(names))
+
+
+def stored_only(adapter: Adapter) -> Adapter:
+    """Return what stands for an adapter whose every vector must be in the store already."""
+    return StoredByName(adapter) if isinstance(adapter, ByName) else StoredOnly(adapter)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, Self, runtime_checkable
 
@@ -22,11 +22,13 @@ if TYPE_CHECKING:
 
     import numpy as np
     from PIL.Image import Image
-    from torch import Generator, Tensor
+    from torch import Generator, Tensor, nn
 
 Modality = Literal["text", "image"]
 Geometry = Literal["sphere", "lorentz", "euclidean"]
 Precision = Literal["fp32", "tf32", "bf16", "fp16"]
+# of as many words: where their tokens or vectors are equal, the vocabulary is not the model's
+TWO_CAPTIONS = ("a blue bird on a branch", "two red dogs in the snow")
 LONGEST_NAME = 200  # characters of a model's name
 # headline: the few a board ranks by; descriptive: no better or worse, or saturated; retention:
 # what a probe or a fine-tuning keeps, read on its own interval
@@ -203,6 +205,9 @@ class Adapter(Protocol):
         ...
 
 
+# what an adapter may offer beyond that; `hiereval.testing.check_adapter` checks it
+
+
 @runtime_checkable
 class Partial(Protocol):
     """An adapter that has vectors of some texts and images alone; tasks that need more are
@@ -211,6 +216,54 @@ class Partial(Protocol):
     def lacks(self, dataset: Dataset) -> Mapping[Modality, str]:
         """Return, for each kind that is not complete, what is missing and how to get it."""
         ...
+
+
+@runtime_checkable
+class ByName(Protocol):
+    """Vectors of images that are known by name: none is opened."""
+
+    def encode_image_names(self, names: Sequence[str]) -> Tensor:
+        """Return [n, d] float32 vectors in the joint space of images by their names."""
+        ...
+
+
+@runtime_checkable
+class StoredVectors(ByName, Protocol):
+    """The same for some texts and images alone, which it lists."""
+
+    texts: Collection[str]
+    images: Collection[str]
+
+
+@runtime_checkable
+class InFolders(Protocol):
+    """Checkpoints that are folders are written with a prefix before their path."""
+
+    folder_prefix: str
+
+
+def folder_prefix(adapter: object) -> str:
+    """Return what stands before the path of a checkpoint that is a folder, mostly nothing."""
+    return adapter.folder_prefix if isinstance(adapter, InFolders) else ""
+
+
+@runtime_checkable
+class HasTextTower(Protocol):
+    """What fine-tuning needs; `encode_texts` then keeps gradients inside `gradients()`."""
+
+    def text_tower(self) -> tuple[nn.Module, tuple[str, ...]]:
+        """Return the loaded network, and what the names of its text side's parameters begin with
+        (text encoder and text projection; image tower and temperature stay frozen)."""
+        ...
+
+    def save(self, folder: Path) -> None:
+        """Write the network as it is now into an empty folder, in the format that it came in."""
+        ...
+
+
+@runtime_checkable
+class Trainable(Adapter, HasTextTower, Protocol):
+    """An adapter whose text tower can be trained."""
 
 
 @dataclass(frozen=True)

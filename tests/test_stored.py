@@ -10,7 +10,7 @@ import torch
 
 from hiereval.cli import main
 from hiereval.errors import HierevalError
-from hiereval.stored import StoredOnly
+from hiereval.stored import StoredByName, stored_only
 from hiereval.types import ModelId
 
 CSV = """\
@@ -38,7 +38,8 @@ class Fake:
 
 
 def test_every_way_to_encode_is_refused() -> None:
-    adapter = StoredOnly(Fake())  # type: ignore[arg-type]
+    adapter = stored_only(Fake())  # type: ignore[arg-type]
+    assert isinstance(adapter, StoredByName)
     texts = (
         "The store must hold every vector of 'fake'; 2 texts are missing, the first is 'a'. "
         "'hiereval run' encodes them."

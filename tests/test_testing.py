@@ -222,6 +222,15 @@ class Shared(Good):
         return super().preprocess(self.image)
 
 
+class MadeUp(Good):
+    def encode_texts(self, texts: Sequence[str]) -> Tensor:
+        return super().encode_texts(["[UNK] " * len(text.split()) for text in texts])
+
+
+class Misnamed(Good):
+    folder_prefix = 3
+
+
 class TwoSpaces(Good):
     def encode_images(self, inputs: Sequence[np.ndarray]) -> Tensor:
         return super().encode_images(inputs)[:, :4]
@@ -273,6 +282,8 @@ BROKEN: dict[str, tuple[type[Good], str, str]] = {
                    "preprocess must not change the picture that it is given"),
     "crowded": (Crowded, "image: any batch size, order and duplicates", "alone and in a batch"),
     "shared": (Shared, "image: preprocessing is thread-safe", "of 16 pictures differ when 8"),
+    "made up": (MadeUp, "text: captions differ", "the vocabulary is not the model's"),
+    "misnamed": (Misnamed, "optional parts", "folder_prefix must be a text, not 3"),
     "two spaces": (TwoSpaces, "text and image in one space", "text has 8 dimensions, image 4"),
     "unstated": (Unstated, "fingerprint follows preprocessing", "must say what is done to"),
     "drifting": (Drifting, "identity stays as it was", "must be the same after encoding"),

@@ -19,11 +19,11 @@ from hiereval.finetune.distributed import Group, group, local_device
 from hiereval.finetune.loop import Material, Report, Training, settings
 from hiereval.finetune.output import Output
 from hiereval.finetune.recipe import Recipe
-from hiereval.finetune.tower import TextTower, Trainable, trainable
+from hiereval.finetune.tower import TextTower, trainable
 from hiereval.geometry import normalise
 from hiereval.lineage import Lineage, text_hashes
 from hiereval.session import Session
-from hiereval.types import Chains
+from hiereval.types import Chains, Trainable, folder_prefix
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,7 +63,7 @@ def finetune(
         if processes.first:
             output.open(config.resume)
         processes.wait()
-        checkpoint = f"{adapter.id.adapter}:{getattr(adapter, 'folder_prefix', '')}{output.model}"
+        checkpoint = f"{adapter.id.adapter}:{folder_prefix(adapter)}{output.model}"
         if output.finished:
             return checkpoint
         tower = TextTower(adapter)

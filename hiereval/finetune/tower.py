@@ -1,10 +1,8 @@
-"""Text towers: the part of a model that RE fine-tuning trains, and what an adapter must offer."""
+"""Text towers: the part of a model that RE fine-tuning trains."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -12,22 +10,7 @@ from torch import Tensor, nn
 from hiereval import registry
 from hiereval.errors import HierevalError
 from hiereval.gradients import gradients
-from hiereval.types import Adapter
-
-
-@runtime_checkable
-class Trainable(Adapter, Protocol):
-    """An adapter whose text tower can be trained: its `encode_texts` keeps gradients inside
-    `gradients()`, and these two methods."""
-
-    def text_tower(self) -> tuple[nn.Module, tuple[str, ...]]:
-        """Return the loaded network, and what the names of its text side's parameters begin with
-        (text encoder and text projection; image tower and temperature stay frozen)."""
-        ...
-
-    def save(self, folder: Path) -> None:
-        """Write the network as it is now into an empty folder, in the format that it came in."""
-        ...
+from hiereval.types import Adapter, HasTextTower, Trainable
 
 
 class TextTower(nn.Module):
@@ -68,11 +51,7 @@ class TextTower(nn.Module):
 def trainable(adapter: Adapter) -> Trainable:
     """Return the adapter if its text tower can be trained; raises HierevalError if it cannot."""
     if not isinstance(adapter, Trainable):
-        known = [
-            name
-            for name in registry.names("adapters")
-            if hasattr(_class(name), "text_tower") and hasattr(_class(name), "save")
-        ]
+        known = [name for name in registry.names("adapters") if _offers_text_tower(name)]
         raise HierevalError(
             f"The adapter {adapter.id.adapter!r} of {adapter.id.name!r} must have a text tower "
             f"that can be trained; these do: {', '.join(known)}."
@@ -85,11 +64,12 @@ def trainable(adapter: Adapter) -> Trainable:
     return adapter
 
 
-def _class(name: str) -> object:
+def _offers_text_tower(name: str) -> bool:
     try:
-        return registry.load("adapters", name)
+        cls = registry.load("adapters", name)
     except HierevalError:  # a broken plugin is no reason for another error here
-        return None
+        return False
+    return isinstance(cls, type) and issubclass(cls, HasTextTower)
 
 
 def encode(tower: nn.Module, texts: Sequence[Sequence[str]], root_text: str) -> Tensor:

@@ -13,7 +13,20 @@ from unittest import mock
 from hiereval.testing import inputs
 from hiereval.testing.checks import Check, Failed, NotApplicable, require, run
 from hiereval.testing.preprocessing import altered, same
-from hiereval.types import Adapter, Dataset, Geometry, Modality, ModelId, Partial
+from hiereval.types import (
+    TWO_CAPTIONS,
+    Adapter,
+    ByName,
+    Dataset,
+    Geometry,
+    HasTextTower,
+    InFolders,
+    Modality,
+    ModelId,
+    Partial,
+    StoredVectors,
+    folder_prefix,
+)
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -34,8 +47,7 @@ def check_adapter(
     and lazy loading is checked too. `reopen` opens another checkpoint in the same way: where the
     checkpoint is a folder, a copy with other preprocessing must have another fingerprint.
     """
-    made = hasattr(adapter, "encode_texts") and not isinstance(adapter, type)
-    make = None if made else cast("Callable[[], Adapter]", adapter)
+    make = adapter if callable(adapter) else None
     try:
         with _loads() as loads:
             subject = cast("Adapter", adapter) if make is None else make()
@@ -64,10 +76,10 @@ class _Kit:
     ) -> None:
         self.adapter, self.make, self.loads, self.reopen = adapter, make, loads, reopen
         self.fingerprint: str | None = None
-        self.by_name = hasattr(adapter, "encode_image_names")
+        self.by_name = isinstance(adapter, ByName)
         self.texts = inputs.TEXTS
-        if self.by_name:  # vectors that exist for some texts alone
-            self.texts = tuple(getattr(adapter, "texts", ()))[:8]
+        if isinstance(adapter, StoredVectors):  # vectors that exist for some texts alone
+            self.texts = tuple(adapter.texts)[:8]
 
     def checks(self) -> Iterator[tuple[str, Callable[[], str]]]:
         """Yield the checks in the order in which they are best read."""
@@ -75,6 +87,7 @@ class _Kit:
         yield "loading is lazy", self.lazy
         yield "text: shape, type, finite", self.text_vectors
         yield "text: token counts", self.lengths
+        yield "text: captions differ", self.captions_differ
         yield "text: repeatable", self.text_repeats
         yield "text: any batch size", lambda: self.text_batches(1, 2)
         yield "text: any order", self.text_order
@@ -91,6 +104,7 @@ class _Kit:
         else:
             yield from self.image_checks()
         yield "text and image in one space", self.one_space
+        yield "optional parts", self.optional_parts
         yield "identity stays as it was", self.identity_stays
 
     def says_what_it_lacks(self) -> str:
@@ -177,6 +191,18 @@ class _Kit:
         require(long > short, f"a longer text must count more tokens ({short}, {long})")
         context = self.adapter.id.context_length
         return f"{short} to {long}" + (f", {context} are read" if context else "")
+
+    def captions_differ(self) -> str:
+        """Two captions of as many words have two vectors: the vocabulary is the model's."""
+        if self.by_name or self.adapter.id.n_params == 0:
+            raise NotApplicable("no vocabulary")
+        first, second = self._encode(TWO_CAPTIONS)
+        require(
+            bool((first != second).any()),
+            f"{TWO_CAPTIONS[0]!r} and {TWO_CAPTIONS[1]!r} must have two vectors: the "
+            "vocabulary is not the model's",
+        )
+        return "two captions, two vectors"
 
     def text_repeats(self) -> str:
         """The same call gives the same vectors: nothing is left in training mode."""
@@ -283,9 +309,8 @@ class _Kit:
         stated = self.adapter.id.embed_dim
         require(stated in (None, d), f"id.embed_dim is {stated}, the vectors have {d}")
         if "image" in self.adapter.modalities:
-            if self.by_name:
-                names = list(getattr(self.adapter, "images", ()))[:1]
-                pictures = self.adapter.encode_image_names(names)  # type: ignore[attr-defined]
+            if isinstance(self.adapter, StoredVectors):
+                pictures = self.adapter.encode_image_names(list(self.adapter.images)[:1])
             else:
                 pictures = self._encode_pictures_raw([inputs.picture()])
             require(
@@ -294,6 +319,29 @@ class _Kit:
             )
         return f"{d} dimensions"
 
+    def optional_parts(self) -> str:
+        """What an adapter offers beyond the contract does what its Protocol says."""
+        adapter, found = self.adapter, []
+        if isinstance(adapter, InFolders):
+            prefix = adapter.folder_prefix
+            require(isinstance(prefix, str), f"folder_prefix must be a text, not {prefix!r}")
+            found.append(f"folder prefix {prefix!r}")
+        if self.by_name:
+            require(
+                isinstance(adapter, StoredVectors),
+                "an adapter with encode_image_names must list its texts and images",
+            )
+            found.append("images by name")
+        if isinstance(adapter, HasTextTower):
+            network, prefixes = adapter.text_tower()
+            names = [name for name, _ in network.named_parameters()]
+            require(isinstance(prefixes, tuple), f"the prefixes must be a tuple, not {prefixes!r}")
+            inside = sum(name.startswith(prefixes) for name in names)
+            part = 0 < inside < len(names) or "image" not in self.adapter.modalities
+            require(part, f"the text tower must be a part of the network: {inside}/{len(names)}")
+            found.append(f"a text tower of {inside} parameters")
+        return ", ".join(found) or "none"
+
     def follows_preprocessing(self) -> str:
         """Other preprocessing is another model: its vectors must not be taken from the store."""
         model = self.adapter.id
@@ -301,7 +349,7 @@ class _Kit:
             model.preprocess_fingerprint is not None,
             "id.preprocess_fingerprint must say what is done to pictures",
         )
-        folder = Path(model.checkpoint.removeprefix(getattr(self.adapter, "folder_prefix", "")))
+        folder = Path(model.checkpoint.removeprefix(folder_prefix(self.adapter)))
         if self.reopen is None or not folder.is_dir():
             return "stated in the id"
         with tempfile.TemporaryDirectory() as temporary:
