@@ -21,7 +21,7 @@ from hiereval.leaderboard.rows import Row, rows_of
 from hiereval.leaderboard.selection import ordered
 from hiereval.leaderboard.standing import Paired, ranked
 from hiereval.leaderboard.wording import clean
-from hiereval.records import Record
+from hiereval.records import DatasetInfo, Record
 
 _UNRANKED = "not ranked: the radius sweep depends on the geometry's scale"
 
@@ -153,9 +153,17 @@ def _section(
         columns=tuple(columns),
         measured=tuple(measured),
         controls=tuple(controls),
-        reported=tuple(f for f in figures if f.dataset == data.name and data.split == "test"),
+        reported=tuple(f for f in figures if _belongs(f, data, columns)),
         notes=tuple(notes.notes(records, measured, controls, columns)),
     )
+
+
+def _belongs(figure: Reported, data: DatasetInfo, columns: Sequence[Column]) -> bool:
+    """Whether a figure is of this dataset (a name alone: the split `test`) and a task shown."""
+    name, _, split = figure.dataset.partition(":")
+    tasks = {column.task for column in columns}
+    shown = any(key.partition(" ")[0] in tasks for key in figure.metrics)
+    return shown and (name, split or "test") == (data.name, data.split)
 
 
 def _titled(sections: list[Section]) -> list[Section]:

@@ -36,12 +36,12 @@ def written(board: Board) -> str:
         for group, indices in section.groups:
             task = section.columns[indices[0]].task
             if task in layouts():
-                papers.setdefault((task, group), []).append(part(section, indices, layouts()[task]))
+                papers.setdefault((task, group), []).append(part(section, indices))
             else:
                 parts += ["", *_table(section, group, indices, board.legend)]
-    for (task, group), sections in papers.items():
+    for (_, group), sections in papers.items():
         title = escaped(f"{group}. {board.legend}", 1000)
-        parts += ["", *table(title, layouts()[task], sections, escaped, _marks)]
+        parts += ["", *table(title, sections, escaped, _marks)]
     return "\n".join([*parts, ""])
 
 

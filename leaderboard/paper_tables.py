@@ -40,6 +40,7 @@ class Part:
 
     section: Section
     columns: tuple[int, ...]
+    layout: Layout
 
     @property
     def heads(self) -> list[Column]:
@@ -49,19 +50,22 @@ class Part:
 
 @cache
 def layouts() -> dict[str, Layout]:
-    """Return the layouts by task."""
+    """Return the layouts by task, or "task:split" where a split has its own."""
     table = tomllib.loads((files(__package__) / "layouts.toml").read_text("utf-8"))
     return {task: Layout(**entry) for task, entry in table.items()}
 
 
-def part(section: Section, indices: Sequence[int], layout: Layout) -> Part:
-    """Return the columns of one task's group that the layout has, in its order."""
+def part(section: Section, indices: Sequence[int]) -> Part:
+    """Return the columns of one task's group that its layout has, in the layout's order."""
+    task = section.columns[indices[0]].task
+    layout = layouts().get(f"{task}:{section.split}") or layouts()[task]
     by_metric = {section.columns[index].metric: index for index in indices}
-    return Part(section, tuple(by_metric[name] for name in layout.columns if name in by_metric))
+    columns = tuple(by_metric[name] for name in layout.columns if name in by_metric)
+    return Part(section, columns, layout)
 
 
 def table(
-    title: str, layout: Layout, parts: Sequence[Part], escape: Escape, marks: Callable[[Cell], str]
+    title: str, parts: Sequence[Part], escape: Escape, marks: Callable[[Cell], str]
 ) -> Iterator[str]:
     """Yield the lines of one booktabs table; `marks` says what a cell did not beat."""
     parts = [some for some in parts if some.columns]
@@ -75,23 +79,45 @@ def table(
     spans = (rf"\multicolumn{{{n}}}{{c}}{{{name}}}" for n, name in zip(widths, names, strict=True))
     yield _line(["", *spans])
     yield "".join(_rules(widths))
-    heads = [column for some in parts for column in some.heads]
-    yield _line(["model", *(layout.columns[c.metric] + ARROWS[c.higher_is_better] for c in heads)])
+    heads = [(some.layout, column) for some in parts for column in some.heads]
+    names = (of.columns[c.metric] + ARROWS[c.higher_is_better] for of, c in heads)
+    yield _line(["model", *names])
     for kind in ("measured", "controls"):
         rows = _rows(parts, kind)
         if rows:
             yield r"\midrule"
         for name, cells in rows.items():
-            values = [_cell(cell, layout, marks, best=kind == "measured") for cell in cells]
+            printed = zip(cells, heads, strict=True)
+            values = [_cell(c, of, marks, best=kind == "measured") for c, (of, _) in printed]
             yield _line([escape(name), *values])
-    ceilings = [column.ceiling for column in heads]
-    if any(ceilings):
+    yield from _reported(parts, heads, escape)
+    ceilings = [(of, column.ceiling) for of, column in heads]
+    if any(found for _, found in ceilings):
         yield r"\midrule"
-        best = [layout.number(found[1]) if found else "--" for found in ceilings]
+        best = [of.number(found[1]) if found else "--" for of, found in ceilings]
         yield _line(["best blind score", *best])
     yield r"\bottomrule"
     yield r"\end{tabular}"
     yield r"\end{table*}"
+
+
+def _reported(
+    parts: Sequence[Part], heads: Sequence[tuple[Layout, Column]], escape: Escape
+) -> Iterator[str]:
+    """Yield a rule and the figures that papers report of these metrics, where there are any."""
+    found: dict[str, dict[int, str]] = {}
+    sections = [some.section for some in parts for _ in some.columns]
+    for place, (section, (layout, column)) in enumerate(zip(sections, heads, strict=True)):
+        key = f"{column.task} {column.metric}"
+        for figure in section.reported:
+            if key in figure.metrics:
+                found.setdefault(figure.model, {})[place] = layout.number(figure.metrics[key])
+    if found:
+        yield r"\midrule"
+    for model, values in found.items():
+        yield _line(
+            [f"{escape(model)} (reported)", *(values.get(i, "--") for i in range(len(heads)))]
+        )
 
 
 def _rows(parts: Sequence[Part], kind: str) -> dict[str, list[Cell | None]]:

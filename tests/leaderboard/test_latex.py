@@ -88,5 +88,34 @@ def test_another_papers_protocol_has_its_layout() -> None:
 
 def test_layouts_are_of_tasks_and_their_metrics() -> None:
     for name, layout in layouts().items():
-        metrics = {metric.name for metric in registry.load("tasks", name).metrics}
+        task = registry.load("tasks", name.partition(":")[0])
+        metrics = {metric.name for metric in task.metrics}
         assert set(layout.columns) <= metrics, name
+
+
+def test_what_papers_report_stands_below_a_rule() -> None:
+    values = {"margin_auroc": 0.95, "margin_average_precision": 0.6543}
+    lines = latex.written(build([make_record("mine_1", "pep", values)])).splitlines()
+    start = next(i for i, line in enumerate(lines) if line.startswith("mine"))
+    assert lines[start : start + 4] == [
+        r"mine\_1 & 95.00 & 65.43 \\",
+        r"\midrule",
+        r"Hyper3-CLIP (model card) (reported) & 96.07 & 69.36 \\",
+        r"\bottomrule",
+    ]
+
+
+def test_a_split_may_have_a_layout_of_its_own() -> None:
+    def record(model: str, split: str, **values: float) -> Record:
+        of = {"dataset__name": "himo-docci", "dataset__split": split, "dataset__sha256": split * 9}
+        return make_record(model, "himo", values, **of)
+
+    records = [record("a", "test", himo_k=-0.5), record("a", "halves", strict_rise=0.9)]
+    records += [record("b", "halves", strict_rise=0.8)]
+    lines = latex.written(build(records)).splitlines()
+    rows = {line.split(" & ")[0]: line for line in lines if line.endswith(r" \\")}
+    assert rows["model"] == r"model & HiMo@2 $\uparrow$ & HiMo@$K$ $\uparrow$ \\"
+    assert rows["a"] == r"a & 90.0 & $-$0.50 \\"
+    assert rows["b"] == r"b & 80.0 & -- \\"
+    reported = r"HiMo-CLIP ViT-L/14 (reported) & 97.9 & 0.88 \\"
+    assert rows["HiMo-CLIP ViT-L/14 (reported)"] == reported
