@@ -14,12 +14,14 @@ from pathlib import Path
 
 import click
 import pytest
+from click.testing import CliRunner
 
 from hiereval import registry
 from hiereval.cli import hiereval
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+MIXED = {"docs/closed-models.md"}  # commands and Python in turn
 NEEDS_DATA = {"docs/datasets.md"}  # its snippet opens HierarCaps
 
 
@@ -30,6 +32,12 @@ def blocks(page: Path, language: str) -> list[str]:
     if not language:  # so that a closing fence is not taken for an opening one
         text = re.sub(r"^```\w+\n.*?^```$", "", text, flags=re.MULTILINE | re.DOTALL)
     return re.findall(fence, text, re.MULTILINE | re.DOTALL)
+
+
+def fenced(page: Path) -> list[tuple[str, str]]:
+    """Return (language, block) of the Python and console blocks, in the page's order."""
+    pattern = r"^```(python|console)\n(.*?)^```$"
+    return re.findall(pattern, page.read_text(), re.MULTILINE | re.DOTALL)
 
 
 def name(page: Path) -> str:
@@ -46,8 +54,13 @@ def test_python(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(registry, "_registered", dict(registry._registered))
     session: dict[str, object] = {"__name__": "__main__"}
-    for i, block in enumerate(blocks(page, "python")):
-        exec(compile(block, f"{name(page)}, Python block {i + 1}", "exec"), session)
+    for language, block in fenced(page):
+        if language == "python":
+            exec(compile(block, f"{name(page)}, {block[:40]!r}", "exec"), session)
+        elif name(page) in MIXED:
+            for line in block.splitlines():
+                done = CliRunner().invoke(hiereval, shlex.split(line)[2:])
+                assert done.exit_code == 0, done.output
 
 
 def test_data_parses() -> None:

@@ -131,11 +131,11 @@ def test_inputs_make_a_model_that_scores_what_it_can(
     status, reason = found["test", "retrieval"]
     assert status == "skipped"
     assert reason == (
-        "the folder 'mine' lacks 9 of the 9 images of shapes: "
+        "the folder 'mine' lacks 9 of the 9 images of shapes (test): "
         '"test-0000", "test-0001", "test-0002", "test-0003", "test-0004" and 4 more; '
         "'hiereval inputs DATASET --out DIR' writes what to embed"
     )
     status, reason = found["validation", "ordering"]
     assert status == "skipped"
     assert reason is not None
-    assert " texts of shapes: " in reason
+    assert " texts of shapes (validation): " in reason
