@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from hiereval.distribution import install
 from hiereval.errors import HierevalError, nearest
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ def tasks(
         if (error.name or "").partition(".")[0] not in ("mteb", "datasets"):
             raise
         raise HierevalError(
-            "MTEB must be installed to run inside it: pip install 'hiereval-vlm[mteb]'."
+            f"MTEB must be installed to run inside it: {install('mteb')}."
         ) from error
     from hiereval.session import Session
 

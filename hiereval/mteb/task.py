@@ -13,6 +13,7 @@ import torch
 from mteb.abstasks import AbsTask
 
 from hiereval import estimates, registry
+from hiereval.datasets import image_files
 from hiereval.datasets.hierarcaps import COMMIT
 from hiereval.errors import HierevalError
 from hiereval.mteb.encoding import Encoder
@@ -155,10 +156,11 @@ class HierarchyTask(AbsTask):
         return {self.metadata.main_score: math.nan, **defined}
 
     def _calculate_descriptive_statistics_from_split(self, split: str, **_: Any) -> dict[str, Any]:
-        """Return what is counted of the data; MTEB's own words for texts."""
+        """Return what is counted of the data, in MTEB's own words."""
         self.load_data()
         lengths = [len(text) for text in self.data.texts]
         chains = self.data.chains if isinstance(self.data, Chains) else []
+        seen = "image" in self.task.modalities
         return {
             "num_samples": len(chains),
             "text_statistics": {
@@ -168,5 +170,19 @@ class HierarchyTask(AbsTask):
                 "max_text_length": max(lengths),
                 "unique_texts": len(lengths),
             },
-            "number_of_images": len(self.data.images) if "image" in self.task.modalities else 0,
+            "image_statistics": _sizes(self.data) if seen else None,
         }
+
+
+def _sizes(data: Dataset) -> dict[str, Any]:
+    """Return the images' sizes in pixels."""
+    sizes = [image_files.decode(image).size for image in data.images]
+    found: dict[str, Any] = {}
+    for axis, name in enumerate(("width", "height")):
+        pixels = [size[axis] for size in sizes]
+        found |= {
+            f"min_image_{name}": min(pixels),
+            f"average_image_{name}": sum(pixels) / len(pixels),
+            f"max_image_{name}": max(pixels),
+        }
+    return {**found, "unique_images": len(sizes)}
