@@ -361,12 +361,14 @@ def _means(metric: Metric, sides: Sequence[Samples]) -> Float64[Tensor, "n m"] |
 
 
 def _spread(a: Samples, b: Samples, metric: str, level: float) -> float | None:
-    """Return what two encoders with the sides' nulls differ by at most, in `level` of cases."""
-    deviations = [side.identity.null_sd.get(metric) for side in (a, b)]
-    known = [sd for sd in deviations if sd is not None]
-    if len(known) < len(deviations):
+    """Return what two encoders with the sides' nulls differ by at most, in `level` of cases.
+
+    A side without a null of its own, as a control is, counts as wide as the other.
+    """
+    known = [sd for side in (a, b) if (sd := side.identity.null_sd.get(metric)) is not None]
+    if not known:
         return None
-    return NormalDist().inv_cdf((1.0 + level) / 2.0) * math.hypot(*known)
+    return NormalDist().inv_cdf((1.0 + level) / 2.0) * math.hypot(known[0], known[-1])
 
 
 def _value(metric: Metric, samples: Samples) -> float | None:

@@ -38,7 +38,9 @@ def runs(config: RunConfig) -> Iterator[tuple[str, list[RunConfig]]]:
     """
     if config.model.startswith("control:") or config.random_init is not None:
         return
-    plain = replace(config, probes=("empty-root",), probe_args={}, controls=(), name=None)
+    plain = replace(
+        config, probes=("empty-root",), probe_args={}, controls=(), name=None, null_draws=0
+    )  # what is compared with needs no null of its own
     for name in config.controls:
         if name != "random-init":
             yield name, [replace(plain, model=f"control:{name}", model_args={}, revision=None)]

@@ -79,7 +79,8 @@ def run_all(
     """Run each model in turn; one that cannot be run gives its error and stops no other."""
     outcomes: list[tuple[RunConfig, Results | HierevalError]] = []
     for number, config in enumerate(configs, 1):
-        session.report(config.model, f"model {number} of {len(configs)}", number - 1, len(configs))
+        if len(configs) > 1:
+            session.report(config.model, f"{number} of {len(configs)}", number - 1, len(configs))
         try:
             outcomes.append((config, run(session, config)))
         except HierevalError as error:

@@ -27,10 +27,12 @@ SHORT = {  # so that a table with every control fits 80 columns
 }
 
 
-def show_results(console: Console, model: Sequence[Record], controls: Sequence[Record]) -> None:
+def show_results(
+    console: Console, model: Sequence[Record], controls: Sequence[Record], every: bool = True
+) -> None:
     """Print a table for each dataset and probe: the model with intervals, the controls beside.
 
-    A trained probe is one table: the mean over its seeds, the same on shuffled tiers beside it.
+    Without `every`, descriptive and undefined metrics are left out and counted. A trained probe is one table: the mean over its seeds, the same on shuffled tiers beside it.
     """
     verdicts = Beside([*model, *controls])
     groups: dict[tuple[str, ...], list[Record]] = {}
@@ -43,13 +45,13 @@ def show_results(console: Console, model: Sequence[Record], controls: Sequence[R
             r for r in controls if (r.dataset.name, r.dataset.split) == (data.name, data.split)
         ]
         console.print(Text(_title(mine), "bold"), highlight=False, soft_wrap=True)
-        console.print(_table(mine, theirs, verdicts))
+        console.print(_table(mine, theirs, verdicts, every))
     console.print(Text(_legend(model, verdicts)), style="dim", highlight=False)
-    for reason in _reasons([*model, *controls]):
+    for reason in _reasons([*model, *(controls if every else ())]):
         console.print(Text(reason), style="dim", highlight=False, soft_wrap=True)
 
 
-def _table(mine: list[Record], theirs: list[Record], verdicts: Beside) -> Table:
+def _table(mine: list[Record], theirs: list[Record], verdicts: Beside, every: bool) -> Table:
     """Return the table of one model, dataset and probe, tasks that were skipped last."""
     tasks: dict[str, list[Record]] = {}
     for record in sorted(mine, key=lambda record: record.status != "ok"):
@@ -71,7 +73,9 @@ def _table(mine: list[Record], theirs: list[Record], verdicts: Beside) -> Table:
             table.add_row(Text(task, "cyan"), Text(records[0].status, "not bold"))
             continue
         table.add_row(Text(task, "cyan"))
-        for metric in records[0].metrics:
+        for metric, value in records[0].metrics.items():
+            if not every and (value.value is None or value.role == "descriptive"):
+                continue
             shown = cell(records, metric, verdicts)
             assert shown is not None
             others = [

@@ -107,7 +107,9 @@ A line of models.txt is a model and options of its own:
     show_default=True,
     help="never: stop where a record exists; missing: skip it; always: measure again.",
 )
-@click.option("--verbose", "-v", is_flag=True, help="Say why each task was not run.")
+@click.option(
+    "--verbose", "-v", is_flag=True, help="Show every metric, and why each task was not run."
+)
 @options.session_options
 @options.plugins_option
 def command(
@@ -167,9 +169,9 @@ def _show(
 
     drawn = picture(result)
     for line in summary(config, result, drawn, output_path):
-        console.print(line, highlight=False, soft_wrap=True)
+        console.print(line, highlight=False, soft_wrap=not console.is_terminal)
     console.print()
-    show_results(console, result.records, result.controls)
+    show_results(console, result.records, result.controls, every=verbose)
     for note in result.notes:
         console.print(note, markup=False, highlight=False, soft_wrap=True)
     if result.absent and verbose:
