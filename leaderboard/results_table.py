@@ -32,7 +32,8 @@ def show_results(
 ) -> None:
     """Print a table for each dataset and probe: the model with intervals, the controls beside.
 
-    Without `every`, descriptive and undefined metrics are left out and counted. A trained probe is one table: the mean over its seeds, the same on shuffled tiers beside it.
+    Without `every`, descriptive and undefined metrics are left out. A trained probe is one table:
+    the mean over its seeds, the same on shuffled tiers beside it.
     """
     verdicts = Beside([*model, *controls])
     groups: dict[tuple[str, ...], list[Record]] = {}

@@ -196,6 +196,9 @@ def test_a_difference_within_the_structureless_spread_is_not_clear(tmp_path: Pat
         assert found.spread == pytest.approx(1.959964 * 0.05, abs=1e-6)
         assert (found.below_spread, found.clear(0.95)) == (not clear, clear)
     (found, _) = compare([a], [one("c", 0.001, None)], resamples=999).differences
+    assert found.spread == pytest.approx(1.959964 * 0.03 * 2**0.5, abs=1e-6)  # as wide as a's
+    assert (found.below_spread, found.clear(0.95)) == (True, False)
+    (found, _) = compare([one("d", 0.0, None)], [one("e", 0.1, None)], resamples=999).differences
     assert (found.spread, found.below_spread, found.clear(0.95)) == (None, False, True)
 
 
