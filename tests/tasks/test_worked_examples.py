@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 import torch
 from support.at import options
-from support.made import chains_of
+from support.made import Picture, chains_of
 
-from hiereval.datasets import open_dataset
+from hiereval.blind import ceilings
+from hiereval.datasets import himo_docci, karpathy, open_dataset, ranked_names
 from hiereval.datasets.hierarchy import build
 from hiereval.datasets.hycoclip import read_isa
 from hiereval.estimates import bootstrap
@@ -18,12 +19,16 @@ from hiereval.geometry import EuclideanSpace
 from hiereval.tasks.entailment import Entailment
 from hiereval.tasks.flat_retrieval import FlatRetrieval
 from hiereval.tasks.hierarchical_consistency import HierarchicalConsistency
+from hiereval.tasks.himo import HiMo
 from hiereval.tasks.hycoclip_wordnet import HycoclipWordnet, Worth
 from hiereval.tasks.image_entailment import ImageEntailment
 from hiereval.tasks.interpolation import Interpolation
 from hiereval.tasks.ordering import Ordering
+from hiereval.tasks.pep import Pep
+from hiereval.tasks.rcme_ranks import RcmeRanks
+from hiereval.tasks.retention import Retention
 from hiereval.tasks.retrieval import Retrieval
-from hiereval.types import Chains, Scores, Task
+from hiereval.types import Dataset, Scores, Task
 
 PAGES = Path(__file__).parents[2] / "docs" / "tasks"
 CHAIN = chains_of([["animal", "bird", "blue bird", "a blue bird on a branch"]])
@@ -32,6 +37,16 @@ PAIRS = chains_of(
     [["bird", "a blue bird"], ["car", "a red car"]],
     [["car", "a red car"], ["bird", "a blue bird"]],
     ["bird.jpg", "car.jpg"],
+)
+PICTURES = [Picture("bird.jpg"), Picture("car.jpg")]
+GROWN = himo_docci.assemble(
+    [["a bird", "a blue bird"], ["a car", "a car, red"]], PICTURES, name="made", split="test"
+)
+RANKS = ranked_names.assemble(
+    [["bird", "blue bird"], ["car", "red car"]], PICTURES, name="made", split="all"
+)
+CAPTIONED = karpathy.assemble(
+    [["bird", "a blue bird"], ["car", "a red car"]], PICTURES, name="made", split="test"
 )
 PAIR_POINTS = [(1.0, 0.5), (2.0, 2.0), (1.0, -1.0), (0.5, 0.25)]
 IMAGES = torch.tensor([[3.0, 2.0], [1.0, -0.5]], dtype=torch.float64)
@@ -57,10 +72,14 @@ def shown(value: float | None, places: int = 3) -> str:
         (Retrieval(steps=5), PAIRS, PAIR_POINTS),
         (Interpolation(steps=5), PAIRS, PAIR_POINTS),
         (FlatRetrieval(), PAIRS, PAIR_POINTS),
+        (Pep(negatives=1, matched=1), PAIRS, PAIR_POINTS),
+        (HiMo(matched=1), GROWN, PAIR_POINTS),
+        (RcmeRanks(steps=5), RANKS, PAIR_POINTS),
+        (Retention(), CAPTIONED, PAIR_POINTS),
     ],
     ids=lambda value: getattr(value, "name", ""),
 )
-def test_worked_example(task: Task, data: Chains, points: list[tuple[float, float]]) -> None:
+def test_worked_example(task: Task, data: Dataset, points: list[tuple[float, float]]) -> None:
     text = torch.tensor(points, dtype=torch.float64)
     space = EuclideanSpace(text, IMAGES, torch.zeros(2, dtype=torch.float64))
     scores = task.score(space, data, torch.Generator().manual_seed(0))
@@ -120,3 +139,45 @@ def test_ceilings_of_hycoclip_wordnet(hycoclip_edges: Path) -> None:
     means = {k: t.mean() for k, t in Worth.of(build(edges, classes, "made")).tables.items()}
     rows = table("hycoclip-wordnet", "Ceilings")
     assert [value for _, value in rows] == [shown(value.item()) for value in means.values()]
+
+
+@pytest.mark.data
+@pytest.mark.parametrize(
+    ("task", "spec", "names"),
+    [
+        (
+            Pep(),
+            "hierarcaps",
+            {
+                "is none of the 101 negative captions": "pool-membership",
+                "fewer words": "minus-words",
+                "fewer characters": "minus-characters",
+            },
+        ),
+        (HiMo(), "himo-docci", {"words": "words", "characters": "characters"}),
+        (
+            RcmeRanks(),
+            "rare-species",
+            {
+                "words": "words",
+                "rarity: names that stand in fewer rows lie further out": "rarity",
+                "commonest: nothing but the most frequent name": "commonest",
+            },
+        ),
+    ],
+    ids=lambda value: getattr(value, "name", ""),
+)
+def test_ceilings_of_the_pages(
+    task: Task, spec: str, names: dict[str, str], hierarcaps_root: Path, himo_root: Path,
+    rare_species_root: Path,
+) -> None:  # fmt: skip
+    shown_metrics = {
+        "pep": ("auroc", "average_precision", "matched_auroc", "matched_average_precision"),
+        "himo": ("himo_k", "strict_rise", "himo_k_matched"),
+        "rcme-ranks": ("d_corr", "tau_d", "precision", "recall"),
+    }[task.name]
+    reached = ceilings(task, open_dataset(spec, options(hierarcaps_root)), task.metrics)
+    section = (PAGES / f"{task.name}.md").read_text().split("## Ceilings\n")[1]
+    for words, name in names.items():
+        values = [shown(reached[metric][name]) for metric in shown_metrics]
+        assert f"| {words} | {' | '.join(values)} |" in section
