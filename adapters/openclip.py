@@ -89,7 +89,7 @@ class OpenClip:
             "context_length": self.context_length,
             **openclip_files.tokenizer_arguments(self.files),
         }
-        text, size = self.tower or self.files.text, 0
+        text, size = self.tower or self.files.text, None
         if self.tokenizer_folder is None:
             try:
                 tokenizer = SimpleTokenizer(**arguments)
@@ -111,7 +111,7 @@ class OpenClip:
         vocabulary.check(
             self.files.name,
             lambda texts: tokenizer(texts).tolist(),
-            size=size,  # SentencePiece's extra ids may lie beyond the network's rows, unused
+            size=size,  # a SentencePiece vocabulary's extra ids may lie beyond the network's rows
             embedding=settings.whole(self.files.name, text, "vocab_size", 0) or None,
             context=self.context_length,
             positions=positions,

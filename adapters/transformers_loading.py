@@ -186,7 +186,7 @@ class Checkpoint:
         with self.lock, quiet(), tempfile.TemporaryDirectory(prefix="hiereval-") as made:
             from transformers import AutoConfig, AutoImageProcessor
 
-            given = json.dumps(self._image_settings())
+            given = json.dumps(self.image_settings)
             (Path(made) / "preprocessor_config.json").write_text(given, "utf-8")
             try:
                 processor = AutoImageProcessor.from_pretrained(
@@ -207,7 +207,9 @@ class Checkpoint:
             )
         return processor
 
-    def _image_settings(self) -> dict[str, Any]:
+    @cached_property
+    def image_settings(self) -> dict[str, Any]:
+        """Return the settings of the image processor, read once: those of the identity."""
         found = settings.image_processor_settings(self.name, self.processor)
         if found is None:
             raise HierevalError(
@@ -223,7 +225,7 @@ class Checkpoint:
             stated = self.image_processor.to_dict()
             return fingerprint.json_sha256(json.loads(json.dumps(stated, default=str)))
 
-        state = {"image processor": self._image_settings(), "model": self.model_type}
+        state = {"image processor": self.image_settings, "model": self.model_type}
         libraries = fingerprint.versions("transformers", "pillow")
         processor = fingerprint.remembered(
             {**state, "libraries": libraries}, self.memory, effective

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -129,32 +129,34 @@ def check(
     name: str,
     encode: Callable[[list[str]], Sequence[Sequence[int]]],
     *,
-    size: int,
+    size: int | None,
     embedding: int | None,
     context: int,
     positions: int | None = None,
+    special: Collection[int] = (),
     hint: str = "",
 ) -> None:
     """Refuse a vocabulary that is not the model's; every family's tokenizer passes here.
 
-    `encode` gives the ids of texts, `size` is how many tokens the vocabulary has, `embedding` how
-    many the network knows. A text may have `context` tokens, of the network's `positions`.
+    `encode` gives the ids of texts, `size` is how many tokens the vocabulary has (None: some are
+    not used), `embedding` how many the network knows, `special` the ids that stand for no part of
+    a text (unknown ones included). A text may have `context` tokens, of the network's `positions`.
     """
     if positions is not None and context > positions:
         raise HierevalError(
             f"The texts of {name!r} must have at most as many tokens as its encoder has positions "
             f"({positions:,}), not {context:,}."
         )
-    if embedding is not None and size > embedding:
+    if embedding is not None and size is not None and size > embedding:
         raise HierevalError(
             f"The tokenizer of {name!r} must have at most the model's {embedding:,} tokens; it has "
             f"{size:,}."
         )
     first, second = (list(ids) for ids in encode(list(TWO_CAPTIONS)))
-    if first == second:
+    if first == second or not {*first, *second} - {*special}:
         raise HierevalError(
             f"The tokenizer of {name!r} must tell captions apart: {TWO_CAPTIONS[0]!r} and "
-            f"{TWO_CAPTIONS[1]!r} are both {first}. Its vocabulary of {size:,} tokens is not the "
+            f"{TWO_CAPTIONS[1]!r} are {first} and {second}. Its vocabulary is not the "
             f"model's.{hint}"
         )
     highest = max(max(first, default=0), max(second, default=0))
@@ -172,7 +174,7 @@ def check_transformers(name: str, tokenizer: Any, **limits: Any) -> None:
         ids: Sequence[Sequence[int]] = tokenizer(texts, verbose=False)["input_ids"]
         return ids
 
-    check(name, encode, size=len(tokenizer), **limits)
+    check(name, encode, size=len(tokenizer), special=tokenizer.all_special_ids, **limits)
 
 
 def effective(tokenizer: Any) -> dict[str, Any]:
