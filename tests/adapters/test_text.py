@@ -211,3 +211,107 @@ def test_random_init(bert: Path) -> None:
     assert torch.equal(
         one.encode_texts(TEXTS), _open(bert, "mean", random_init=1).encode_texts(TEXTS)
     )
+
+
+# --- real layouts ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("head", ["PreTraining", "MaskedLM", "SequenceClassification"])
+def test_bert_bases_own_file(head: str, bert: Path, tmp_path: Path) -> None:
+    """Keys under `bert.`, a pooler and heads that no vector depends on."""
+    folder = Path(shutil.copytree(bert, tmp_path / "headed"))
+    config = transformers.BertConfig.from_pretrained(folder)
+    whole = getattr(transformers, f"BertFor{head}")(config).eval()
+    whole.save_pretrained(folder)
+    adapter = _open(folder, "cls")
+    encoded = adapter.tokenizer(TEXTS[1:4], padding=True, return_tensors="pt")
+    with torch.inference_mode():
+        expected = whole.bert(**encoded).last_hidden_state[:, 0]
+    torch.testing.assert_close(adapter.encode_texts(TEXTS[1:4]), expected, atol=1e-6, rtol=0)
+
+
+def _prompted(bert: Path, folder: Path, include: bool, **pooling: Any) -> Path:
+    _sentence_folder(bert, folder, include_prompt=include, **pooling)
+    prompts = {"query": "a man: ", "document": "two dogs: "}
+    (folder / "config_sentence_transformers.json").write_text(
+        json.dumps({"prompts": prompts, "default_prompt_name": None})
+    )
+    return folder
+
+
+@pytest.mark.parametrize("include", [True, False])
+@pytest.mark.parametrize("mode", ["cls_token", "mean_tokens", "lasttoken"])
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
+def test_prompts_equal_sentence_transformers(
+    mode: str, include: bool, bert: Path, tmp_path: Path
+) -> None:
+    from sentence_transformers import SentenceTransformer
+
+    modes = {f"pooling_mode_{mode}": True}
+    folder = _prompted(bert, tmp_path / "st", include, **modes)
+    library = SentenceTransformer(str(folder), device="cpu", local_files_only=True)
+    texts = ["", "a bird", "a blue bird on a branch"]
+    for name in ("query", "document"):
+        adapter = TextEncoder(str(folder), LoadOptions(), prompt=name)
+        expected = torch.as_tensor(library.encode(texts, prompt_name=name))
+        given = normalise(adapter.encode_texts(texts).double()).float()
+        torch.testing.assert_close(given, expected, atol=1e-6, rtol=0)
+
+
+def test_prompts_are_chosen_and_are_in_the_fingerprint(bert: Path, tmp_path: Path) -> None:
+    folder = _prompted(bert, tmp_path / "st", True, pooling_mode_mean_tokens=True)
+    written = {
+        given: TextEncoder(str(folder), LoadOptions(), prompt=given)
+        for given in (None, "none", "query", "document", "a bird:")
+    }
+    assert {given: adapter.written(["x"]) for given, adapter in written.items()} == {
+        None: ["x"], "none": ["x"], "query": ["a man: x"], "document": ["two dogs: x"],
+        "a bird:": ["a bird: x"],
+    }  # fmt: skip
+    assert len({adapter.id.fingerprint() for adapter in written.values()}) == 4
+    with pytest.raises(HierevalError) as caught:
+        TextEncoder(str(folder), LoadOptions(), prompt="querry")
+    assert str(caught.value) == (
+        f"The prompt 'querry' must be one that '{folder}' states (query, document), 'none', or "
+        "words that end in a colon. Did you mean 'query'?"
+    )
+
+
+def test_an_older_folder_holds_its_network_in_a_subfolder(bert: Path, tmp_path: Path) -> None:
+    flat = _sentence_folder(bert, tmp_path / "flat", pooling_mode_mean_tokens=True)
+    root = tmp_path / "old"
+    root.mkdir()
+    shutil.copytree(flat / "1_Pooling", root / "1_Pooling")
+    modules = json.loads((flat / "modules.json").read_text())
+    modules[0]["path"] = "0_Transformer"
+    (root / "modules.json").write_text(json.dumps(modules))
+    shutil.copytree(flat, root / "0_Transformer")
+    assert _open(root).id.fingerprint() == _open(flat).id.fingerprint()
+    modules[0]["path"] = "../flat"
+    (root / "modules.json").write_text(json.dumps(modules))
+    assert _refused(root) == f"The path '../flat' in '{root}' must lie inside the checkpoint."
+
+
+def test_the_siblings_of_sentence_bert_config_are_read(bert: Path, tmp_path: Path) -> None:
+    folder = _sentence_folder(bert, tmp_path / "st", pooling_mode_mean_tokens=True)
+    (folder / "sentence_bert_config.json").rename(folder / "sentence_xlm-roberta_config.json")
+    assert _open(folder).context_length == 20
+    (folder / "sentence_bert_config.json").write_text(
+        json.dumps({"max_seq_length": None, "model_args": {"attn_implementation": "x"}})
+    )
+    assert _refused(folder) == (
+        f"The sentence_bert_config.json of '{folder}' must be without model_args: they would "
+        "change how the network is loaded."
+    )
+
+
+def test_a_model_saved_without_its_tokenizer_is_refused(bert: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(bert, tmp_path / "bare"))
+    for file in folder.glob("*token*"):
+        file.unlink()
+    for file in folder.glob("vocab*"):
+        file.unlink()
+    assert _refused(folder, "mean") == (
+        f"The checkpoint '{folder}' must hold a tokenizer (tokenizer.json, vocab.json + "
+        "merges.txt, vocab.txt, spiece.model, sentencepiece.bpe.model, tokenizer.model)."
+    )
