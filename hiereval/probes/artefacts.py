@@ -14,6 +14,7 @@ from typing import Any
 
 from hiereval import __version__, files, registry, seals
 from hiereval.errors import HierevalError
+from hiereval.lineage import text_hashes
 from hiereval.probes.descent import Descent
 from hiereval.records import TrainingInfo
 from hiereval.registry import parameters
@@ -27,13 +28,14 @@ HASH = "probe_sha256"
 
 @dataclass(frozen=True)
 class Artefact:
-    """A fitted probe, what it was fitted on, and the images that it has seen."""
+    """A fitted probe, what it was fitted on, and the images and strings that it has seen."""
 
     probe: Probe
     parameters: Mapping[str, Any]
     seed: int
     training: TrainingInfo
     images: frozenset[str]
+    texts: frozenset[str]  # hashes
 
 
 def save(probe: Any, folder: Path, model: ModelId, data: Chains) -> None:
@@ -51,6 +53,7 @@ def save(probe: Any, folder: Path, model: ModelId, data: Chains) -> None:
         "model": {**asdict(model), "fingerprint": model.fingerprint()},
         "training": training_info(probe, data).model_dump(exclude={"probe_sha256"}),
         "images": sorted(image_names(data)),
+        "texts": text_hashes(data.texts),
         "best_step": descent.best_step,
         "losses": descent.log,
         "development": descent.development,
@@ -124,7 +127,8 @@ def _load(folder: Path, model: ModelId) -> Artefact:
         probe = registry.load("probes", name)(**card["parameters"])
         probe.descent_ = Descent(weights, card["losses"], card["development"], card["best_step"])
         info = TrainingInfo(**card["training"], probe_sha256=digest)
-        return Artefact(probe, card["parameters"], card["seed"], info, frozenset(card["images"]))
+        saw = frozenset(card["images"]), frozenset(card["texts"])
+        return Artefact(probe, card["parameters"], card["seed"], info, *saw)
     except (KeyError, TypeError, ValueError, OSError, SafetensorError) as error:
         raise HierevalError(
             f"The probe in {str(folder)!r} must be whole: {type(error).__name__}: {error}."
