@@ -21,7 +21,6 @@ from hiereval.records import (
     NullValue,
     ProbeInfo,
     Record,
-    SeenInfo,
     TaskInfo,
     Timings,
 )
@@ -43,7 +42,6 @@ class Outcome:
     metrics: Mapping[str, MetricValue] = field(default_factory=dict)
     summary: Mapping[str, Any] = field(default_factory=dict)
     scores: Scores | None = None
-    seen: SeenInfo | None = None
     stats: EmbedStats | None = None
     fit_s: float = 0.0
     score_s: float = 0.0
@@ -121,7 +119,6 @@ class Recorder:
             bootstrap_resamples=self.drawn.resamples,
             seed=self.drawn.seed,
             limit=self.drawn.limit,
-            seen=outcome.seen,
             summary=dict(outcome.summary),
         )
 

@@ -40,7 +40,6 @@ class ImageEntailment:
             "AUROC of minus the exterior angle at the caption, own images against others",
             Auroc("positive", "negative"),
             chance=0.5,
-            role="headline",
         ),
         Metric(
             "image_average_precision",

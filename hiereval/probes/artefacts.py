@@ -14,9 +14,8 @@ from typing import Any
 
 from hiereval import __version__, files, registry, seals
 from hiereval.errors import HierevalError
-from hiereval.lineage import text_hashes
 from hiereval.probes.descent import Descent
-from hiereval.records import TrainingInfo
+from hiereval.records import Name, Strict, TrainingInfo
 from hiereval.registry import parameters
 from hiereval.training import image_names
 from hiereval.types import Chains, ModelId, Probe
@@ -26,16 +25,32 @@ FIT = "fit.json"  # which probes belong to one fitting, and what they share
 HASH = "probe_sha256"
 
 
+class Card(Strict):
+    """What stands in card.json, beside its checksum."""
+
+    hiereval: str
+    probe: Name
+    parameters: dict[str, Any]
+    seed: int
+    shuffled: bool
+    model: dict[str, Any]
+    training: dict[str, Any]
+    images: list[str]
+    best_step: int
+    losses: list[dict[str, float]]
+    development: list[dict[str, float]]
+    probe_sha256: str
+
+
 @dataclass(frozen=True)
 class Artefact:
-    """A fitted probe, what it was fitted on, and the images and strings that it has seen."""
+    """A fitted probe, what it was fitted on, and the images that it has seen."""
 
     probe: Probe
     parameters: Mapping[str, Any]
     seed: int
     training: TrainingInfo
     images: frozenset[str]
-    texts: frozenset[str]  # hashes
 
 
 def save(probe: Any, folder: Path, model: ModelId, data: Chains) -> None:
@@ -53,7 +68,6 @@ def save(probe: Any, folder: Path, model: ModelId, data: Chains) -> None:
         "model": {**asdict(model), "fingerprint": model.fingerprint()},
         "training": training_info(probe, data).model_dump(exclude={"probe_sha256"}),
         "images": sorted(image_names(data)),
-        "texts": text_hashes(data.texts),
         "best_step": descent.best_step,
         "losses": descent.log,
         "development": descent.development,
@@ -110,9 +124,9 @@ def _load(folder: Path, model: ModelId) -> Artefact:
     from safetensors import SafetensorError
     from safetensors.torch import load
 
-    card = seals.read_json(folder / CARD)
     try:
-        fitted_on, name = card["model"], card["probe"]
+        card = Card.model_validate(seals.read_json(folder / CARD))
+        fitted_on = {name: str(card.model.get(name)) for name in ("name", "fingerprint")}
         if fitted_on["fingerprint"] != model.fingerprint():
             raise HierevalError(
                 f"The probe {str(folder)!r} must be used with the model it was fitted on, "
@@ -121,18 +135,16 @@ def _load(folder: Path, model: ModelId) -> Artefact:
             )
         content = (folder / WEIGHTS).read_bytes()
         digest = hashlib.sha256(content).hexdigest()
-        if digest != card[HASH]:
+        if digest != card.probe_sha256:
             raise ValueError(f"{WEIGHTS} is not what was written: its hash is another")
         weights = load(content)
-        probe = registry.load("probes", name)(**card["parameters"])
-        probe.descent_ = Descent(weights, card["losses"], card["development"], card["best_step"])
-        info = TrainingInfo(**card["training"], probe_sha256=digest)
-        saw = frozenset(card["images"]), frozenset(card["texts"])
-        return Artefact(probe, card["parameters"], card["seed"], info, *saw)
+        probe = registry.load("probes", card.probe)(**card.parameters)
+        probe.descent_ = Descent(weights, card.losses, card.development, card.best_step)
+        info = TrainingInfo.model_validate({**card.training, "probe_sha256": digest})
+        return Artefact(probe, card.parameters, card.seed, info, frozenset(card.images))
     except (KeyError, TypeError, ValueError, OSError, SafetensorError) as error:
-        raise HierevalError(
-            f"The probe in {str(folder)!r} must be whole: {type(error).__name__}: {error}."
-        ) from error
+        said = f"{type(error).__name__}: {error}".partition("\n")[0].rstrip(".")
+        raise HierevalError(f"The probe in {str(folder)!r} must be whole: {said}.") from error
 
 
 def _short(fingerprint: str) -> str:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 import pytest
 
 from hiereval import registry
 from hiereval.adapters.meru_files import ARCHITECTURES
 from hiereval.models import Card, cards
-from hiereval.places import Places
 
 EXPECTED = [
     "toy",
@@ -36,17 +34,16 @@ EXPECTED = [
     "meru",
     "hycoclip",
 ]
-CARDS = cards(Places(cache=Path(), data=Path()))
-OPENCLIP = [name for name, card in CARDS.items() if card.adapter == "openclip"]
+OPENCLIP = [name for name, card in cards().items() if card.adapter == "openclip"]
 
 
 def test_what_people_run_has_a_name() -> None:
-    assert set(EXPECTED) <= set(CARDS)
+    assert set(EXPECTED) <= set(cards())
 
 
-@pytest.mark.parametrize("name", list(CARDS))
+@pytest.mark.parametrize("name", list(cards()))
 def test_a_row_is_well_formed(name: str) -> None:
-    card: Card = CARDS[name]
+    card: Card = cards()[name]
     assert re.fullmatch(r"[a-z][a-z0-9-]*", name)
     assert card.adapter in registry.names("adapters")
     assert card.revision is None or re.fullmatch(r"[0-9a-f]{40}", card.revision)
@@ -62,7 +59,7 @@ def test_a_row_is_well_formed(name: str) -> None:
 
 @pytest.mark.parametrize("name", OPENCLIP)
 def test_an_openclip_row_is_open_clips_own(name: str) -> None:
-    card = CARDS[name]
+    card = cards()[name]
     architecture, _, tag = card.checkpoint.partition("/")
     import open_clip
 
