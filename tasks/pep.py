@@ -143,8 +143,9 @@ class Pep:
         negatives' captions."""
         pairs = self.pairs(dataset, torch.Generator().manual_seed(0))
         numbers = {name: space.radius for name, space in text_spaces(dataset.texts).items()}
+        pool = pairs["negative"][pairs["negative"] >= 0]
         numbers["pool-membership"] = torch.ones(len(dataset.texts), dtype=torch.float64)
-        numbers["pool-membership"][pairs["negative"].unique().clamp(min=0)] = 0.0
+        numbers["pool-membership"][pool] = 0.0
         return {
             name: self._scores(
                 dataset,
@@ -259,6 +260,7 @@ def angles_at(
 def _kept(
     space: Space, angles: Float[Tensor, "*b c m"], texts: Int64[Tensor, "c m"]
 ) -> Float64[Tensor, "*b c m"]:
+    """Return angles as the released code keeps them (see `angles_at`), NaN where texts are -1."""
     angles = angles.double()
     if isinstance(space, Cones):
         least = math.acos(1 - ULPS)
