@@ -40,6 +40,16 @@ PUBLISHED: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("himo", "himo-docci:halves", ("strict_rise",)),
     ("himo", "himo-docci:thirds", ("strict_rise",)),
     ("rcme-ranks", "rare-species", ("d_corr", "tau_d", "precision", "recall")),
+    (
+        "hycoclip-wordnet",
+        "hycoclip-wordnet:classes",
+        ("tie", "lca", "jaccard", "hierarchical_precision", "hierarchical_recall"),
+    ),
+    (
+        "hierarchical-consistency",
+        "hierarchical-consistency:cub200-similar",
+        ("hca", "leaf_accuracy"),
+    ),
 )
 HEAD = ("task, data", "metric", "best blind score", "reaches", "best published", "by", "beats it")
 

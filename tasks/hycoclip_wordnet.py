@@ -123,11 +123,15 @@ class HycoclipWordnet:
         )
 
     def blind(self, dataset: LabelledImages) -> dict[str, Scores]:
-        """Return what uniformly random answers are worth: the mean over all classes."""
+        """Return what uniformly random answers are worth: the mean over all classes.
+
+        An item is an image; without images (`hycoclip-wordnet:classes`) it is a class.
+        """
         worth = Worth.of(dataset.hierarchy)
         labels = torch.from_numpy(dataset.labels)
         items = {key: table.mean(dim=1)[labels] for key, table in worth.tables.items()}
-        return {"uniform": Scores([image.name for image in dataset.images], items)}
+        names = [image.name for image in dataset.images] or list(dataset.classes)
+        return {"uniform": Scores(names, items)}
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,7 +11,10 @@ from __future__ import annotations
 import ast
 import hashlib
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
+
+import numpy as np
 
 from hiereval.datasets.hierarchy import build, read_pairs
 from hiereval.datasets.image_files import FileImage
@@ -23,6 +26,7 @@ from hiereval.types import DataOptions
 SOURCE = "https://github.com/PalAvik/hycoclip (assets/imagenet_synset)"
 RELEASED_AT = "08bb05b8"  # the commit whose file of edges has this hash
 RELEASED_SHA256 = "693089a7e3e1cb3e1ca7bde05d77d27e3f6c31b68fe3815eaa131542343436b7"
+CLASSES = "classes"  # the split of the classes alone, an item each, for what needs no picture
 PROMPTS = ("a photo of a {}.",)  # where the user's folder names none
 
 
@@ -34,18 +38,22 @@ def hycoclip_wordnet(options: DataOptions) -> LabelledImages:
     parents = {parent for _, parent in edges}
     classes = sorted({child for child, _ in edges} - parents)
     hierarchy = build(edges, classes, str(path))
-    return assemble(
+    alone = split == CLASSES
+    names = classes if alone else _names(root, classes)
+    folder = root / "imagenet" / split
+    data = assemble(
         "hycoclip-wordnet",
         split,
-        _images(root / "imagenet" / split, classes, options.places.cache),
+        [] if alone else _images(folder, classes, options.places.cache),
         hierarchy=hierarchy,
         classes=classes,
-        names=dict(zip(classes, _names(root, classes), strict=True)),
+        names=dict(zip(classes, names, strict=True)),
         superclasses=(),
         superclass_of=[-1] * len(classes),
         templates=_prompts(root / "hycoclip"),
         revision=RELEASED_AT if _sha256(path) == RELEASED_SHA256 else None,
     )
+    return replace(data, labels=np.arange(len(classes))) if alone else data
 
 
 def read_isa(path: Path) -> list[tuple[str, str]]:

@@ -102,6 +102,7 @@ def assemble(
         return np.array(index, dtype=np.int64).reshape(len(templates), len(nodes))
 
     class_prompts, superclass_prompts = prompts(classes), prompts(superclasses)
+    where = f"the user's files in imagenet/{images[0][1].path.parts[-3]}" if images else ""
     pictures = content_sha256(image for _, image in images)
     content = [
         pictures,
@@ -120,7 +121,7 @@ def assemble(
         revision=revision,
         sha256=hashlib.sha256(json.dumps(content).encode()).hexdigest(),
         images_sha256=pictures,
-        image_source=f"the user's files in imagenet/{images[0][1].path.parts[-3]}",
+        image_source=where,
         texts=tuple(texts),
         images=tuple(image for _, image in images),
         classes=tuple(classes),

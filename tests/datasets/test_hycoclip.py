@@ -9,6 +9,7 @@ from support.at import options
 
 from hiereval.datasets.hycoclip import RELEASED_SHA256, hycoclip_wordnet, read_isa
 from hiereval.errors import HierevalError
+from hiereval.tasks.hycoclip_wordnet import HycoclipWordnet
 
 EDGES = "thing animal\nanimal bird\nanimal pug\nthing car\nbird robin\n"
 NAMES = 'CLASS_NAMES = dict(\n  mnist=["0"],\n  imagenet=["a car", "a pug", "a robin"],\n)\n'
@@ -46,6 +47,16 @@ def test_everything_is_read_and_nothing_is_run(tmp_path: Path) -> None:
     assert data.labels.tolist() == [0, 2, 2]
     assert data.revision is None
     assert data.hierarchy.distance.tolist() == [[0, 3, 4], [3, 0, 3], [4, 3, 0]]
+
+
+def test_the_classes_alone_need_no_names_and_no_pictures(tmp_path: Path) -> None:
+    write(tmp_path)
+    (tmp_path / "hycoclip" / "class_names.py").unlink()
+    data = hycoclip_wordnet(options(tmp_path, "classes"))
+    assert (data.images, data.image_source, data.labels.tolist()) == ((), "", [0, 1, 2])
+    uniform = HycoclipWordnet().blind(data)["uniform"]
+    assert uniform.ids == ["car", "pug", "robin"]
+    assert uniform.items["tie"].tolist() == [7 / 3, 2.0, 7 / 3]
 
 
 def test_own_names_and_prompts(tmp_path: Path) -> None:
