@@ -358,7 +358,8 @@ class Metric:
     often each item was drawn) and returns [b] float64, NaN where it is undefined; so a rank
     statistic is bootstrapped like a mean. A statistic may have a method `defined(items)` -> [n]
     bool: which items enter it, and a method `batch(items)` -> [b] float64: its value on each of b
-    samples, every item [b, n, ...] (or [1, n, ...] where all share it)."""
+    samples, every item [b, n, ...] (or [1, n, ...] where all share it), and a method
+    `pairs(items)` -> int: how many comparisons it rests on, where those are fewer than items."""
 
     name: str
     description: str  # one line

@@ -47,6 +47,7 @@ class Entailment:
             "share of triplets with Xi(P[k], P[k+1]) < Xi(P[k], N[k+1]), as in the paper",
             Mean("documented"),
             chance=0.5,
+            role="headline",
         ),
         Metric(
             "auroc",

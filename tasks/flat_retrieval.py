@@ -41,6 +41,7 @@ class FlatRetrieval:
                 f"image_to_text_r{k}",
                 f"share of images with an own caption among the {k} nearest captions",
                 Mean("image_to_text", column),
+                role="retention",
             )
             for column, k in enumerate(CUTS)
         ),
@@ -49,6 +50,7 @@ class FlatRetrieval:
                 f"text_to_image_r{k}",
                 f"share of captions with an own image among the {k} nearest images",
                 Mean(f"text_to_image_{k}"),
+                role="retention",
             )
             for k in CUTS
         ),

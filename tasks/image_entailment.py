@@ -40,6 +40,7 @@ class ImageEntailment:
             "AUROC of minus the exterior angle at the caption, own images against others",
             Auroc("positive", "negative"),
             chance=0.5,
+            role="headline",
         ),
         Metric(
             "image_average_precision",

@@ -53,6 +53,7 @@ class Interpolation:
             "f1",
             "harmonic mean of the averaged precision and recall",
             F1(Mean("precision"), Mean("recall")),
+            role="headline",
         ),
     )
 

@@ -87,6 +87,7 @@ def metrics(k: int) -> tuple[Metric, ...]:
             "AUROC of radius for the higher of adjacent tiers, among captions of equal word count",
             MeanOf(tuple(matched)),
             chance=0.5,
+            role="headline",
         ),
         *(
             Metric(

@@ -61,7 +61,12 @@ def _precision_recall(prefix: str, over: str) -> tuple[Metric, ...]:
     return (
         Metric(precision.key, f"share of predicted captions that are true, {over}", precision),
         Metric(recall.key, f"share of tiers that are found, {over}", recall),
-        Metric(f"{prefix}f1", f"harmonic mean of the two averages, {over}", F1(precision, recall)),
+        Metric(
+            f"{prefix}f1",
+            f"harmonic mean of the two averages, {over}",
+            F1(precision, recall),
+            role="headline" if prefix == "rank_" else "quality",
+        ),
     )
 
 

@@ -107,7 +107,11 @@ def test_undefined_is_none_with_a_reason() -> None:
 def test_undefined_replicates_are_left_out() -> None:
     x, y = torch.tensor([1.0, math.nan]), torch.tensor([math.nan, 0.0])
     scores = Scores(ids="ab", items={"x": x, "y": y})
-    assert bootstrap([AUROC], scores, seed=0, resamples=50)["auroc"] == Estimate(1.0, 1.0, 1.0, 2)
+    left_out = "18 of 50 resamples leave it undefined, and are left out of the interval"
+    undefined = sum(int((weights == 0).any(1).sum()) for weights in resample(2, 50, 0))
+    assert undefined == 18
+    expected = Estimate(1.0, 1.0, 1.0, 2, caution=left_out)
+    assert bootstrap([AUROC], scores, seed=0, resamples=50)["auroc"] == expected
     assert interval(torch.full((3,), torch.nan, dtype=torch.float64), 0.95) == (None, None)
 
 
@@ -136,3 +140,20 @@ def test_mean_of_statistics_needs_all_of_them() -> None:
     items = {"x": torch.tensor([[1.0, math.nan]]), "y": torch.tensor([[3.0, 5.0]])}
     assert MeanOf((Mean("x"), Mean("y")))(items, ones(1)).item() == 2.5
     assert MeanOf((Mean("x"), Mean("x", 1)))(items, ones(1)).isnan().all()
+
+
+def test_few_pairs_in_the_strata_are_a_caution() -> None:
+    items = {
+        "x": torch.arange(40.0), "y": torch.arange(40.0) + 0.5,
+        "a": torch.arange(40) % 2, "b": torch.arange(40) % 2,
+    }  # fmt: skip
+    stratified = Auroc("x", "y", ("a", "b"))
+    assert stratified.pairs(items) == 2 * 20 * 20
+    assert MeanOf((stratified, Mean("x"))).pairs(items) == 800
+    found = bootstrap([Metric("m", "", stratified)], Scores(range(40), items), seed=0, resamples=9)
+    assert found["m"].caution == (
+        "it compares 800 pairs: below 1,000 an interval holds less than it says"
+    )
+    assert Auroc("x", "y").pairs(items) is None
+    plain = bootstrap([Metric("m", "", Auroc("x", "y"))], Scores(range(40), items), seed=0)
+    assert plain["m"].caution is None
