@@ -199,7 +199,7 @@ def precisions(
 
 def _ascending(
     score: Float[Tensor, "b m"],
-) -> tuple[Float64[Tensor, "b m"], Int64[Tensor, " b"]]:
+) -> tuple[Float[Tensor, "b m"], Int64[Tensor, " b"]]:
     """Return each row sorted, what is not finite first as -inf, and how much of it is finite."""
     finite = score.isfinite()
     filled = score.masked_fill(~finite, -torch.inf).numpy()

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import open_clip
 import pytest
 import torch
 from support import checkpoints, openclip_checkpoint
@@ -54,6 +53,8 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, torch.nn.Mo
 def test_a_training_file_becomes_a_folder_of_its_weights(
     trained: tuple[Path, torch.nn.Module], tmp_path: Path
 ) -> None:
+    import open_clip
+
     folder, network = trained
     out = tmp_path / "made"
     count = convert(folder / "epoch_3.pt", str(folder / "tiny.json"), out, LoadOptions())
@@ -114,6 +115,7 @@ def test_only_tensors_come_out_of_a_file(tmp_path: Path) -> None:
 @pytest.fixture(scope="module")
 def tower(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, torch.nn.Module]:
     """A hub cache with acme/biomed, whose text tower is acme/tower, and the network."""
+    import open_clip
     from transformers import BertConfig
 
     hub = tmp_path_factory.mktemp("tower")
@@ -194,6 +196,8 @@ def test_the_text_towers_configuration_is_in_the_fingerprint(
 
 
 def test_cocas_text_vectors_are_raw(tmp_path: Path) -> None:
+    import open_clip
+
     text = {**openclip_checkpoint.TEXT, "context_length": 76, "embed_cls": True,
             "output_tokens": True}  # fmt: skip
     vision = {**openclip_checkpoint.VISION, "attentional_pool": True, "attn_pooler_heads": 2,
