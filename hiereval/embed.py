@@ -62,6 +62,8 @@ def embed(
     shelf = store.shelf(adapter.id)
     texts = list(dict.fromkeys([*dataset.texts, *anchors]))
     keys = {text: text_key(text) for text in texts}
+    if images and not isinstance(adapter, ByName):
+        image_files.require(dataset.images)
     seconds, counts = [0.0, 0.0], [0, 0]  # of texts and of images
     for _ in range(ATTEMPTS):  # more than once only where stored vectors turn out to be damaged
         started = time.perf_counter()

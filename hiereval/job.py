@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hiereval import estimates, files, nulls, records, samples, training
+from hiereval import estimates, files, nulls, records, samples, seen, training
 from hiereval.datasets import head
 from hiereval.degenerate import not_finite
 from hiereval.errors import HierevalError
+from hiereval.lineage import text_hashes
 from hiereval.models import lineage_of
 from hiereval.plan import ProbeRun, RunConfig
 from hiereval.recording import LEVEL, Drawn, Outcome, Recorder, metric_values, undefined_metrics
@@ -71,9 +73,38 @@ class Job:
             self.file = records.ResultsFile(path)
 
     def measure(self, dataset: Dataset, tasks: list[Task], probes: list[ProbeRun]) -> None:
-        """Skip what is there or does not fit, embed the rest once, score it under every probe."""
+        """Measure the dataset and, where something was trained, its unseen strings once more."""
         if self.config.limit is not None:
             dataset = head(dataset, self.config.limit)
+        self._measure(dataset, tasks, probes)
+        for part, own in self._unseen(dataset, probes):
+            fit = [task for task in tasks if "image" not in task.modalities]
+            fit = [task for task in fit if unfit(task, part, self.adapter) is None]
+            self._measure(part, fit, own)
+
+    def _unseen(
+        self, dataset: Dataset, probes: list[ProbeRun]
+    ) -> Iterator[tuple[Chains, list[ProbeRun]]]:
+        """Yield the chains without trained strings, for each training that there was.
+
+        Learning-free probes are measured there as well: what a trained one has to beat.
+        """
+        if not isinstance(dataset, Chains):
+            return
+        data = self._training_data(dataset, probes)
+        probes = [with_training(probe, data) for probe in probes]
+        for texts in dict.fromkeys(filter(None, map(self._trained_on, probes))):
+            part = seen.unseen(dataset, texts)
+            if part is not None:
+                own = [p for p in probes if not p.texts or self._trained_on(p) == texts]
+                yield part, own
+
+    def _trained_on(self, probe: ProbeRun) -> frozenset[str]:
+        """Return the hashes of all strings that the model, here, or the probe was trained on."""
+        return probe.texts.union(self.lineage.texts if self.lineage else ())
+
+    def _measure(self, dataset: Dataset, tasks: list[Task], probes: list[ProbeRun]) -> None:
+        """Skip what is there or does not fit, embed the rest once, score it under every probe."""
         if self.config.tasks == "all":  # which means all that are for this kind of data
             tasks = [task for task in tasks if isinstance(dataset, task.dataset_type)]
         data = self._training_data(dataset, probes)
@@ -146,8 +177,8 @@ class Job:
         Refuses probes that have seen, or would see, an image of the dataset.
         """
         if self.lineage is not None:
-            seen = frozenset(self.lineage.images)
-            training.refuse_shared_images(self.lineage.dataset, seen, dataset)
+            names = frozenset(self.lineage.images)
+            training.refuse_shared_images(self.lineage.dataset, names, dataset)
         for probe in probes:
             if probe.training is not None and probe.images is not None:
                 training.refuse_shared_images(probe.training.dataset, probe.images, dataset)
@@ -225,6 +256,9 @@ class Job:
         )
 
     def _emit(self, dataset: Dataset, task: Task, probe: ProbeRun, outcome: Outcome) -> None:
+        trained_on = self._trained_on(probe)
+        if trained_on and isinstance(dataset, Chains):
+            outcome = replace(outcome, seen=seen.seen(dataset, trained_on))
         record = self.recorder.record(dataset, task, probe, outcome)
         if self._samples_are_due(record) and outcome.scores is not None:
             samples.write(self._samples_path(record), record, outcome.scores)
@@ -250,7 +284,7 @@ def with_training(probe: ProbeRun, data: Chains | None) -> ProbeRun:
         n=len(data.chains),
         shuffled=probe.parameters["shuffled"],
     )
-    return replace(probe, training=info)
+    return replace(probe, training=info, texts=frozenset(text_hashes(data.texts)))
 
 
 def unfit(task: Task, dataset: Dataset, adapter: Adapter) -> str | None:

@@ -59,6 +59,7 @@ class ProbeRun:
     seed: int | None = None
     training: TrainingInfo | None = None
     images: frozenset[str] | None = None  # what a probe that was fitted earlier has seen
+    texts: frozenset[str] = frozenset()  # hashes of what it was, or is to be, fitted on
 
     @property
     def to_fit(self) -> bool:
@@ -117,7 +118,9 @@ def fitted_probes(names: Sequence[str], model: ModelId) -> list[ProbeRun]:
     from hiereval.probes import artefacts
 
     return [
-        ProbeRun(found.probe, found.parameters, found.seed, found.training, found.images)
+        ProbeRun(
+            found.probe, found.parameters, found.seed, found.training, found.images, found.texts
+        )
         for name in names
         if name.startswith(FITTED)
         for found in artefacts.load(Path(name.removeprefix(FITTED)), model)

@@ -21,6 +21,7 @@ from hiereval.records import (
     NullValue,
     ProbeInfo,
     Record,
+    SeenInfo,
     TaskInfo,
     Timings,
 )
@@ -42,6 +43,7 @@ class Outcome:
     metrics: Mapping[str, MetricValue] = field(default_factory=dict)
     summary: Mapping[str, Any] = field(default_factory=dict)
     scores: Scores | None = None
+    seen: SeenInfo | None = None
     stats: EmbedStats | None = None
     fit_s: float = 0.0
     score_s: float = 0.0
@@ -119,6 +121,7 @@ class Recorder:
             bootstrap_resamples=self.drawn.resamples,
             seed=self.drawn.seed,
             limit=self.drawn.limit,
+            seen=outcome.seen,
             summary=dict(outcome.summary),
         )
 

@@ -93,6 +93,15 @@ class TrainingInfo(Strict):
     probe_sha256: str | None = None
 
 
+class SeenInfo(Strict):
+    """How much of the scored text the probe or the model was trained on, string by string."""
+
+    texts: list[int]  # distinct strings of each tier
+    seen: list[int]  # of them trained on
+    chains: int
+    unseen_chains: int  # none of whose strings, negatives included, was trained on
+
+
 class ProbeInfo(Strict):
     """Which probe; `seed` and `training` are null for a learning-free one."""
 
@@ -190,6 +199,7 @@ class Record(Strict):
     bootstrap_resamples: int
     seed: int
     limit: int | None
+    seen: SeenInfo | None = None  # null: nothing was trained here
     summary: dict[str, Any] = Field(default_factory=dict)  # small extras for plots, task-defined
 
     @model_validator(mode="after")

@@ -78,7 +78,7 @@ def _files(
     organization: str,
     relationship: str,
 ) -> dict[str, str]:
-    from hiereval.leaderboard import board, every_eval_ever, formats, mteb
+    from hiereval.leaderboard import board, every_eval_ever, formats, mteb_results
     from hiereval.leaderboard.hub_results import eval_results, hub_dataset, model_index
 
     where = dict(hub_dataset(given) for given in hub)
@@ -91,5 +91,5 @@ def _files(
     if form == "model-index":
         return model_index(every, where, source_url)
     if form == "mteb":
-        return mteb.results(every)
+        return mteb_results.results(every)
     return every_eval_ever.logs(every, organization, relationship, where)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from io import BytesIO
@@ -88,6 +88,18 @@ def decode(source: ImageSource) -> Image:
     except Exception as error:  # decoders raise OSError, SyntaxError, ValueError, struct.error ...
         raise HierevalError(f"The image {source.name!r} {_reason(error)}.") from error
     return image
+
+
+def require(sources: Sequence[ImageSource]) -> None:
+    """Raise one HierevalError if files are not there: how many, and which is the first."""
+    absent = [s for s in sources if isinstance(s, FileImage) and not s.path.exists()]
+    if len(absent) == 1:
+        absent[0].read()  # says what is wrong with one
+    if absent:
+        raise HierevalError(
+            f"The {len(sources):,} images must all be there; {len(absent):,} are not, the first "
+            f"is {absent[0].name!r}: put it at '{absent[0].path}'."
+        )
 
 
 def verify(sources: Iterable[ImageSource]) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 
 from hiereval import __version__, files, registry, seals
 from hiereval.errors import HierevalError
+from hiereval.lineage import text_hashes
 from hiereval.probes.descent import Descent
 from hiereval.records import Name, Strict, TrainingInfo
 from hiereval.registry import parameters
@@ -36,6 +37,7 @@ class Card(Strict):
     model: dict[str, Any]
     training: dict[str, Any]
     images: list[str]
+    texts: list[str]
     best_step: int
     losses: list[dict[str, float]]
     development: list[dict[str, float]]
@@ -44,13 +46,14 @@ class Card(Strict):
 
 @dataclass(frozen=True)
 class Artefact:
-    """A fitted probe, what it was fitted on, and the images that it has seen."""
+    """A fitted probe, what it was fitted on, and the images and strings that it has seen."""
 
     probe: Probe
     parameters: Mapping[str, Any]
     seed: int
     training: TrainingInfo
     images: frozenset[str]
+    texts: frozenset[str]  # hashes
 
 
 def save(probe: Any, folder: Path, model: ModelId, data: Chains) -> None:
@@ -68,6 +71,7 @@ def save(probe: Any, folder: Path, model: ModelId, data: Chains) -> None:
         "model": {**asdict(model), "fingerprint": model.fingerprint()},
         "training": training_info(probe, data).model_dump(exclude={"probe_sha256"}),
         "images": sorted(image_names(data)),
+        "texts": text_hashes(data.texts),
         "best_step": descent.best_step,
         "losses": descent.log,
         "development": descent.development,
@@ -141,7 +145,8 @@ def _load(folder: Path, model: ModelId) -> Artefact:
         probe = registry.load("probes", card.probe)(**card.parameters)
         probe.descent_ = Descent(weights, card.losses, card.development, card.best_step)
         info = TrainingInfo.model_validate({**card.training, "probe_sha256": digest})
-        return Artefact(probe, card.parameters, card.seed, info, frozenset(card.images))
+        saw = frozenset(card.images), frozenset(card.texts)
+        return Artefact(probe, card.parameters, card.seed, info, *saw)
     except (KeyError, TypeError, ValueError, OSError, SafetensorError) as error:
         said = f"{type(error).__name__}: {error}".partition("\n")[0].rstrip(".")
         raise HierevalError(f"The probe in {str(folder)!r} must be whole: {said}.") from error

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 
 from hiereval import registry
 from hiereval.adapters.meru_files import ARCHITECTURES
 from hiereval.models import Card, cards
+from hiereval.places import Places
 
 EXPECTED = [
     "toy",
@@ -34,16 +36,17 @@ EXPECTED = [
     "meru",
     "hycoclip",
 ]
-OPENCLIP = [name for name, card in cards().items() if card.adapter == "openclip"]
+CARDS = cards(Places(cache=Path(), data=Path()))
+OPENCLIP = [name for name, card in CARDS.items() if card.adapter == "openclip"]
 
 
 def test_what_people_run_has_a_name() -> None:
-    assert set(EXPECTED) <= set(cards())
+    assert set(EXPECTED) <= set(CARDS)
 
 
-@pytest.mark.parametrize("name", list(cards()))
+@pytest.mark.parametrize("name", list(CARDS))
 def test_a_row_is_well_formed(name: str) -> None:
-    card: Card = cards()[name]
+    card: Card = CARDS[name]
     assert re.fullmatch(r"[a-z][a-z0-9-]*", name)
     assert card.adapter in registry.names("adapters")
     assert card.revision is None or re.fullmatch(r"[0-9a-f]{40}", card.revision)
@@ -59,7 +62,7 @@ def test_a_row_is_well_formed(name: str) -> None:
 
 @pytest.mark.parametrize("name", OPENCLIP)
 def test_an_openclip_row_is_open_clips_own(name: str) -> None:
-    card = cards()[name]
+    card = CARDS[name]
     architecture, _, tag = card.checkpoint.partition("/")
     import open_clip
 

@@ -111,6 +111,56 @@ def test_a_cached_copy_without_weights_serves_a_random_initialisation_alone(
     assert adapter.encode_texts(["a bird"]).shape == (1, 24)
 
 
+def test_a_cache_that_holds_a_part_says_which(
+    checkpoint: Folder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = checkpoint("clip")
+    snapshot = _cache(tmp_path, source, [n for n in os.listdir(source) if n != "model.safetensors"])
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    command = "'hiereval download hf-clip:someone/tiny-clip' fetches it where there is a network."
+    begin = (
+        "The checkpoint 'someone/tiny-clip' must be in the cache, because this run is offline. It "
+        "is there in part: "
+    )
+    assert _refusal(REPOSITORY, offline=True) == (
+        f"{begin}model.safetensors or model-*-of-*.safetensors is missing. {command}"
+    )
+    shutil.copy(source / "model.safetensors", snapshot / "model-00002-of-00003.safetensors")
+    assert _refusal(REPOSITORY, offline=True) == (
+        f"{begin}model-00001-of-00003.safetensors, model-00003-of-00003.safetensors is missing. "
+        f"{command}"
+    )
+
+
+def test_a_caches_folder_is_refused_for_its_snapshot(checkpoint: Folder, tmp_path: Path) -> None:
+    source = checkpoint("clip")
+    snapshot = _cache(tmp_path, source, os.listdir(source))
+    folder = tmp_path / "models--someone--tiny-clip"
+    assert _refusal(str(folder)) == (
+        f"The checkpoint '{folder}' must be given as 'someone/tiny-clip' or '{snapshot}': it is "
+        "the folder in which the hub's cache keeps all states of that repository."
+    )
+    assert HFClip(str(snapshot), LoadOptions()).id.name == "tiny-clip"
+
+
+def test_a_subfolder_of_a_repository_serves_from_the_cache(
+    checkpoint: Folder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    snapshot = _cache(tmp_path, checkpoint("clip"), [])
+    shutil.copytree(checkpoint("clip"), snapshot / "0_CLIPModel")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    options = LoadOptions(places=Places.of(offline=True))
+    adapter = HFClip(REPOSITORY, options, subfolder="0_CLIPModel")
+    expected = HFClip(str(checkpoint("clip")), LoadOptions()).id.fingerprint()
+    assert adapter.id.fingerprint() == expected
+    with pytest.raises(HierevalError) as caught:
+        HFClip(REPOSITORY, options, subfolder="1_CLIPModel")
+    assert str(caught.value).endswith(
+        "'hiereval download hf-clip:someone/tiny-clip --model-args subfolder=1_CLIPModel' fetches "
+        "it where there is a network."
+    )
+
+
 # --- with a hub on this machine ------------------------------------------------------------------
 
 

@@ -18,6 +18,7 @@ from hiereval.datasets.image_files import (
     FileImage,
     content_sha256,
     decode,
+    require,
     verify,
 )
 from hiereval.errors import HierevalError
@@ -164,3 +165,19 @@ def test_an_image_file_is_not_read_beyond_its_bound(
     with pytest.raises(HierevalError) as caught:
         decode(file(tmp_path, "a.jpg", jpeg()))
     assert str(caught.value) == "The image 'a.jpg' must have at most 1,000 bytes."
+
+
+def test_missing_files_are_counted_and_the_first_is_named(tmp_path: Path) -> None:
+    images = [FileImage(f"{i}.jpg", tmp_path / f"{i}.jpg") for i in range(4)]
+    for image in images[::2]:
+        image.path.touch()
+    require(images[::2])
+    with pytest.raises(HierevalError) as caught:
+        require(images[:2])
+    assert str(caught.value) == ("The image '1.jpg' cannot be read: No such file or directory.")
+    with pytest.raises(HierevalError) as caught:
+        require(images)
+    assert str(caught.value) == (
+        "The 4 images must all be there; 2 are not, the first is '1.jpg': "
+        f"put it at '{tmp_path / '1.jpg'}'."
+    )

@@ -12,7 +12,7 @@ from huggingface_hub import parse_eval_result_entries
 from huggingface_hub.repocard_data import CardData, ModelCardData, model_index_to_eval_results
 
 from hiereval.errors import HierevalError
-from hiereval.leaderboard import every_eval_ever, mteb
+from hiereval.leaderboard import every_eval_ever, mteb_results
 from hiereval.leaderboard.board import build
 from hiereval.leaderboard.hub_results import HubDataset, eval_results, hub_dataset, model_index
 from hiereval.records import Record
@@ -139,7 +139,7 @@ def test_unbounded_metrics_have_infinite_bounds(record: Make) -> None:
 
 
 def test_mteb(full: list[Record]) -> None:
-    files = mteb.results(build(full, every_metric=True))
+    files = mteb_results.results(build(full, every_metric=True))
     home = "results/org__siglip-base/0123456789abcdef0123456789abcdef01234567"
     document = json.loads(files[f"{home}/HierarcapsOrdering.json"])
     assert document["dataset_revision"] == "ba22b891"
@@ -163,7 +163,7 @@ def test_hostile_names_stay_in_their_folder(
         eval_results(board, datasets),
         model_index(board, datasets),
         every_eval_ever.logs(board, "Us"),
-        mteb.results(board),
+        mteb_results.results(board),
     ):
         assert files
         for path in files:
@@ -176,7 +176,11 @@ def test_hostile_names_stay_in_their_folder(
 @pytest.mark.parametrize("name", ["../../etc", "..", "/root", "."])
 def test_no_name_leaves_the_folder(record: Make, name: str) -> None:
     board = build([record(name, model__checkpoint=name, model__revision=name)], every_metric=True)
-    for files in (model_index(board, {}), every_eval_ever.logs(board, "Us"), mteb.results(board)):
+    for files in (
+        model_index(board, {}),
+        every_eval_ever.logs(board, "Us"),
+        mteb_results.results(board),
+    ):
         assert all(".." not in PurePosixPath(path).parts and path[0] != "/" for path in files)
 
 
@@ -209,7 +213,9 @@ def test_mteb_never_joins(record: Make, what: str) -> None:
         record(metrics={"tau_d": value}, **change)
         for value, change in zip((0.25, 0.75), DIFFERENT[what], strict=True)
     ]
-    files = {k: json.loads(v) for k, v in mteb.results(build(made, every_metric=True)).items()}
+    files = {
+        k: json.loads(v) for k, v in mteb_results.results(build(made, every_metric=True)).items()
+    }
     found = [set(numbers(v)) for k, v in files.items() if not k.endswith("model_meta.json")]
     assert sorted(map(sorted, found)) == [[0.25], [0.75]]
 

@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable
 from html.parser import HTMLParser
 
-from hiereval.leaderboard import every_eval_ever, formats, hub_results, mteb, page
+from hiereval.leaderboard import every_eval_ever, formats, hub_results, mteb_results, page
 from hiereval.leaderboard.board import build
 from hiereval.records import Record
 
@@ -106,7 +106,9 @@ def test_no_format_shows_where_a_checkpoint_lies(record: Callable[..., Record]) 
     records = [record(model__checkpoint="/home/ann/mine")]
     board = build(records, every_metric=True)
     exported = (
-        mteb.results(board) | every_eval_ever.logs(board, "Us") | hub_results.model_index(board, {})
+        mteb_results.results(board)
+        | every_eval_ever.logs(board, "Us")
+        | hub_results.model_index(board, {})
     )
     texts = [formats.written(form, board, records) for form in ("html", "csv", "md", "latex")]
     assert not any("home" in text for text in [*texts, *exported, *exported.values()])
