@@ -28,6 +28,8 @@ def test_data_files_are_installed() -> None:
     for package, name in [
         ("hiereval", "py.typed"),
         ("hiereval.adapters", "models.toml"),
+        ("hiereval.commands", "templates/test_dataset.py.txt"),
+        ("hiereval.tasks", "metrics.toml"),
         ("hiereval.toy", "checkpoint/model.safetensors"),
         ("hiereval.toy", "checkpoint/tokenizer.json"),
     ]:

@@ -14,6 +14,7 @@ import pytest
 
 from hiereval.testing import check_task
 
+pytestmark = pytest.mark.slow
 PLUGIN = Path(__file__).parent / "plugin"
 CLI = ("-P", "-c", "from hiereval.cli import main; main()")  # the console script, and no "."
 SKELETONS = {"adapter": "my-clip", "task": "my-question", "dataset": "my-birds"}
