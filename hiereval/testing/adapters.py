@@ -77,7 +77,7 @@ class _Kit:
         self.adapter, self.make, self.loads, self.reopen = adapter, make, loads, reopen
         self.fingerprint: str | None = None
         self.by_name = isinstance(adapter, ByName)
-        self.texts = inputs.TEXTS
+        self.texts: tuple[str, ...] = inputs.TEXTS
         if isinstance(adapter, StoredVectors):  # vectors that exist for some texts alone
             self.texts = tuple(adapter.texts)[:8]
 
@@ -95,10 +95,11 @@ class _Kit:
         yield "text: the root alone and among long texts", self.root
         if self.by_name:
             yield "text: of every kind", self.text_known
-            yield "says what it lacks", self.says_what_it_lacks
         else:
             for kind in inputs.KINDS_OF_TEXT:
                 yield f"text: {kind}", lambda kind=kind: self.kind_of_text(kind)  # type: ignore[misc]
+        if isinstance(self.adapter, StoredVectors):
+            yield "says what it lacks", self.says_what_it_lacks
         if self.by_name or "image" not in self.adapter.modalities:
             yield "image: of every kind", self.sees
         else:
