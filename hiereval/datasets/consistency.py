@@ -231,7 +231,7 @@ def _row(row: Any, first: int) -> Row:
     truth, choices, level = [], [], first
     while row.get(f"level{level}") is not None:
         right, options = row[f"level{level}"], row.get(f"choices_level{level}")
-        if not isinstance(right, str) or not _are_names(options):
+        if not (isinstance(right, str) and isinstance(options, list) and _are_names(options)):
             raise ValueError(f"choices_level{level}: must be a list of names, level{level} its one")
         named = [option for option in options if option.lower() == right.lower()]
         if not named:

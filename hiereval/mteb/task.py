@@ -155,14 +155,16 @@ class HierarchyTask(AbsTask):
         defined = {name: value for name, value in values.items() if value == value}
         return {self.metadata.main_score: math.nan, **defined}
 
-    def _calculate_descriptive_statistics_from_split(self, split: str, **_: Any) -> dict[str, Any]:
+    def _calculate_descriptive_statistics_from_split(  # type: ignore[override]
+        self, split: str, **_: Any
+    ) -> dict[str, Any]:
         """Return what is counted of the data, in MTEB's own words."""
         self.load_data()
         lengths = [len(text) for text in self.data.texts]
-        chains = self.data.chains if isinstance(self.data, Chains) else []
+        count = len(self.data.chains) if isinstance(self.data, Chains) else 0
         seen = "image" in self.task.modalities
         return {
-            "num_samples": len(chains),
+            "num_samples": count,
             "text_statistics": {
                 "total_text_length": sum(lengths),
                 "min_text_length": min(lengths),
