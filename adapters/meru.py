@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hiereval import fingerprint
-from hiereval.adapters import causal_text, meru_files
+from hiereval.adapters import causal_text, meru_files, vocabulary
 from hiereval.adapters.image_processing import middle, to_rgb
 from hiereval.adapters.precision import DTYPES, inference
 from hiereval.types import LoadOptions, Modality, ModelId
@@ -67,10 +67,18 @@ class Meru:
 
     @cached_property
     def tokenizer(self) -> Any:
-        """Return CLIP's tokenizer, which both families use."""
+        """Return CLIP's tokenizer, which both families use, checked to be the model's."""
         from open_clip.tokenizer import SimpleTokenizer
 
-        return SimpleTokenizer(context_length=self.shape.context_length)
+        tokenizer = SimpleTokenizer(context_length=self.shape.context_length)
+        vocabulary.check(
+            self.files.name,
+            lambda texts: tokenizer(texts).tolist(),
+            size=len(tokenizer.encoder),
+            embedding=self.shape.vocabulary,
+            context=self.shape.context_length,
+        )
+        return tokenizer
 
     @cached_property
     def transform(self) -> Any:
