@@ -7,6 +7,7 @@ import io
 import json
 from collections.abc import Iterable, Iterator
 
+from hiereval.findings import Beside
 from hiereval.leaderboard.wording import clean, public
 from hiereval.records import MetricValue, Record
 
@@ -17,7 +18,8 @@ HEADER = (
     "dataset", "split", "dataset_revision", "dataset_sha256", "n_truncated",
     "task", "task_version", "parameters", "probe", "probe_parameters", "probe_seed",
     "probe_shuffled", "status", "reason", "metric", "value", "ci_low", "ci_high", "ci_level", "n",
-    "undefined_reason", "higher_is_better", "chance", "date", "hiereval", "record_id",
+    "undefined_reason", "higher_is_better", "chance", "finding", "because", "date", "hiereval",
+    "record_id",
 )  # fmt: skip
 
 
@@ -26,13 +28,15 @@ def written(records: Iterable[Record]) -> str:
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(HEADER)
-    for record in records:
+    given = list(records)
+    beside = Beside(given)
+    for record in given:
         for name, metric in record.metrics.items() or [("", None)]:
-            writer.writerow(["" if v is None else v for v in _row(record, name, metric)])
+            writer.writerow(["" if v is None else v for v in _row(record, name, metric, beside)])
     return out.getvalue()
 
 
-def _row(record: Record, name: str, metric: MetricValue | None) -> Iterator[object]:
+def _row(record: Record, name: str, metric: MetricValue | None, beside: Beside) -> Iterator[object]:
     model, data, probe = record.model, record.dataset, record.probe
     yield from map(safe, (model.name, model.adapter, public(model.checkpoint), model.revision))
     yield from (safe(model.fingerprint), safe(model.dtype), model.random_init)
@@ -43,10 +47,12 @@ def _row(record: Record, name: str, metric: MetricValue | None) -> Iterator[obje
     yield probe.training.shuffled if probe.training else None
     yield from (record.status, safe(record.reason), safe(name))
     if metric is None:
-        yield from [None] * 8
+        yield from [None] * 10
     else:
         yield from (metric.value, metric.ci_low, metric.ci_high, metric.ci_level, metric.n)
         yield from (safe(metric.undefined_reason), metric.higher_is_better, metric.chance)
+        verdict = beside.finding(record, name)
+        yield from (verdict.finding, safe(verdict.because))
     yield from (record.timestamp.isoformat(), safe(record.environment.hiereval))
     yield safe(record.record_id)
 
