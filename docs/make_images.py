@@ -34,7 +34,7 @@ def draw(results: Path, picture: Path) -> None:
     there = records.read_all([results])
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder, "board.html")
-        file.write_text(page.written(board.build(there), there), "utf-8")
+        file.write_text(page.written(board.build(there, every_metric=True)), "utf-8")
         options = webdriver.ChromeOptions()
         options.binary_location = shutil.which("chromium") or ""
         for flag in (*FLAGS, f"--user-data-dir={folder}/profile"):

@@ -20,6 +20,7 @@ import statistics
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 from hiereval.records import MetricValue, NullValue, Record
@@ -145,7 +146,7 @@ def _against(bar: Bar, value: MetricValue, others: list[MetricValue], words: str
         return _Reached(
             bar, _beyond(value, mean, _half(others[0], better=True)), words.format(f"{mean:.3f}")
         )
-    wide = _prediction(numbers, value.ci_level)
+    wide = _prediction(tuple(numbers), value.ci_level)
     best = max(numbers) if value.higher_is_better else min(numbers)
     passed = _beyond(value, mean, wide) and _beyond(value, best, 0.0)
     return _Reached(bar, passed, words.format(f"{mean:.3f} ± {wide:.3f}"))
@@ -180,7 +181,8 @@ def _half(value: MetricValue, *, better: bool) -> float:
     return max(0.0, value.ci_high - value.value if upwards else value.value - value.ci_low)
 
 
-def _prediction(numbers: Sequence[float], level: float) -> float:
+@lru_cache(maxsize=1 << 14)  # models of one architecture share their twins
+def _prediction(numbers: tuple[float, ...], level: float) -> float:
     """Return half the prediction interval of one more seed: t sd sqrt(1 + 1/k), k - 1 degrees."""
     from scipy.special import stdtrit
 
@@ -207,6 +209,7 @@ class Beside:
     def __init__(self, records: Iterable[Record]) -> None:
         self._twins: dict[tuple[str, ...], list[Record]] = defaultdict(list)
         self._fits: dict[tuple[str, ...], list[Record]] = defaultdict(list)
+        self._found: dict[int, list[Record]] = {}  # by the record's place in memory
         for record in sorted(records, key=lambda record: record.timestamp.timestamp()):
             if record.status != "ok":
                 continue
@@ -217,6 +220,12 @@ class Beside:
 
     def twins(self, record: Record) -> list[Record]:
         """Return the newest random-init record of every seed: same architecture, task and probe."""
+        known = self._found.get(id(record))
+        if known is None:
+            known = self._found[id(record)] = self._twins_of(record)
+        return known
+
+    def _twins_of(self, record: Record) -> list[Record]:
         found = {
             twin.model.random_init: twin
             for key in _architectures(record)

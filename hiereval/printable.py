@@ -10,6 +10,7 @@ import unicodedata
 
 LONGEST = 120  # characters of any one string on a board
 _MARKS_IN_A_ROW = 2
+_FIRST_MARK = "\u0300"  # no character before it is a combining one
 
 
 def clean(text: object, longest: int = LONGEST) -> str:
@@ -18,8 +19,11 @@ def clean(text: object, longest: int = LONGEST) -> str:
     Line breaks and tabs become spaces, stacks of combining marks are cut to two, and what is
     longer than `longest` ends in "…".
     """
-    line = " ".join(_shown(str(text)[: 4 * longest]).split())
-    cut = len(line) > longest or len(str(text)) > 4 * longest
+    whole = str(text)
+    if len(whole) <= longest and whole.isprintable() and max(whole, default="") < _FIRST_MARK:
+        return " ".join(whole.split())
+    line = " ".join(_shown(whole[: 4 * longest]).split())
+    cut = len(line) > longest or len(whole) > 4 * longest
     return line[: longest - 1].rstrip() + "…" if cut else line
 
 

@@ -63,11 +63,13 @@ class Results(Sequence[Record]):
         text = console.export_html(inline_styles=True, code_format="<pre>{code}</pre>")
         return text if len(self) else f"<pre>{html.escape(repr(self))}</pre>"
 
-    def board(self, sort: str | None = None) -> Board:
-        """Return the board of these records and their controls."""
+    def board(self, sort: str | None = None, *, every_metric: bool = False) -> Board:
+        """Return the board of these records and their controls; its columns are the headline
+        metrics, or every one."""
         from hiereval.leaderboard.board import build
 
-        return build([*self.records, *self.controls], sort=sort)
+        there = [*self.records, *self.controls]
+        return build(there, sort=sort, every_metric=every_metric)
 
     def frame(self) -> Any:
         """Return a pandas DataFrame, one row a metric; raises HierevalError without pandas."""

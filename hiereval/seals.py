@@ -102,7 +102,7 @@ def parsed(text: bytes | str) -> Any:
         value = json.loads(text, parse_int=_integer)
     except RecursionError:
         raise _UnbelievableError(f"JSON must be at most {DEEPEST} levels deep") from None
-    if _deeper(value, DEEPEST):
+    if deeper(value):
         raise _UnbelievableError(f"JSON must be at most {DEEPEST} levels deep")
     if (b"\\u" if isinstance(text, bytes) else "\\u") in text:  # type: ignore[operator]
         try:
@@ -122,11 +122,12 @@ def _integer(digits: str) -> int:
     return int(digits)
 
 
-def _deeper(value: Any, levels: int) -> bool:
+def deeper(value: Any, levels: int = DEEPEST) -> bool:
+    """Whether a JSON value has more than so many levels."""
     if not isinstance(value, dict | list):
         return False
     inner = value.values() if isinstance(value, dict) else value
-    return levels == 0 or any(_deeper(part, levels - 1) for part in inner)
+    return levels == 0 or any(deeper(part, levels - 1) for part in inner)
 
 
 def torn(line: bytes) -> bool:
@@ -137,6 +138,30 @@ def torn(line: bytes) -> bool:
     (True, False, False, False)
     """
     return not line.endswith(b"\n") and re.search(_SEAL.pattern[:-4], line) is None
+
+
+def head_of(line: bytes) -> bytes | None:
+    """Return a sealed line's object, without its checksum; None where that is not as written."""
+    found = _SEAL.search(line)
+    if found is None or _digest(line[: found.start()].lstrip()) != found[1]:
+        return None
+    if line.strip() != line.strip(b" \t\r\n"):
+        return None
+    return line[: found.start()] + b"}"
+
+
+def opened(path: Path, number: int, line: bytes) -> dict[str, Any] | None:
+    """Return the object of one line of a file; None for a last line that was cut short.
+
+    Raises HierevalError, naming file and line.
+    """
+    try:
+        return unsealed(line)
+    except ValueError as error:
+        if str(error) == NOT_JSON and torn(line):
+            log.warning("%s:%d: %s", path, number, TORN)
+            return None
+        raise HierevalError(f"{path}:{number}: {error}") from error
 
 
 def json_lines(path: Path, *, seal: bool = False) -> Iterator[tuple[int, Any]]:

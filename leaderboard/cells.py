@@ -5,14 +5,15 @@ from __future__ import annotations
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from hiereval import findings
-from hiereval.findings import Bar, Beside, Finding
+from hiereval.findings import Bar, Beside
 from hiereval.leaderboard.wording import clean
 from hiereval.records import MetricValue, Record
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Cell:
     """A value with its interval, or the reason why there is none.
 
@@ -54,7 +55,7 @@ def cell(records: Sequence[Record], metric: str, beside: Beside) -> Cell | None:
     newest: dict[tuple[int | None, bool], Record] = {}
     for record in sorted(records, key=lambda record: record.timestamp.timestamp()):
         newest[record.probe.seed, record.probe.shuffled] = record
-    own = [record for (_, other), record in sorted(newest.items(), key=str) if not other]
+    own = [record for (_, other), record in sorted(newest.items(), key=_fit) if not other]
     shuffled = [record for (_, other), record in newest.items() if other]
     if not own:
         return Cell(None, state="skipped", reason="only shuffled tiers were run")
@@ -70,26 +71,25 @@ def cell(records: Sequence[Record], metric: str, beside: Beside) -> Cell | None:
             reason = _reason(value.undefined_reason)
             return Cell(None, state="undefined", n=value.n, reason=reason, because=reason)
     verdict = findings.over_seeds([beside.finding(record, metric) for record in held])
+    judged: dict[str, Any] = {
+        "sources": tuple(record.record_id for record in held),
+        "finding": verdict.finding,
+        "because": clean(verdict.because, 300),
+        "failed": verdict.failed,
+        "missing": verdict.missing,
+    }
     if own[0].probe.training is None:
         last = values[-1]
-        found = Cell(last.value, last.ci_low, last.ci_high, level=last.ci_level, n=last.n)
-    else:
-        untrained = beside.capacity(held[0])["empty-root"]
-        found = _over_seeds(
-            values, findings.of_metric(shuffled, metric), findings.of_metric(untrained, metric)
-        )
-    sources = tuple(record.record_id for record in held)
-    return _judged(replace(found, sources=sources), verdict)
-
-
-def _judged(found: Cell, verdict: Finding) -> Cell:
-    return replace(
-        found,
-        finding=verdict.finding,
-        because=clean(verdict.because, 300),
-        failed=verdict.failed,
-        missing=verdict.missing,
+        return Cell(last.value, last.ci_low, last.ci_high, level=last.ci_level, n=last.n, **judged)
+    untrained = beside.capacity(held[0])["empty-root"]
+    found = _over_seeds(
+        values, findings.of_metric(shuffled, metric), findings.of_metric(untrained, metric)
     )
+    return replace(found, **judged)
+
+
+def _fit(item: tuple[tuple[int | None, bool], Record]) -> str:
+    return str(item[0])
 
 
 def _over_seeds(

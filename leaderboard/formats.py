@@ -11,12 +11,12 @@ from hiereval.records import Record
 def written(form: str, board: Board, records: Sequence[Record]) -> str:
     """Return the board as table, md, html, csv, latex or json.
 
-    CSV and JSON hold every metric of every record, the others the headline ones.
+    CSV and JSON hold every metric of every record, the others those of the board.
     """
     if form == "html":
         from hiereval.leaderboard import page
 
-        return page.written(board, records)
+        return page.written(board)
     if form == "csv":
         from hiereval.leaderboard import spreadsheet
 

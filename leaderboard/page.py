@@ -1,23 +1,35 @@
-"""The board as one HTML file that asks nothing of the network: styles, script and data inside."""
+"""The board as one HTML file that asks nothing of the network: styles, script and data inside.
+
+The data are the columns of `packed`; the script draws only the rows that are in sight, so that
+ten thousand models are as quick to sort as ten.
+"""
 
 from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping
 from importlib.resources import files
 
 from hiereval import __version__
-from hiereval.leaderboard import plot, spreadsheet
-from hiereval.leaderboard.board import Board, Section
-from hiereval.leaderboard.cells import Cell
-from hiereval.leaderboard.notes import BARS, MARKS, is_words
-from hiereval.leaderboard.wording import arrow, clean, number, public, signed, span
-from hiereval.records import Record
+from hiereval.leaderboard.board import Board
+from hiereval.leaderboard.packed import packed
+
+TITLE = "hiereval board"
+LEAD = "How well an image-text space knows what is general and what is specific."
+SCRIPTS = ("board.js", "pictures.js", "sheet.js", "start.js")
+_IN_SCRIPT = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026"}  # nothing ends the element early
 
 
-def written(board: Board, records: Sequence[Record]) -> str:
-    """Return the page. Every string from a record is cleaned, then escaped by the template."""
+def written(
+    board: Board, *, title: str = TITLE, lead: str = LEAD, standing: Mapping[str, str] | None = None
+) -> str:
+    """Return the page. A board built with `every_metric` lets readers choose among all columns.
+
+    Every string from a record is cleaned, escaped where it stands, and set as text alone.
+    `standing` is record_id -> "verified".
+    """
     from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
     from markupsafe import Markup
 
@@ -28,30 +40,28 @@ def written(board: Board, records: Sequence[Record]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {
-        "public": public,
-        "number": number,
-        "clean": clean,
-        "arrow": arrow,
-        "signed": signed,
-    }
-    environment.globals |= {"span": span}
-    style, script = (_asset(name) for name in ("board.css", "board.js"))
-    table = spreadsheet.written(record for record in records if record.limit is None)
+    style, script = _asset("board.css"), "\n".join(map(_asset, SCRIPTS))
     return environment.get_template("board.html").render(
         board=board,
-        sections=[_drawn(section) for section in board.sections],
+        sections=board.sections,
+        legend=board.legend,
+        title=title,
+        lead=lead,
         style=Markup(style),
-        script=Markup(script),
-        policy=_policy(style, script),
-        csv=base64.b64encode(table.encode()).decode(),
+        script=Markup(script if board.sections else ""),
+        data=Markup(in_script(packed(board, standing or {}))),
+        policy=_policy(style, script if board.sections else ""),
         newest=max((row.date for s in board.sections for row in s.rows), default=""),
         version=__version__,
-        marks=MARKS,
-        bars=BARS,
-        plot=plot,
-        words_for=words_for,
     )
+
+
+def in_script(value: object) -> str:
+    """Return JSON that cannot end the script element it stands in."""
+    text = json.dumps(value, separators=(",", ":"), allow_nan=False)
+    for character, escape in _IN_SCRIPT.items():
+        text = text.replace(character, escape)
+    return text
 
 
 def _asset(name: str) -> str:
@@ -68,27 +78,3 @@ def _policy(style: str, script: str) -> str:
         f"default-src 'none'; style-src 'sha256-{hashes[0]}'; script-src 'sha256-{hashes[1]}'; "
         "img-src data:; base-uri 'none'; form-action 'none'"
     )
-
-
-def _drawn(section: Section) -> dict[str, object]:
-    words = next((row for row in section.controls if is_words(row)), None)
-    scales = []
-    for index in range(len(section.columns)):
-        cell = words.cells[index] if words else None
-        scales.append(
-            plot.scale([row.cells[index] for row in section.rows], cell.value if cell else None)
-        )
-    return {
-        "section": section,
-        "panels": plot.panels(section.measured),
-        "control_panels": plot.panels(section.controls),
-        "scales": scales,
-        "metrics": list(dict.fromkeys(m for f in section.reported for m in f.metrics)),
-    }
-
-
-def words_for(cell: Cell | None) -> str:
-    """Say what an empty cell means."""
-    if cell is None:
-        return "not run"
-    return {"undefined": "n/a", "skipped": "skipped", "failed": "failed"}.get(cell.state, "")

@@ -30,25 +30,28 @@ def ranked(
 
     A value that nothing stands beside has no rank.
     """
+    columns = list(columns)
+    places: dict[str, dict[int, Rank]] = {row.id: {} for row in rows}
     for index, column in enumerate(columns):
         standing = [row for row in rows if (c := row.cells[index]) and c.value is not None]
         found = [row for row in standing if (c := row.cells[index]) and c.finding]
         if column.higher_is_better is None or column.unranked or len(standing) < 2 or not found:
             continue
         draws = paired and _draws(found, index, column, paired)
-        ranks = _ranks(found, index, column, draws)
-        places = dict(zip((row.id for row in found), ranks, strict=True))
-        rows = [_with(row, index, places[row.id]) if row.id in places else row for row in rows]
-        ties = "intervals alone" if draws is None else "paired draws"
-        columns = [*columns[:index], replace(column, ties=ties), *columns[index + 1 :]]
-    return rows, columns
+        for row, rank in zip(found, _ranks(found, index, column, draws), strict=True):
+            places[row.id][index] = rank
+        columns[index] = replace(
+            column, ties="intervals alone" if draws is None else "paired draws"
+        )
+    return [_with(row, places[row.id]) for row in rows], columns
 
 
-def _with(row: Row, index: int, rank: Rank) -> Row:
-    cell = row.cells[index]
-    assert cell is not None
-    placed = replace(cell, rank=rank.best, worst_rank=rank.worst)
-    return replace(row, cells=(*row.cells[:index], placed, *row.cells[index + 1 :]))
+def _with(row: Row, places: dict[int, Rank]) -> Row:
+    cells = list(row.cells)
+    for index, rank in places.items():
+        if cell := cells[index]:
+            cells[index] = replace(cell, rank=rank.best, worst_rank=rank.worst)
+    return replace(row, cells=tuple(cells))
 
 
 def _ranks(rows: Sequence[Row], index: int, column: Column, draws: np.ndarray | None) -> list[Rank]:

@@ -42,9 +42,8 @@ def picture(result: Results) -> Path | None:
     from hiereval.files import write_whole
     from hiereval.leaderboard import page
 
-    records = [*result.records, *result.controls]
     path = result.path.with_suffix(".html")
-    write_whole(path, page.written(result.board(), records).encode())
+    write_whole(path, page.written(result.board(every_metric=True)).encode())
     return path
 
 

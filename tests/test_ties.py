@@ -114,3 +114,32 @@ def test_unequal_models_are_told_apart() -> None:
     items = rng.normal(size=(100, 1)) + 0.3 * rng.normal(size=(100, 4)) + [0.0, 0.4, 0.8, 1.2]
     found = of_draws(items.mean(0), resampled(items, rng))
     assert found == [Rank(4, 4), Rank(3, 3), Rank(2, 2), Rank(1, 1)]
+
+
+def slow_of_intervals(
+    values: list[float], lows: list[float | None], highs: list[float | None], level: float = 0.95
+) -> list[tuple[int, int]]:
+    """Every pair by itself, from the definition."""
+    m, normal = len(values), statistics.NormalDist()
+    tail = (1 - level) / 2
+    wider = normal.inv_cdf(1 - tail / max(1, m * (m - 1) // 2)) / normal.inv_cdf(1 - tail)
+    up = [math.inf if h is None else h - v for v, h in zip(values, highs, strict=True)]
+    down = [math.inf if low is None else v - low for v, low in zip(values, lows, strict=True)]
+    above = [
+        [values[j] - values[k] > max(wider * math.hypot(down[j], up[k]), 1e-12) for k in range(m)]
+        for j in range(m)
+    ]
+    return [(1 + sum(row[k] for row in above), m - sum(above[k])) for k in range(m)]
+
+
+@pytest.mark.parametrize("m", [1, 2, 63, 64, 65, 130])
+@pytest.mark.parametrize("gaps", [0.0, 0.1])
+def test_intervals_a_few_at_a_time_are_intervals_one_at_a_time(m: int, gaps: float) -> None:
+    rng = np.random.default_rng(m)
+    values = np.round(rng.random(m), 2).tolist()
+    lows, highs = (
+        [None if rng.random() < gaps else v + side * rng.uniform(0, 0.04) for v in values]
+        for side in (-1, 1)
+    )
+    found = of_intervals(values, lows, highs)
+    assert [(rank.best, rank.worst) for rank in found] == slow_of_intervals(values, lows, highs)
