@@ -55,6 +55,7 @@ def crowds(n: int, seed: int, base: Path) -> Iterator[Line]:
 
 
 def inputs(n: int, seed: int, base: Path) -> Iterator[Line]:
+    import open_clip
     import torch
     from campaign import mutations
 
@@ -63,6 +64,7 @@ def inputs(n: int, seed: int, base: Path) -> Iterator[Line]:
     import hiereval.leaderboard.page
     import hiereval.run  # noqa: F401
 
+    assert open_clip.__version__  # imported here, so that no input is charged with it
     torch.set_num_threads(1)
     for name, share in mutations.SHARES.items():
         found = mutations.mutate(name, max(1, round(n * share)), seed, base / "inputs")

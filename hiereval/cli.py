@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import importlib
 import logging
@@ -99,7 +100,9 @@ def main(arguments: list[str] | None = None) -> None:
         log = logging.getLogger("hiereval")
         log.setLevel(logging.DEBUG)
         log.handlers = [logging.StreamHandler()]
+    _let_anything_be_printed()
     try:
+        _refuse_half_characters(arguments)
         code: Any = hiereval.main(arguments, prog_name="hiereval", standalone_mode=False)
     except HierevalError as error:
         if debug:
@@ -118,6 +121,12 @@ def main(arguments: list[str] | None = None) -> None:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 0
+    except OSError as error:  # a path that the file system refuses, a full disk
+        if debug:
+            raise
+        where = f"The file or folder {str(error.filename)[:200]!r}" if error.filename else "A file"
+        click.echo(f"error: {where} cannot be used: {error.strerror or error}.", err=True)
+        code = 2
     except Exception as error:
         if debug:
             raise
@@ -128,3 +137,21 @@ def main(arguments: list[str] | None = None) -> None:
         )
         code = 1
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _let_anything_be_printed() -> None:
+    """Print `?` for what the terminal's encoding lacks, rather than fail after hours."""
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(AttributeError, ValueError):  # a stream of somebody else's
+            stream.reconfigure(errors="replace")  # type: ignore[union-attr]
+
+
+def _refuse_half_characters(arguments: list[str]) -> None:
+    """Raise for bytes on the command line that are no text: no record could hold them."""
+    for argument in arguments:
+        try:
+            argument.encode()
+        except UnicodeEncodeError:
+            raise HierevalError(
+                f"The argument {argument[:200]!r} must be text in the terminal's encoding."
+            ) from None

@@ -18,6 +18,7 @@ from hiereval.lineage import Lineage
 from hiereval.places import Places
 from hiereval.types import Adapter, LoadOptions, folder_prefix
 
+LONGEST_NAME = 200  # characters of a model's name, as records hold it
 BUILTIN = "builtin:"  # a checkpoint that is shipped in hiereval/<name>/checkpoint
 
 
@@ -143,7 +144,22 @@ def open_adapter(spec: str, options: LoadOptions, model_args: Mapping[str, str])
     name = found.name or (trained and trained.name)
     if name:
         adapter.id = dataclasses.replace(adapter.id, name=name)
+    _check_name(adapter.id.name)
     return adapter
+
+
+def _check_name(name: object) -> None:
+    """Refuse now, before anything is encoded, a name that no record could hold."""
+    good = isinstance(name, str) and 1 <= len(name) <= LONGEST_NAME
+    try:
+        good = good and bool(str(name).encode())
+    except UnicodeEncodeError:
+        good = False
+    if not good:
+        raise HierevalError(
+            f"The model name {str(name)[:LONGEST_NAME]!r} must be text of 1 to {LONGEST_NAME} "
+            "characters."
+        )
 
 
 def lineage_of(adapter: Adapter) -> Lineage | None:

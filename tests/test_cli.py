@@ -367,3 +367,15 @@ def test_ctrl_c_keeps_what_is_finished(tmp_path: Path) -> None:
     encoded = sum(map(int, log.read_text().split()))
     assert encoded < 801
     assert encoded + before <= 801 + 32  # at most the interrupted batches are done again
+
+
+def test_a_name_that_the_file_system_refuses_is_one_line(cli: Cli) -> None:
+    code, out, err = cli("leaderboard", "x" * 5000)
+    assert (code, out) == (2, "")
+    assert err == f"error: The file or folder {'x' * 200!r} cannot be used: File name too long.\n"
+
+
+def test_bytes_that_are_no_text_are_refused(cli: Cli) -> None:
+    code, out, err = cli("leaderboard", "\udcff")
+    assert (code, out) == (2, "")
+    assert err == ("error: The argument '\\udcff' must be text in the terminal's encoding.\n")

@@ -16,6 +16,7 @@ from typing import Any
 
 from hiereval.datasets.text_file import read_text
 from hiereval.errors import HierevalError, shorten
+from hiereval.seals import parsed
 
 INSPECT_LOG = 2  # the version of inspect_ai's log format that is read
 RESULT = re.compile(r"(ground_truth|predicted)_level(\d+)")
@@ -82,12 +83,12 @@ def _parse(path: Path) -> Any:
     """Return a JSON file's value, or the list of a JSONL file's."""
     text = read_text(path)
     try:
-        return json.loads(text)
+        return parsed(text)
     except ValueError:
         rows = []
         for number, line in enumerate(text.split("\n"), start=1):
             try:
-                rows += [json.loads(line)] if line.strip() else []
+                rows += [parsed(line)] if line.strip() else []
             except ValueError as error:
                 raise HierevalError(f"{path}:{number}: the line must be JSON: {error}.") from error
         return rows

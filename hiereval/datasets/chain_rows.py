@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from hiereval.errors import HierevalError, nearest, shorten
+from hiereval.seals import parsed
 
 # what a row may hold, and the other spelling that published files use
 COLUMNS = {"captions": "positive", "negatives": "negative", "image": "image_url", "id": "id"}
@@ -150,7 +151,7 @@ def _json_records(text: str, problems: Problems) -> Iterator[tuple[Place, dict[s
             continue
         place = Place(number, f"line {number}")
         try:
-            record = json.loads(line)
+            record = parsed(line)
         except ValueError as error:
             problems.add(place, f"not JSON: {error}")
             continue

@@ -22,6 +22,7 @@ import numpy as np
 from hiereval.datasets.image_files import FileImage, content_sha256
 from hiereval.datasets.text_file import read_text
 from hiereval.errors import HierevalError, nearest, shorten
+from hiereval.seals import parsed
 from hiereval.types import DataOptions, Dataset
 
 SOURCE = "https://github.com/yuanqing-ai/LLM-Hierarchical-Consistency (data/)"
@@ -211,7 +212,7 @@ def read_rows(path: Path, first: int) -> list[Row]:
     for number, line in enumerate(read_text(path).split("\n"), start=1):
         if line.strip():
             try:
-                rows.append(_row(json.loads(line), first))
+                rows.append(_row(parsed(line), first))
             except ValueError as error:
                 problems.append(f"{path}:{number}: {error}.")
     if problems:

@@ -19,6 +19,7 @@ import numpy as np
 from hiereval.datasets.image_files import FileImage, content_sha256
 from hiereval.datasets.text_file import read_text
 from hiereval.errors import HierevalError, nearest, shorten
+from hiereval.seals import parsed
 from hiereval.types import DataOptions, Dataset
 
 FILE = "himo_docci_data.json"
@@ -149,7 +150,7 @@ def _chain(row: dict[str, Any], split: str) -> list[str]:
 def _parsed(line: str) -> dict[str, Any] | str:
     """Return a line's object, or what is wrong with it."""
     try:
-        row = json.loads(line)
+        row = parsed(line)
     except ValueError as error:
         return f"the line must be JSON: {error}."
     return row if isinstance(row, dict) else "the line must be a JSON object."

@@ -12,6 +12,7 @@ import numpy as np
 
 from hiereval.datasets.text_file import read_text
 from hiereval.errors import HierevalError, shorten
+from hiereval.seals import parsed
 from hiereval.types import Answers, Chains, Dataset
 
 
@@ -63,7 +64,7 @@ def read(path: Path) -> Predictions:
 
 def _parse(line: str) -> tuple[str, tuple[str, ...]]:
     """Return image and chain of a line, or raise ValueError with the field that is wrong."""
-    row = json.loads(line)
+    row = parsed(line)
     if not isinstance(row, dict):
         raise ValueError('the line must be an object, {"image": ..., "chain": [...]}')
     for field in ("image", "chain"):

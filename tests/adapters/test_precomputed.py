@@ -13,6 +13,7 @@ from safetensors.torch import save_file
 
 from hiereval.adapters.precomputed import Precomputed
 from hiereval.errors import HierevalError
+from hiereval.models import open_adapter
 from hiereval.types import LoadOptions
 
 TEXTS = ["", "bird", "a blue bird"]
@@ -167,3 +168,10 @@ def test_the_reference_folders(reference_root: Path) -> None:
         adapter = Precomputed(str(folder), LoadOptions())
         assert adapter.encode_texts([""]).isfinite().all()
         assert len(adapter.encode_image_names(list(adapter.images))) == len(adapter.images)
+
+
+def test_a_name_that_no_record_could_hold_is_refused_before_encoding(tmp_path: Path) -> None:
+    folder = _write(tmp_path / "mine", name="\ud800")
+    with pytest.raises(HierevalError) as caught:
+        open_adapter(f"precomputed:{folder}", LoadOptions(), {})
+    assert str(caught.value) == "The model name '' must be text of 1 to 200 characters."

@@ -25,19 +25,14 @@ def kill(n: int, seed: int, base: Path) -> Kills:
     killed = rounds = 0
     problems: list[str] = []
     with Loopback(content) as server:
+        started = time.monotonic()
+        assert _fetch(_remote(server, fresh(base / "undisturbed"), content), None) == 0
+        usual = time.monotonic() - started
         while killed < n:
             folder = fresh(base / "killed")
-            files = [
-                Remote(
-                    f"{server.url}{name}",
-                    folder / name[1:],
-                    f"sha256:{hashlib.sha256(body).hexdigest()}",
-                    len(body),
-                )
-                for name, body in content.items()
-            ]
+            files = _remote(server, folder, content)
             for _ in range(min(IN_A_ROW, n - killed)):
-                status = _fetch(files, numbers.uniform(0.0, 0.06))
+                status = _fetch(files, numbers.uniform(0.0, usual))
                 killed += status == -signal.SIGKILL
                 problems += _wrong(folder, content)
                 if status != -signal.SIGKILL:
@@ -50,6 +45,18 @@ def kill(n: int, seed: int, base: Path) -> Kills:
                 problems.append(f"at the end: {len(there)} files, {leftovers(folder)}")
             problems += _wrong(folder, content)
     return Kills(killed, rounds, problems)
+
+
+def _remote(server: Loopback, folder: Path, content: dict[str, bytes]) -> list[Remote]:
+    return [
+        Remote(
+            f"{server.url}{name}",
+            folder / name[1:],
+            f"sha256:{hashlib.sha256(body).hexdigest()}",
+            len(body),
+        )
+        for name, body in content.items()
+    ]
 
 
 def _fetch(files: list[Remote], after: float | None) -> int:
