@@ -48,7 +48,10 @@ def main() -> None:
 def report(title: str, folder: str, rows: int) -> None:
     """Print one store's figures, measured in a process of its own."""
     command = [sys.executable, __file__, "--read", "--folder", folder, "--rows", str(rows)]
-    print(f"{title}: {subprocess.run(command, capture_output=True, text=True, check=True).stdout}")
+    print(
+        f"{title}: {subprocess.run(command, capture_output=True, text=True, check=True).stdout}",
+        flush=True,
+    )
 
 
 def key(number: int) -> bytes:
@@ -72,7 +75,7 @@ def write(folder: Path, rows: int, parts: int) -> None:
         vectors = random.standard_normal((len(numbers), DIMENSION), dtype=np.float32)
         keys = [key(int(number)) for number in numbers]
         shelf.put(keys, torch.from_numpy(vectors), [1] * len(keys))
-    print(f"written: {parts:,} shards, {time.perf_counter() - started:.1f} s")
+    print(f"written: {parts:,} shards, {time.perf_counter() - started:.1f} s", flush=True)
 
 
 def read(folder: Path, rows: int) -> None:
