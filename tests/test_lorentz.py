@@ -12,7 +12,7 @@ import torch
 from hypothesis import strategies
 from reference import lorentz
 
-from hiereval.geometry import LorentzSpace, half_chord, space_of
+from hiereval.geometry import ULPS, LorentzSpace, half_chord, space_of
 from hiereval.types import ModelId, Space
 
 SETTINGS = hypothesis.settings(derandomize=True, deadline=None, max_examples=60)
@@ -163,3 +163,20 @@ def test_the_centre_of_prompts_is_averaged_before_the_projection(c: float) -> No
     np.testing.assert_allclose(found, expected, rtol=1e-9)
     vertex = torch.zeros(1, 2, 5, dtype=torch.float64)
     assert _space(points[0], c).centre(vertex).tolist() == [[0.0] * 5]
+
+
+@SETTINGS
+@hypothesis.given(seed=SEEDS, c=CURVATURES)
+def test_the_half_aperture_depends_on_the_distance_from_the_root_alone(seed: int, c: float) -> None:
+    points = _points(seed, 5, 1.0)
+    for root in (None, points[-1]):
+        space = _space(points, c, root)
+        distances = [lorentz.distance(x, space.root.numpy(), c) for x in points[:4].numpy()]
+        norms = [math.sinh(math.sqrt(c) * distance) for distance in distances]
+        widest = 1 - ULPS
+        expected = [math.asin(min(widest, 0.2 / (norm + ULPS))) for norm in norms]
+        np.testing.assert_allclose(space.half_aperture(points[:4]), expected, rtol=1e-9)
+    norm = float(points[0].norm())  # of the space components, where the root is the vertex
+    assert float(_space(points, c).half_aperture(points[:1], 1e-3)) == pytest.approx(
+        math.asin(min(widest, 2e-3 / (math.sqrt(c) * norm + ULPS))), rel=1e-9
+    )

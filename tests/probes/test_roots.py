@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import pytest
 import torch
 
 from hiereval.errors import HierevalError
-from hiereval.probes.roots import EmptyRoot, MeanRoot, Origin
+from hiereval.probes.roots import EmptyRoot, MeanRoot, Origin, TextRoot
+from hiereval.testing import check_probe
 from hiereval.types import Embeddings, ModelId
 
 
@@ -68,3 +70,11 @@ def test_a_lorentz_model_has_no_mean_root() -> None:
     )
     with pytest.raises(HierevalError, match=f"^{re.escape(message)}$"):
         MeanRoot().space(embeddings("lorentz"))
+
+
+def test_text_root_is_at_a_text_of_ones_choice() -> None:
+    given = embeddings()
+    assert TextRoot("Eukarya").anchors(given.model) == ("Eukarya",)
+    anchored = replace(given, anchors={"Eukarya": torch.tensor([0.0, 2.0])})
+    assert TextRoot("Eukarya").space(anchored).root.tolist() == [0.0, 1.0]
+    assert [check for check in check_probe(TextRoot) if check.passed is False] == []
