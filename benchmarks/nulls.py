@@ -18,7 +18,7 @@ import torch
 
 from hiereval import blind, nulls, registry
 from hiereval.datasets import open_dataset
-from hiereval.estimates import bootstrap
+from hiereval.estimates import bootstrap, metrics_of
 from hiereval.geometry import SphereSpace, normalise
 from hiereval.places import Places
 from hiereval.types import DataOptions
@@ -75,7 +75,7 @@ def measured(task: Any, data: Any, space: SphereSpace) -> list[tuple[float, floa
         return result
 
     scores = timed(lambda: task.score(space, data, torch.Generator().manual_seed(0)))
-    metrics = scores.metrics or task.metrics
+    metrics = metrics_of(task, scores.items)
     values = timed(lambda: bootstrap(metrics, scores, seed=0))
     timed(lambda: nulls.evaluate(metrics, scores, values, seed=0))
     timed(lambda: blind.ceilings(task, data, metrics))

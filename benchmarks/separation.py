@@ -26,7 +26,7 @@ from hiereval import findings, nulls, registry, ties
 from hiereval.compare import compare, replicates
 from hiereval.datasets import open_dataset
 from hiereval.datasets.chains import subset
-from hiereval.estimates import bootstrap, resample
+from hiereval.estimates import bootstrap, metrics_of, resample
 from hiereval.geometry import EuclideanSpace, normalise
 from hiereval.places import Places
 from hiereval.recording import metric_values
@@ -75,7 +75,7 @@ def encoder(name: str, data: Chains, seed: int) -> tuple[Samples, dict[str, Metr
     task = registry.load("tasks", name)()
     space = EuclideanSpace(radius * points, None, torch.zeros(DIM))
     scores = task.score(space, data, Generator().manual_seed(0))
-    wanted = [m for m in scores.metrics or task.metrics if m.name in METRICS[name]]
+    wanted = [m for m in metrics_of(task, scores.items) if m.name in METRICS[name]]
     values = bootstrap(wanted, scores, seed=0, resamples=RESAMPLES, level=LEVEL)
     drawn = nulls.bars(replace(task), data, replace(scores, metrics=tuple(wanted)), values,
                        seed=0, draws=DRAWS)  # fmt: skip

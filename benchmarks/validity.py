@@ -33,7 +33,7 @@ from torch import Generator, Tensor
 from hiereval import findings, nulls, registry
 from hiereval.datasets import open_dataset
 from hiereval.datasets.chains import subset
-from hiereval.estimates import bootstrap, ones
+from hiereval.estimates import bootstrap, metrics_of, ones
 from hiereval.geometry import EuclideanSpace, normalise
 from hiereval.places import Places
 from hiereval.recording import metric_values
@@ -126,7 +126,7 @@ def measured(name: str, data: Chains, space: EuclideanSpace) -> dict[str, Metric
     scores = task.score(space, data, Generator().manual_seed(0))
     kind = next(kind for kind in findings.KINDS if kind in scores.nulls)
     scores = replace(scores, nulls={kind: scores.nulls[kind]})
-    metrics = scores.metrics or task.metrics
+    metrics = metrics_of(task, scores.items)
     values = bootstrap(metrics, scores, seed=0, resamples=RESAMPLES, level=LEVEL)
     return metric_values(
         metrics, values, nulls.bars(task, data, scores, values, seed=0, draws=DRAWS)
@@ -190,7 +190,7 @@ def coverage(data: dict[str, Chains], tasks: list[str], encoders: int) -> None:
     space = planted(population, 1.0, Generator().manual_seed(0))
     task = registry.load("tasks", "ordering")()
     scores = task.score(space, population, Generator().manual_seed(0))
-    metrics = scores.metrics or task.metrics
+    metrics = metrics_of(task, scores.items)
     n_all = len(scores.ids)
     truth = {m.name: m.statistic(scores.items, ones(n_all)).item() for m in metrics}
     generator = Generator().manual_seed(1)

@@ -14,7 +14,15 @@ from jaxtyping import Bool, Float64
 from torch import Tensor
 
 from hiereval.ranks import Ranking, auroc, average_precision, precisions, wins
-from hiereval.types import Metric, Scores
+from hiereval.types import (
+    Batched,
+    CountsPairs,
+    Defined,
+    Metric,
+    MetricsOfItems,
+    Scores,
+    Task,
+)
 
 Items = Mapping[str, Tensor]
 CHUNK = 1 << 24  # weights held at once
@@ -83,11 +91,10 @@ def bootstrap(
 ) -> dict[str, Estimate]:
     """Return each metric's value and percentile interval over resampled items.
 
-    `scores.metrics` replace `metrics` where the dataset decided them. All metrics share the
-    draws. A metric that is undefined on the sample is None with its reason, never 0 or 1; a
-    replicate in which it is undefined (say, no negative drawn) is left out of the interval.
+    All metrics share the draws. A metric that is undefined on the sample is None with its reason,
+    never 0 or 1; a replicate in which it is undefined (say, no negative drawn) is left out of the
+    interval.
     """
-    metrics = scores.metrics or metrics
     n = len(scores.ids)
     found = values(metrics, scores)
     open_metrics = [metric for metric in metrics if found[metric.name] == found[metric.name]]
@@ -128,8 +135,7 @@ def caution(metric: Metric, items: Items, replicates: Float64[Tensor, " b"]) -> 
             f"{undefined:,} of {len(replicates):,} resamples leave it undefined, and are left out "
             "of the interval"
         )
-    pairs = getattr(metric.statistic, "pairs", None)
-    n = None if pairs is None else pairs(items)
+    n = metric.statistic.pairs(items) if isinstance(metric.statistic, CountsPairs) else None
     if n is not None and n < MIN_PAIRS:
         return f"it compares {n:,} pairs: below {MIN_PAIRS:,} an interval holds less than it says"
     return None
@@ -137,10 +143,11 @@ def caution(metric: Metric, items: Items, replicates: Float64[Tensor, " b"]) -> 
 
 def n_defined(metric: Metric, scores: Scores) -> int:
     """Return how many items have a defined value; all of them for a statistic that cannot say."""
-    defined = getattr(metric.statistic, "defined", None)
     if metric.name in scores.undefined or not len(scores.ids):
         return 0
-    return len(scores.ids) if defined is None else int(defined(scores.items).sum())
+    if not isinstance(metric.statistic, Defined):
+        return len(scores.ids)
+    return int(metric.statistic.defined(scores.items).sum())
 
 
 def batch(
@@ -148,20 +155,23 @@ def batch(
 ) -> Float64[Tensor, " b"]:
     """Return the statistic of each of b samples (every item [b, n, ...], or [1, n, ...] where all
     share it), at once where it has a `batch` method, else one by one."""
-    at_once = getattr(statistic, "batch", None)
-    if at_once is not None:
-        values: Tensor = at_once(items)
-        return values.expand(b)
+    if isinstance(statistic, Batched):
+        return statistic.batch(items).expand(b)
     samples = [{k: v[i if len(v) > 1 else 0] for k, v in items.items()} for i in range(b)]
     n = next(iter(items.values())).shape[1]
     return torch.cat([statistic(sample, ones(n)) for sample in samples])
+
+
+def metrics_of(task: Task, items: Items) -> tuple[Metric, ...]:
+    """Return a task's metrics for these items: its own, or those that the items decide."""
+    return task.metrics_of(items) if isinstance(task, MetricsOfItems) else task.metrics
 
 
 def with_chance(metrics: Sequence[Metric], items: Items) -> tuple[Metric, ...]:
     """Return the metrics with the chance level that average precision has on these items."""
     return tuple(
         replace(metric, chance=metric.statistic.chance(items))
-        if isinstance(metric.statistic, AveragePrecision)
+        if isinstance(metric.statistic, AveragePrecision) and metric.statistic.positive in items
         else metric
         for metric in metrics
     )

@@ -229,8 +229,9 @@ class Job:
         try:
             generator = torch.Generator().manual_seed(self.config.seed)
             scores = task.score(space, dataset, generator)
+            metrics = estimates.metrics_of(task, scores.items)
             values = estimates.bootstrap(
-                task.metrics,
+                metrics,
                 scores,
                 seed=self.config.seed,
                 resamples=self.config.resamples,
@@ -249,7 +250,7 @@ class Job:
             return replace(fit, status="failed", reason=f"{type(error).__name__}: {error}")
         return replace(
             fit,
-            metrics=metric_values(scores.metrics or task.metrics, values, bars),
+            metrics=metric_values(metrics, values, bars),
             summary=dict(scores.summary),
             scores=scores,
             score_s=time.perf_counter() - started,

@@ -21,7 +21,7 @@ import torch
 from jaxtyping import Float64, Int64
 from torch import Generator, Tensor
 
-from hiereval.estimates import Estimate, Items, batch, interval
+from hiereval.estimates import Estimate, Items, batch, interval, metrics_of
 from hiereval.types import Dataset, Metric, Null, NullKind, Scores, Task
 
 LEVEL = 0.95  # of a null's range
@@ -66,7 +66,7 @@ def bars(
 
     if draws == 0:
         return {}
-    metrics = [m for m in scores.metrics or task.metrics if is_judged(m)]
+    metrics = [m for m in metrics_of(task, scores.items) if is_judged(m)]
     nulls = evaluate(metrics, scores, estimates, seed=seed, draws=draws)
     blind = ceilings(task, dataset, metrics)
     return {m.name: Bars(nulls.get(m.name, {}), blind.get(m.name, {})) for m in metrics}

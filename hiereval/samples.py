@@ -264,10 +264,9 @@ def find(source: Path) -> list[Samples]:
 def metrics_of(task: TaskInfo, items: Mapping[str, Tensor]) -> tuple[Metric, ...]:
     """Return the metrics of a task for these items.
 
-    A task whose metrics depend on the data has a method `metrics_of(items)`. Raises HierevalError
-    if the task is unknown here, or measures something else now.
+    Raises HierevalError if the task is unknown here, or measures something else now.
     """
-    from hiereval import registry
+    from hiereval import estimates, registry
 
     cls = registry.load("tasks", task.name)
     if cls.version != task.version:
@@ -276,6 +275,4 @@ def metrics_of(task: TaskInfo, items: Mapping[str, Tensor]) -> tuple[Metric, ...
             f"version {cls.version}: run the model again."
         )
     configured = registry.configure(cls, task.parameters, f"the task {task.name!r}")
-    own = getattr(configured, "metrics_of", None)
-    metrics: tuple[Metric, ...] = configured.metrics if own is None else own(items)
-    return metrics
+    return estimates.metrics_of(configured, items)

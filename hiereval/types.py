@@ -352,6 +352,33 @@ class Probe(Protocol):
         ...
 
 
+@runtime_checkable
+class Defined(Protocol):
+    """A statistic may offer this: which items enter it."""
+
+    def defined(self, items: Mapping[str, Tensor]) -> Tensor:
+        """Return [n] bool."""
+        ...
+
+
+@runtime_checkable
+class CountsPairs(Protocol):
+    """A statistic may offer this: how many pairs it compares."""
+
+    def pairs(self, items: Mapping[str, Tensor]) -> int:
+        """Return the number of pairs."""
+        ...
+
+
+@runtime_checkable
+class Batched(Protocol):
+    """A statistic may offer this: many draws at once."""
+
+    def batch(self, items: Mapping[str, Tensor]) -> Tensor:
+        """Return [b] float64 of items [b, n, ...], or [1, n, ...] where all draws share them."""
+        ...
+
+
 @dataclass(frozen=True)
 class Metric:
     """A number made from per-item values. `statistic` takes the items and weights [b, n] (how
@@ -387,7 +414,6 @@ class Scores:
     ids: Sequence[str]  # [n] names of the items, shared between models
     items: Mapping[str, Tensor]  # each [n, ...]
     undefined: Mapping[str, str] = field(default_factory=dict)  # metric name -> why it is null
-    metrics: tuple[Metric, ...] | None = None  # this dataset's, where its tiers decide; else Task's
     summary: Mapping[str, Any] = field(default_factory=dict)  # small JSON for plots
     details: Callable[[int], Mapping[str, Any]] | None = None  # more of an item, for --log-samples
     nulls: Mapping[NullKind, Null] = field(default_factory=dict)
@@ -395,11 +421,7 @@ class Scores:
 
 @runtime_checkable
 class Task(Protocol):
-    """A frozen dataclass whose fields are its parameters (`--task-args field=value`).
-
-    A task that gives `Scores.metrics` also has a method `metrics_of(items)` that returns them, so
-    that samples can be scored again.
-    """
+    """A frozen dataclass whose fields are its parameters (`--task-args field=value`)."""
 
     name: ClassVar[str]
     version: ClassVar[int]  # raised when a number changes
@@ -414,6 +436,16 @@ class Task(Protocol):
 
     def score(self, space: Space, dataset: Any, generator: Generator) -> Scores:
         """Return per-item values. Randomness comes from `generator` alone."""
+        ...
+
+
+@runtime_checkable
+class MetricsOfItems(Protocol):
+    """A task may offer this: its data decide its metrics, or their chance levels."""
+
+    def metrics_of(self, items: Mapping[str, Tensor]) -> tuple[Metric, ...]:
+        """Return the metrics of scored items (or of items read back); `metrics` where there are
+        none."""
         ...
 
 

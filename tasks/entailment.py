@@ -68,6 +68,10 @@ class Entailment:
         ),
     )
 
+    def metrics_of(self, items: Mapping[str, Tensor]) -> tuple[Metric, ...]:
+        """Return the metrics, average precision with its chance on these items."""
+        return with_chance(self.metrics, items)
+
     def unfit(self, dataset: Chains) -> str | None:
         """Return why this dataset cannot be scored, or None."""
         if dataset.negatives is None:
@@ -95,7 +99,6 @@ class Entailment:
             ids=[f"chain {i}" for i in range(len(chains))],
             items=items,
             undefined=trouble or _undefined(self.metrics, items),
-            metrics=with_chance(self.metrics, items),
             nulls=self._nulls(space, dataset),
             details=lambda i: {
                 "captions": [dataset.texts[t] for t in chains[i].tolist()],

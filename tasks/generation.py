@@ -66,7 +66,7 @@ class Generation:
     metrics: ClassVar[tuple[Metric, ...]] = metrics(4)
 
     def metrics_of(self, items: Mapping[str, Tensor]) -> tuple[Metric, ...]:
-        """Return the metrics of items that were read back (`Scores.metrics` of the dataset)."""
+        """Return the metrics of chains of as many tiers as the items have."""
         return metrics(items["tiers"].shape[1]) if items else self.metrics
 
     def unfit(self, dataset: PredictedChains) -> str | None:
@@ -101,7 +101,6 @@ class Generation:
             ids=[dataset.images[i].name for i in truth.images.tolist()],
             items=items,
             undefined={"precision": reason, "f1": reason} if nothing else {},
-            metrics=every,
             nulls=_nulls(every, truth, (image, paths[image, place]), paths),
             details=lambda i: {
                 "predictions": [

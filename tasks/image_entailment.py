@@ -53,6 +53,10 @@ class ImageEntailment:
         if self.negatives < 1:
             raise ValueError(f"The negatives {self.negatives} must be at least 1.")
 
+    def metrics_of(self, items: Mapping[str, Tensor]) -> tuple[Metric, ...]:
+        """Return the metrics, average precision with its chance on these items."""
+        return with_chance(self.metrics, items)
+
     def unfit(self, dataset: Chains) -> str | None:
         """Return why this dataset cannot be scored, or None."""
         return None if dataset.chain_image is not None else f"{dataset.name} has no images"
@@ -83,7 +87,6 @@ class ImageEntailment:
             ids=[f"chain {i}" for i in range(len(chains))],
             items=items,
             undefined=undefined(self.metrics, trouble),
-            metrics=with_chance(self.metrics, items),
             nulls=self._nulls(space, chains, drawn, image),
             details=lambda i: {
                 "image": dataset.images[int(image[i])].name,

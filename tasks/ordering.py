@@ -130,7 +130,7 @@ class Ordering:
         return _short(dataset)
 
     def metrics_of(self, items: Mapping[str, Tensor]) -> tuple[Metric, ...]:
-        """Return the metrics of items that were read back (`Scores.metrics` of the dataset)."""
+        """Return the metrics of chains of as many tiers as the items have."""
         return metrics(items["adjacent"].shape[1] + 1) if items else self.metrics
 
     def blind(self, dataset: Chains) -> Mapping[str, Scores]:
@@ -152,7 +152,6 @@ class Ordering:
             items=items,
             undefined=undefined(all_metrics, radii_trouble(radius.reshape(-1)))
             or _undefined(all_metrics, items),
-            metrics=all_metrics,
             nulls=_nulls(all_metrics, space.radius.double(), dataset),
             summary={"radius_by_tier": _by_tier(radius)},
             details=lambda i: {

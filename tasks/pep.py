@@ -114,6 +114,10 @@ class Pep:
             if getattr(self, name) < 1:
                 raise ValueError(f"The {name} {getattr(self, name)} must be at least 1.")
 
+    def metrics_of(self, items: Mapping[str, Tensor]) -> tuple[Metric, ...]:
+        """Return the metrics, average precision with its chance on these items."""
+        return with_chance(self.metrics, items)
+
     def unfit(self, dataset: Chains) -> str | None:
         """Return why this dataset cannot be scored, or None."""
         return None if dataset.chain_image is not None else f"{dataset.name} has no images"
@@ -179,10 +183,6 @@ class Pep:
             ids=[f"row {i}" for i in range(len(dataset.chains))],
             items=every,
             undefined=reasons,
-            metrics=tuple(
-                metric if metric.name in reasons else with_chance([metric], every)[0]
-                for metric in self.metrics
-            ),
             summary={f"{prefix}distinct_scores": _distinct(items, prefix) for prefix in ties},
             details=lambda i: {
                 "captions": [dataset.texts[t] for t in dataset.chains[i]],

@@ -92,7 +92,7 @@ class Retrieval:
         return None if dataset.chain_image is not None else f"{dataset.name} has no images"
 
     def metrics_of(self, items: Mapping[str, Tensor]) -> tuple[Metric, ...]:
-        """Return the metrics of items that were read back (`Scores.metrics` of the dataset)."""
+        """Return the metrics of chains of as many tiers as the items have."""
         return metrics(items["tiers"].shape[1]) if items else self.metrics
 
     def blind(self, dataset: Chains) -> Mapping[str, Scores]:
@@ -117,7 +117,8 @@ class Retrieval:
         ids = [dataset.images[i].name for i in truth.images.tolist()]
         trouble = radii_trouble(radius) or points_trouble(space, images=True)
         if trouble:
-            return Scores(ids, {}, undefined(all_metrics, trouble), all_metrics)
+            nothing = torch.full(truth.chains.shape, torch.nan)[: len(ids)]
+            return Scores(ids, {"tiers": nothing}, undefined(all_metrics, trouble))
         path = swept(space, space.image[truth.images], space.text[pool], radius)
         levels = radius_levels(radius, self.steps)
         texts = _texts(pool, path.at(path.count_within(levels)))
@@ -140,7 +141,6 @@ class Retrieval:
                 **_named("rank_", truth.found(*predicted["rank_"])),
                 **_named("rank_full_", truth.found(*predicted["rank_full_"])),
             },
-            metrics=all_metrics,
             nulls=_nulls(all_metrics, truth, predicted, texts),
             details=lambda i: _path(dataset, truth, texts, levels, i),
         )

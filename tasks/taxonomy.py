@@ -121,7 +121,7 @@ class TaxonomyRetrieval:
             raise ValueError(f"The steps {self.steps} must be at least 1.")
 
     def metrics_of(self, items: Mapping[str, Tensor]) -> tuple[Metric, ...]:
-        """Return the metrics of items that were read back (`Scores.metrics` of the dataset)."""
+        """Return the metrics of tables of as many ranks as the items have."""
         return metrics(items["precision"].shape[1]) if items else self.metrics
 
     def unfit(self, dataset: RankedNames) -> str | None:
@@ -153,7 +153,8 @@ class TaxonomyRetrieval:
         ids = [dataset.images[i].name for i in dataset.row_image]
         reason = radii_trouble(space.radius) or points_trouble(space, images=True)
         if reason is not None:
-            return Scores(ids, {}, undefined(every, reason), every)
+            nothing = torch.full((len(ids), ranks.shape[1]), torch.nan)
+            return Scores(ids, {"precision": nothing}, undefined(every, reason))
         path = swept(space, space.image, space.text, space.radius)
         best = path.at(path.count_within(rank_levels(space.radius, self.steps)))
         precision, recall = found(best, ranks, image, len(space.text))
@@ -166,7 +167,6 @@ class TaxonomyRetrieval:
                 for metric in every
                 if metric.statistic(items, torch.ones(1, len(ids), dtype=torch.float64)).isnan()
             },
-            metrics=every,
             nulls=_nulls(every, best, ranks, image, len(space.text)),
             details=lambda i: {
                 "names": [dataset.texts[t] for t in dataset.ranks[i]],

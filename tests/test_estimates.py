@@ -19,9 +19,12 @@ from hiereval.estimates import (
     MeanOf,
     bootstrap,
     interval,
+    metrics_of,
     ones,
     resample,
 )
+from hiereval.tasks.entailment import Entailment
+from hiereval.tasks.hyperlex import HyperLex
 from hiereval.types import Metric, Scores
 
 N = 60
@@ -115,9 +118,11 @@ def test_undefined_replicates_are_left_out() -> None:
     assert interval(torch.full((3,), torch.nan, dtype=torch.float64), 0.95) == (None, None)
 
 
-def test_metrics_of_the_dataset_replace_those_of_the_task() -> None:
-    scores = Scores(ids="ab", items={"x": torch.tensor([1.0, 2.0])}, metrics=(MEAN,))
-    assert list(bootstrap([AUROC], scores, seed=0, resamples=5)) == ["mean"]
+def test_the_items_may_decide_the_metrics() -> None:
+    items = {"positive": torch.rand(3, 2), "negative": torch.rand(3, 6)}
+    by_name = {metric.name: metric.chance for metric in metrics_of(Entailment(), items)}
+    assert by_name["average_precision"] == 0.25
+    assert metrics_of(HyperLex(), {}) == HyperLex.metrics
 
 
 def test_a_plain_function_is_a_statistic() -> None:

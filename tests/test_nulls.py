@@ -10,7 +10,7 @@ import torch
 from support.made import random_chains, random_space
 
 from hiereval import nulls
-from hiereval.estimates import Estimate, bootstrap, ones
+from hiereval.estimates import Estimate, bootstrap, metrics_of, ones
 from hiereval.geometry import SphereSpace
 from hiereval.tasks.entailment import Entailment
 from hiereval.tasks.flat_retrieval import FlatRetrieval
@@ -31,7 +31,7 @@ def again(task: Task, space: SphereSpace, data: Chains) -> dict[str, float]:
         metric.name: math.nan
         if metric.name in scores.undefined
         else metric.statistic(scores.items, weights).item()
-        for metric in scores.metrics or task.metrics
+        for metric in metrics_of(task, scores.items)
         if nulls.is_judged(metric)
     }
 

@@ -151,7 +151,7 @@ class HierarchyTask(AbsTask):
         )
         generator = torch.Generator().manual_seed(SEED)
         scores = self.task.score(probe.space(embeddings), data_split, generator)
-        values = estimates.values(scores.metrics or self.task.metrics, scores)
+        values = estimates.values(estimates.metrics_of(self.task, scores.items), scores)
         defined = {name: value for name, value in values.items() if value == value}
         return {self.metadata.main_score: math.nan, **defined}
 

@@ -155,7 +155,7 @@ class _Kit:
         n = len(scores.ids)
         weights = torch.ones(3, n, dtype=torch.float64)
         weights[1] *= 2
-        for metric in scores.metrics or self.task.metrics:
+        for metric in self._metrics(scores):
             if metric.name in scores.undefined:
                 continue
             got = metric.statistic(scores.items, weights)
@@ -175,7 +175,7 @@ class _Kit:
         scores = self._score(self._space("sphere"))
         if not scores.nulls:
             raise NotApplicable("the task offers no nulls")
-        names = {metric.name for metric in scores.metrics or self.task.metrics}
+        names = {metric.name for metric in self._metrics(scores)}
         for kind, null in scores.nulls.items():
             require(kind in get_args(NullKind), f"{kind!r} must be one of {get_args(NullKind)}")
             require(null.draws >= 200, f"{kind}: draws must be at least 200, not {null.draws}")
@@ -197,12 +197,12 @@ class _Kit:
         if not isinstance(self.task, Blind):
             raise NotApplicable("the task offers no blind scores")
         known = self._score(self._space("sphere"))
-        names = [metric.name for metric in known.metrics or self.task.metrics]
+        names = [metric.name for metric in self._metrics(known)]
         images = tuple(_Unreadable(image.name) for image in self.dataset.images)
         found = self.task.blind(dataclasses.replace(self.dataset, images=images))
         for name, scores in found.items():
             require(tuple(scores.ids) == tuple(known.ids), f"{name}: ids must be those of the task")
-            own = [metric.name for metric in scores.metrics or self.task.metrics]
+            own = [metric.name for metric in self._metrics(scores)]
             require(own == names, f"{name}: metrics must be those of the task, not {own}")
             self._values(scores)
         return ", ".join(found)
@@ -243,6 +243,11 @@ class _Kit:
 
         return self.task.score(space, self.dataset, torch.Generator().manual_seed(0))
 
+    def _metrics(self, scores: Scores) -> tuple[Metric, ...]:
+        from hiereval.estimates import metrics_of
+
+        return metrics_of(self.task, scores.items)
+
     def _values(self, scores: Scores) -> dict[Metric, float]:
         import torch
 
@@ -251,7 +256,7 @@ class _Kit:
             metric: float("nan")
             if metric.name in scores.undefined
             else float(metric.statistic(scores.items, ones))
-            for metric in scores.metrics or self.task.metrics
+            for metric in self._metrics(scores)
         }
 
 

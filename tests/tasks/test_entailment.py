@@ -13,7 +13,7 @@ from reference.angles import angle, share
 from reference.ranks import auroc, average_precision
 from support.made import chains_of, drawn, random_chains, random_space, repeated
 
-from hiereval.estimates import bootstrap
+from hiereval.estimates import bootstrap, metrics_of
 from hiereval.geometry import SphereSpace
 from hiereval.tasks.entailment import Entailment, Negatives
 from hiereval.types import Chains, Scores
@@ -108,8 +108,7 @@ def test_chance_of_average_precision_is_the_share_of_positives(
     negatives: Negatives, share: float
 ) -> None:
     scores = score(by_hand()[1], by_hand()[0], negatives)
-    assert scores.metrics is not None
-    chance = {metric.name: metric.chance for metric in scores.metrics}
+    chance = {metric.name: metric.chance for metric in metrics_of(Entailment(), scores.items)}
     assert chance["average_precision"] == share
     assert chance["auroc"] == 0.5
 

@@ -14,7 +14,7 @@ from hiereval.datasets.chains import assemble
 from hiereval.datasets.image_files import FileImage
 from hiereval.datasets.predictions import Coverage, match, read
 from hiereval.errors import HierevalError
-from hiereval.estimates import bootstrap
+from hiereval.estimates import bootstrap, metrics_of
 from hiereval.tasks.generation import Generation
 from hiereval.types import Chains, Scores
 
@@ -64,8 +64,7 @@ def test_miniature_by_hand(tmp_path: Path) -> None:
     # a: 4 distinct captions, 3 true, tiers 1 2 3 of 4; path 1 3 2 1: the longest run is 1 3
     # b: all 3 true, tiers 1, 2 (pet, of the second chain) and 4; path 1 2 4
     # c: nothing generated: nothing found, and no precision
-    assert scores.metrics is not None
-    found = bootstrap(scores.metrics, scores, seed=0, resamples=10)
+    found = bootstrap(metrics_of(Generation(), scores.items), scores, seed=0, resamples=10)
     assert {name: e.value for name, e in found.items()} == pytest.approx(
         {
             "precision": (3 / 4 + 1) / 2,
@@ -108,8 +107,7 @@ def test_nothing_generated_is_undefined_precision(tmp_path: Path) -> None:
     scores, _ = scored(write(tmp_path / "p.jsonl", {"a.png": []}), dataset())
     reason = "no caption was generated for any image"
     assert scores.undefined == {"precision": reason, "f1": reason}
-    assert scores.metrics is not None
-    found = bootstrap(scores.metrics, scores, seed=0, resamples=10)
+    found = bootstrap(metrics_of(Generation(), scores.items), scores, seed=0, resamples=10)
     assert (found["recall"].value, found["mean_predictions"].value) == (0.0, 0.0)
 
 

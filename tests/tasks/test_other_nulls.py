@@ -18,7 +18,7 @@ from hiereval.datasets.image_files import FileImage
 from hiereval.datasets.imagenet import assemble
 from hiereval.datasets.predictions import PredictedChains
 from hiereval.datasets.ranked_names import RankedNames
-from hiereval.estimates import ones
+from hiereval.estimates import metrics_of, ones
 from hiereval.geometry import SphereSpace, normalise
 from hiereval.tasks.generation import Generation
 from hiereval.tasks.hierarchical_classification import HierarchicalClassification
@@ -105,7 +105,7 @@ def judged(task: Task, scores: Scores) -> dict[str, float]:
         m.name: math.nan
         if m.name in scores.undefined
         else m.statistic(scores.items, weights).item()
-        for m in scores.metrics or task.metrics
+        for m in metrics_of(task, scores.items)
         if nulls.is_judged(m)
     }
 

@@ -12,7 +12,7 @@ from support.made import Picture, random_chains
 
 from hiereval import nulls
 from hiereval.datasets import himo_docci, karpathy, ranked_names
-from hiereval.estimates import ones
+from hiereval.estimates import metrics_of, ones
 from hiereval.geometry import LorentzSpace, SphereSpace, normalise
 from hiereval.tasks.himo import HiMo
 from hiereval.tasks.pep import Pep
@@ -65,7 +65,7 @@ def values(task: Task, scores: Scores) -> dict[str, float]:
         metric.name: math.nan
         if metric.name in scores.undefined
         else metric.statistic(scores.items, ones(len(scores.ids))).item()
-        for metric in scores.metrics or task.metrics
+        for metric in metrics_of(task, scores.items)
     }
 
 

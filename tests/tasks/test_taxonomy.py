@@ -13,7 +13,7 @@ from scipy.stats import kendalltau
 
 from hiereval.datasets.ranked_names import RankedNames, taxonomy
 from hiereval.errors import HierevalError
-from hiereval.estimates import bootstrap
+from hiereval.estimates import bootstrap, metrics_of
 from hiereval.geometry import EuclideanSpace, SphereSpace, normalise
 from hiereval.places import Places
 from hiereval.tasks.taxonomy import Taxonomy, TaxonomyRetrieval
@@ -82,8 +82,7 @@ def test_retrieval_by_hand(tmp_path: Path) -> None:
     ]  # fmt: skip
     np.testing.assert_allclose(scores.items["recall"], expected_recall, atol=1e-12)
     np.testing.assert_allclose(scores.items["precision"], expected_precision, atol=1e-12)
-    assert scores.metrics is not None
-    found = bootstrap(scores.metrics, scores, seed=0, resamples=10)
+    found = bootstrap(metrics_of(TaxonomyRetrieval(), scores.items), scores, seed=0, resamples=10)
     assert {name: e.value for name, e in found.items()} == pytest.approx(
         {
             "precision_rank1": (1 + 1 + 1 / 2 + 1) / 4,
