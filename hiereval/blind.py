@@ -16,7 +16,7 @@ import torch
 from jaxtyping import Float, Float64
 from torch import Generator, Tensor
 
-from hiereval.estimates import ones
+from hiereval.estimates import metrics_of, ones
 from hiereval.types import Blind, Chains, Dataset, Metric, Scores, Space, Task
 
 
@@ -145,7 +145,7 @@ def _values(task: Task, found: Scores) -> dict[str, float]:
     weights = ones(len(found.ids))
     values = {
         metric.name: metric.statistic(found.items, weights).item()
-        for metric in found.metrics or task.metrics
+        for metric in metrics_of(task, found.items)
         if metric.name not in found.undefined
     }
     return {name: value for name, value in values.items() if value == value}

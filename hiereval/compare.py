@@ -104,18 +104,18 @@ def compare(
     result = Comparison()
     wanted = Wanted(metrics)
     for first, second in _pairs(a, b, result.notes, across=probes is not None):
-        sides = shared([first, second])
+        one, other = shared([first, second])
         where = f"{first.identity.task.name} on {_data(first)}"
-        if not sides[0].scores.ids:
+        if not one.scores.ids:
             result.notes.append(f"{where}: not compared, the two sides share no item.")
             continue
-        n = len(sides[0].scores.ids)
+        n = len(one.scores.ids)
         if n < max(first.identity.n, second.identity.n):
             result.notes.append(
                 f"{where}: compared on the {n:,} shared items of {first.identity.n:,} "
                 f"(A) and {second.identity.n:,} (B)."
             )
-        result.differences += _differences(*sides, wanted, seed, resamples, level)
+        result.differences += _differences(one, other, wanted, seed, resamples, level)
     wanted.check()
     family = [d for d in result.differences if d.p is not None and d.role in FAMILY]
     adjusted = dict(

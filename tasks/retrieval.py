@@ -117,7 +117,7 @@ class Retrieval:
         ids = [dataset.images[i].name for i in truth.images.tolist()]
         trouble = radii_trouble(radius) or points_trouble(space, images=True)
         if trouble:
-            nothing = torch.full(truth.chains.shape, torch.nan)[: len(ids)]
+            nothing = torch.full((len(ids), truth.chains.shape[1]), torch.nan)
             return Scores(ids, {"tiers": nothing}, undefined(all_metrics, trouble))
         path = swept(space, space.image[truth.images], space.text[pool], radius)
         levels = radius_levels(radius, self.steps)

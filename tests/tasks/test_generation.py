@@ -10,13 +10,14 @@ import pytest
 import torch
 from reference.generation import score as slow
 
+from hiereval.answers import NoSpace
 from hiereval.datasets.chains import assemble
 from hiereval.datasets.image_files import FileImage
-from hiereval.datasets.predictions import Coverage, match, read
+from hiereval.datasets.predictions import match, read
 from hiereval.errors import HierevalError
 from hiereval.estimates import bootstrap, metrics_of
 from hiereval.tasks.generation import Generation
-from hiereval.types import Chains, Scores
+from hiereval.types import Answers, Chains, Embeddings, ModelId, Scores
 
 CHAINS = {
     "a.png": [["animal", "bird", "blue bird", "a blue bird on a branch"]],
@@ -45,9 +46,12 @@ def write(path: Path, predicted: dict[str, list[str]]) -> Path:
     return path
 
 
-def scored(path: Path, truth: Chains) -> tuple[Scores, Coverage]:
-    matched, coverage = match(read(path), truth)
-    return Generation().score(None, matched, torch.Generator()), coverage
+def scored(path: Path, truth: Chains) -> tuple[Scores, Answers]:
+    answers = match(read(path), truth)
+    space = NoSpace().space(
+        Embeddings(ModelId(adapter="a", name="a", checkpoint=""), torch.empty(0, 0), None)
+    )
+    return Generation().score(space, answers.data, torch.Generator()), answers
 
 
 def test_miniature_by_hand(tmp_path: Path) -> None:
@@ -60,7 +64,7 @@ def test_miniature_by_hand(tmp_path: Path) -> None:
         },
     )
     scores, coverage = scored(path, dataset())
-    assert coverage == Coverage(unknown=("x.png",), missing=("c.png",))
+    assert (coverage.unknown, coverage.missing) == (("x.png",), ("c.png",))
     # a: 4 distinct captions, 3 true, tiers 1 2 3 of 4; path 1 3 2 1: the longest run is 1 3
     # b: all 3 true, tiers 1, 2 (pet, of the second chain) and 4; path 1 2 4
     # c: nothing generated: nothing found, and no precision

@@ -16,7 +16,7 @@ from support.at import options
 from support.made import chains_of, drawn, random_chains, random_space, repeated
 
 from hiereval.datasets import open_dataset
-from hiereval.estimates import bootstrap
+from hiereval.estimates import bootstrap, metrics_of
 from hiereval.geometry import EuclideanSpace, SphereSpace
 from hiereval.tasks.ordering import Ordering, metrics
 from hiereval.types import Chains, Scores
@@ -31,7 +31,7 @@ def of_radii(data: Chains, radius: dict[str, float]) -> Scores:
 
 
 def values(scores: Scores) -> dict[str, float | None]:
-    found = bootstrap(Ordering.metrics, scores, seed=0, resamples=5)
+    found = bootstrap(metrics_of(Ordering(), scores.items), scores, seed=0, resamples=5)
     return {name: estimate.value for name, estimate in found.items()}
 
 
@@ -113,7 +113,7 @@ def test_ties_are_no_order() -> None:
 def test_a_chain_of_equal_radii_has_no_tau() -> None:
     data = chains_of([["a", "b"], ["c", "d"]])
     scores = of_radii(data, {"a": 1.0, "b": 1.0, "c": 1.0, "d": 2.0})
-    found = bootstrap(Ordering.metrics, scores, seed=0, resamples=50)
+    found = bootstrap(metrics_of(Ordering(), scores.items), scores, seed=0, resamples=50)
     assert (found["tau_d"].value, found["tau_d"].n) == (1.0, 1)
     assert (found["exact_order"].value, found["exact_order"].n) == (0.5, 2)
 

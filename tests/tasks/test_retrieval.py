@@ -19,7 +19,7 @@ from support.at import options
 from support.made import chains_of, drawn, random_chains, random_space, repeated
 
 from hiereval.datasets import open_dataset
-from hiereval.estimates import bootstrap
+from hiereval.estimates import bootstrap, metrics_of
 from hiereval.geometry import SphereSpace, space_of
 from hiereval.tasks.ordering import Ordering
 from hiereval.tasks.retrieval import Retrieval, metrics
@@ -31,7 +31,7 @@ def score(space: Space, data: Chains, steps: int = 50) -> Scores:
 
 
 def values(scores: Scores) -> dict[str, float | None]:
-    found = bootstrap(Retrieval.metrics, scores, seed=0, resamples=5)
+    found = bootstrap(metrics_of(Retrieval(), scores.items), scores, seed=0, resamples=5)
     return {name: estimate.value for name, estimate in found.items()}
 
 
@@ -133,7 +133,7 @@ def test_an_image_that_is_nan_is_left_out() -> None:
     image = space.image.clone()
     image[1] = math.nan
     scores = score(SphereSpace(space.text, image, space.root), data)
-    found = bootstrap(Retrieval.metrics, scores, seed=0, resamples=5)
+    found = bootstrap(metrics_of(Retrieval(), scores.items), scores, seed=0, resamples=5)
     assert {estimate.n for estimate in found.values()} == {2}
     assert scores.details is not None
     assert scores.details(1) == {"predictions": []}
@@ -206,7 +206,7 @@ def test_undefined_with_its_reason(vectors: dict[str, tuple[float, float]], reas
     data = chains_of([["a", "b"], ["b", "a"]], images=["1.jpg", "2.jpg"])
     text = torch.tensor([vectors[t] for t in data.texts])
     scores = score(SphereSpace(text, torch.eye(2), torch.zeros(2)), data)
-    found = bootstrap(Retrieval.metrics, scores, seed=0, resamples=5)
+    found = bootstrap(metrics_of(Retrieval(), scores.items), scores, seed=0, resamples=5)
     assert found.keys() == {metric.name for metric in metrics(2)}
     assert {(e.value, e.undefined_reason) for e in found.values()} == {(None, reason)}
 

@@ -14,7 +14,7 @@ from hiereval.blind import ceilings
 from hiereval.datasets import himo_docci, karpathy, open_dataset, ranked_names
 from hiereval.datasets.hierarchy import build
 from hiereval.datasets.hycoclip import read_isa
-from hiereval.estimates import bootstrap
+from hiereval.estimates import bootstrap, metrics_of
 from hiereval.geometry import EuclideanSpace
 from hiereval.tasks.entailment import Entailment
 from hiereval.tasks.flat_retrieval import FlatRetrieval
@@ -99,7 +99,7 @@ def test_controls_of_the_ordering_page(hierarcaps_root: Path) -> None:
         scores = Ordering().score(
             EuclideanSpace(text, None, torch.zeros(1)), data, torch.Generator()
         )
-        found = bootstrap(Ordering.metrics, scores, seed=0, resamples=5)
+        found = bootstrap(metrics_of(Ordering(), scores.items), scores, seed=0, resamples=5)
         assert rows[f"control:{name}"] == [
             shown(found["tau_d"].value, 4),
             shown(found["exact_order"].value),
