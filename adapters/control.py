@@ -1,7 +1,7 @@
 """Controls: what a score is worth that a count of words, or of nothing, reaches as well.
 
 The vector of a text is its number of words (`control:words`) or of characters
-(`control:characters`), on a line whose root is "" with count 0: the radius is the count.
+(`control:characters`), on a line whose root has count 0, whatever its text: the radius is that.
 `control:constant` gives every text and image the same vector and must come out undefined.
 """
 
@@ -62,7 +62,9 @@ class Control:
         """Return each text's count as a [n, 1] vector."""
         import torch
 
-        return torch.tensor([[float(self.count(text))] for text in texts]).reshape(-1, 1)
+        root = self.id.root_text if self.id.checkpoint != "constant" else None
+        counts = [0.0 if text == root else float(self.count(text)) for text in texts]
+        return torch.tensor(counts).reshape(-1, 1)
 
     def preprocess(self, image: Image) -> None:
         """Return None: the constant looks at nothing."""

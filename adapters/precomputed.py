@@ -42,11 +42,14 @@ class Precomputed:
         self.images = _rows(self.folder, index, "images")
         shapes, dtype = _read_header(self.folder)
         _check_shapes(self.folder, shapes, {"text": len(self.texts), "image": len(self.images)})
-        root_text = index.get("root_text", "")
+        root_text = options.root_text
+        if root_text is None:
+            root_text = index.get("root_text", "")
         if root_text not in self.texts:
             raise HierevalError(
                 f"The index {str(self.folder / INDEX)!r} must have the root text {root_text!r} "
-                "among its texts: radii are distances from its vector."
+                "among its texts: radii are distances from its vector. 'hiereval inputs "
+                "--root-text TEXT' writes another root first."
             )
         self.modalities = frozenset({"text", "image"} if self.images else {"text"})
         self.id = ModelId(

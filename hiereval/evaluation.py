@@ -44,6 +44,7 @@ def evaluate(
     stored_only: bool = False,
     overwrite: Overwrite = "missing",
     trust_remote_code: bool = False,
+    root_text: str | None = None,
     data_dir: str | Path | None = None,
     cache_dir: str | Path | None = None,
     offline: bool = False,
@@ -79,6 +80,7 @@ def evaluate(
         stored_only: Never load the network; the store has every vector.
         overwrite: What to do with records that are there: "missing" skips them.
         trust_remote_code: Let a checkpoint bring its own Python code, which then runs as you.
+        root_text: The text that stands for the root; None: the adapter's, mostly "".
         data_dir: The data root; None: HIEREVAL_DATA or the cache's `data`.
         cache_dir: What can be made again; None: HIEREVAL_CACHE or the platform's.
         offline: Never use the network.
@@ -122,6 +124,7 @@ def evaluate(
         data_dir=data_dir,
         offline=offline,
         trust_remote_code=trust_remote_code,
+        root_text=root_text,
         report=progress if callable(progress) else silent,
     )
     if callable(progress) or progress is False:

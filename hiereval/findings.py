@@ -271,8 +271,8 @@ def _measured(record: Record) -> tuple[str, ...]:
     """Return what must agree for two numbers to be of the same thing."""
     task, data = record.task, record.dataset
     parameters = json.dumps(task.parameters, sort_keys=True)
-    limit = str(record.limit)
-    return task.name, str(task.version), parameters, data.name, data.split, data.sha256, limit
+    rest = (data.name, data.split, data.sha256, str(record.limit), record.model.root_text)
+    return task.name, str(task.version), parameters, *rest
 
 
 def _architectures(record: Record) -> list[tuple[str, ...]]:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import dataclasses
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -129,8 +129,11 @@ def open_adapter(spec: str, options: LoadOptions, model_args: Mapping[str, str])
     """Return the adapter of a model; weights stay unloaded until something is encoded."""
     found = resolve(spec, options.places)
     if options.revision is None and found.revision is not None:
-        options = dataclasses.replace(options, revision=found.revision)
+        options = replace(options, revision=found.revision)
     arguments = {**(found.card.model_args if found.card else {}), **model_args}
+    if "root_text" in arguments:  # of every adapter; a flag wins
+        given = arguments.pop("root_text")
+        options = options if options.root_text is not None else replace(options, root_text=given)
     factory = registry.load("adapters", found.adapter)
     known = _parameters(factory)
     for key in arguments:
@@ -140,10 +143,12 @@ def open_adapter(spec: str, options: LoadOptions, model_args: Mapping[str, str])
                 f"({', '.join(known) or 'none'}).{nearest(key, known)}"
             )
     adapter: Adapter = factory(found.checkpoint, options, **arguments)
+    if options.root_text is not None:
+        adapter.id = replace(adapter.id, root_text=options.root_text)
     trained = lineage_of(adapter)
     name = found.name or (trained and trained.name)
     if name:
-        adapter.id = dataclasses.replace(adapter.id, name=name)
+        adapter.id = replace(adapter.id, name=name)
     _check_name(adapter.id.name)
     return adapter
 

@@ -47,6 +47,7 @@ class Session:
         data_dir: str | Path | None = None,
         offline: bool = False,
         trust_remote_code: bool = False,
+        root_text: str | None = None,
         report: Report = silent,
     ) -> Session:
         """Return the session of these settings; raises HierevalError for a device there is not."""
@@ -56,6 +57,7 @@ class Session:
             device=pick_device(device),
             precision=precision,
             trust_remote_code=trust_remote_code,
+            root_text=root_text,
             places=Places.of(cache_dir, data_dir, offline),
         )
         return Session(options=options, batch_size=batch_size, report=report)

@@ -138,6 +138,9 @@ class LoadOptions:
     precision: Precision = "fp32"
     random_init: int | None = None  # seed: same architecture, no trained weights
     trust_remote_code: bool = False
+    root_text: str | None = (
+        None  # the text that stands for the root; None: the adapter's, mostly ""
+    )
     places: Places = field(default_factory=Places.of)
 
     @property

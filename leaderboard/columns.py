@@ -16,6 +16,7 @@ from hiereval.leaderboard.wording import clean
 from hiereval.records import Record
 from hiereval.types import Role
 
+ROOT = "root text"  # stands among a task's parameters where the root is not ""
 Ties = Literal["paired draws", "intervals alone"]
 
 
@@ -89,8 +90,9 @@ def columns_of(records: list[Record], every_metric: bool = False) -> list[Column
 
 def task_key(record: Record) -> tuple[str, int, str]:
     """Return what must agree for two records to share a column."""
-    task = record.task
-    return task.name, task.version, json.dumps(task.parameters, sort_keys=True)
+    task, root = record.task, record.model.root_text
+    parameters = {**task.parameters, **({ROOT: repr(root)} if root else {})}
+    return task.name, task.version, json.dumps(parameters, sort_keys=True)
 
 
 def _shown(task: str, records: list[Record], every_metric: bool) -> list[str]:
@@ -126,7 +128,10 @@ def _heading(key: tuple[str, int, str], keys: list[tuple[str, int, str]]) -> str
     namesakes = [other for other in keys if other[0] == name]
     parts = [f"v{version}"] if len({other[1] for other in namesakes}) > 1 else []
     if len({other[2] for other in namesakes}) > 1:
-        parts += _differing(json.loads(parameters), [json.loads(o[2]) for o in namesakes])
+        own, *others = (
+            {ROOT: "''", **json.loads(p)} for p in (parameters, *(o[2] for o in namesakes))
+        )
+        parts += _differing(own, others)
     return clean(name) + (f" ({', '.join(parts)})" if parts else "")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 
-from hiereval.leaderboard.columns import plain
+from hiereval.leaderboard.columns import ROOT, plain
 from hiereval.leaderboard.wording import clean, public
 from hiereval.records import Record
 
@@ -39,6 +39,8 @@ def options_of(record: Record) -> str:
         parts += ["--random-init", str(model.random_init)]
     if model.dtype in _PRECISION:
         parts += ["--precision", _PRECISION[model.dtype]]
+    if model.root_text:
+        parts += ["--root-text", quoted(model.root_text)]
     parts += ["--probes", quoted(probe.name)]
     own = {k: v for k, v in probe.parameters.items() if k not in ("seed", "shuffled", "device")}
     if own:
@@ -52,7 +54,7 @@ def options_of(record: Record) -> str:
 
 def of_task(task: str, parameters: str) -> str:
     """Return the options that ask for one task; `parameters` is canonical JSON."""
-    own = json.loads(parameters)
+    own = {name: value for name, value in json.loads(parameters).items() if name != ROOT}
     arguments = f" --task-args {_pairs(own)}" if own else ""
     return f"--tasks {quoted(task)}{arguments}"
 

@@ -104,9 +104,14 @@ COMPUTE = (
         is_flag=True,
         help="Let a checkpoint bring its own Python code, which then runs as you.",
     ),
+    click.option(
+        "--root-text",
+        metavar="TEXT",
+        help="The text that stands for the root.  [default: the adapter's, mostly '']",
+    ),
 )
 
-SETTINGS = ("device", "precision", "batch_size", "trust_remote_code",
+SETTINGS = ("device", "precision", "batch_size", "trust_remote_code", "root_text",
             "data_dir", "cache_dir", "offline")  # fmt: skip
 
 

@@ -9,7 +9,7 @@ from PIL import Image
 from hiereval.adapters.control import Control
 from hiereval.errors import HierevalError
 from hiereval.geometry import space_of
-from hiereval.models import resolve
+from hiereval.models import open_adapter, resolve
 from hiereval.places import Places
 from hiereval.types import LoadOptions
 
@@ -65,3 +65,12 @@ def test_bad_names_and_options() -> None:
         "The model 'control:words' must be given without a revision and without a random "
         "initialisation: it has no weights."
     )
+
+
+def test_the_root_counts_nothing_whatever_its_text() -> None:
+    options = LoadOptions(root_text="an entity")
+    words, constant = (
+        open_adapter(f"control:{what}", options, {}) for what in ("words", "constant")
+    )
+    assert words.encode_texts(["an entity", "a bird", ""]).tolist() == [[0.0], [2.0], [0.0]]
+    assert constant.encode_texts(["an entity", "a bird"]).tolist() == [[1.0], [1.0]]

@@ -74,6 +74,10 @@ def test_different_data_is_another_section(record: Make, change: dict[str, str])
     [
         ({"task__version": 2}, ["ordering (v1)", "ordering (v2)"]),
         ({"task__parameters": {"steps": 10}}, ["ordering (steps=10)", "ordering (steps=null)"]),
+        (
+            {"model__root_text": "entity"},
+            ["ordering (root text='')", "ordering (root text='entity')"],
+        ),
     ],
 )
 def test_versions_and_parameters_have_their_own_columns(
