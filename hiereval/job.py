@@ -164,12 +164,14 @@ class Job:
             import torch
 
             return Embeddings(self.adapter.id, torch.empty(len(dataset.texts), 0), None), None
-        return self.session.vectors(
+        found = self.session.vectors(
             self.adapter,
             dataset,
             images=any("image" in task.modalities for task in tasks),
             anchors=[text for probe in probes for text in probe.probe.anchors(self.adapter.id)],
         )
+        self.recorder.model = self.adapter.id  # with what was seen as it first encoded
+        return found
 
     def _training_data(self, dataset: Dataset, probes: list[ProbeRun]) -> Chains | None:
         """Return what trained probes are fitted on, None where there are none to fit.

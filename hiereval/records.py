@@ -59,6 +59,8 @@ class ModelInfo(Strict):
     root_text: str
     random_init: int | None
     trust_remote_code: bool
+    output_dtype: str | None = None  # of what a library gave back that chooses it
+    conformance: str | None = None  # what became of the checks when it first encoded
 
 
 class TaskInfo(Strict):

@@ -171,6 +171,9 @@ class ModelId:
     n_params: int | None = None
     context_length: int | None = None
     trust_remote_code: bool = False
+    # seen when it first encoded, where a library chooses how; never part of the fingerprint
+    output_dtype: str | None = None  # of what the library gave back
+    conformance: str | None = None  # what became of the checks
 
     def __post_init__(self) -> None:
         """Make the name printable: it comes from files, and people read it on terminals."""
@@ -178,7 +181,7 @@ class ModelId:
 
     def fingerprint(self) -> str:
         """Return 64 hex digits that differ whenever a vector could."""
-        skip = {"name", "checkpoint", "revision", "n_params"}
+        skip = {"name", "checkpoint", "revision", "n_params", "output_dtype", "conformance"}
         fields = {key: value for key, value in asdict(self).items() if key not in skip}
         return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()
 
@@ -236,6 +239,15 @@ class StoredVectors(ByName, Protocol):
 
     texts: Collection[str]
     images: Collection[str]
+
+
+@runtime_checkable
+class Fetches(Protocol):
+    """A model whose files come at first use, not as it is opened."""
+
+    def fetch(self) -> None:
+        """Bring them here now."""
+        ...
 
 
 @runtime_checkable

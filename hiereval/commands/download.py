@@ -11,6 +11,7 @@ import click
 from hiereval import registry
 from hiereval.commands import options
 from hiereval.errors import HierevalError, nearest
+from hiereval.types import Fetches
 
 if TYPE_CHECKING:
     from hiereval.session import Session
@@ -76,6 +77,9 @@ def _model(
             "('hiereval ls models') or adapter:checkpoint."
             f"{nearest(spec, [*datasets, *aliases])}"
         )
-    model = session.adapter(spec, arguments, revision=revision).id
+    adapter = session.adapter(spec, arguments, revision=revision)
+    if isinstance(adapter, Fetches):
+        adapter.fetch()
+    model = adapter.id
     at = f" at {model.revision}" if model.revision else ""
     click.echo(f"{model.name} is complete{at}.")

@@ -22,15 +22,30 @@ KINDS = ("models", "tasks", "adapters", "datasets", "probes")
     epilog="""\b
 Examples:
   hiereval ls models
+  hiereval ls models --source mteb --json
   hiereval ls tasks --json
 """
 )
 @click.argument("kind", type=click.Choice(KINDS))
 @click.option("--json", "as_json", is_flag=True, help="One JSON array, for other programs.")
+@click.option(
+    "--source",
+    type=click.Choice(("hiereval", "mteb")),
+    default="hiereval",
+    show_default=True,
+    help="Whose models: hiereval's aliases, or MTEB's registry (imports MTEB).",
+)
 @options.plugins_option
-def command(kind: str, as_json: bool) -> None:
+def command(kind: str, as_json: bool, source: str) -> None:
     """List what --model, --tasks, --dataset and --probes can name."""
-    rows = list(_models() if kind == "models" else _plugins(kind))
+    if source != "hiereval" and kind != "models":
+        raise click.UsageError(f"--source {source} must be left out: it lists models alone.")
+    if source == "mteb":
+        from hiereval.adapters.mteb_models import registry_rows
+
+        rows = registry_rows()
+    else:
+        rows = list(_models() if kind == "models" else _plugins(kind))
     if as_json:
         click.echo(json.dumps(rows, indent=1))
         return
@@ -39,6 +54,8 @@ def command(kind: str, as_json: bool) -> None:
     from rich.text import Text
 
     cells = {"models": _model_cells, "tasks": _task_cells}.get(kind, _cells)
+    if source == "mteb":
+        cells = _registry_cells
     table = Table(box=None, padding=(0, 1), header_style="bold")
     for row in rows:
         shown = cells(row)
@@ -92,6 +109,23 @@ def _task_cells(row: dict[str, Any]) -> Cells:
 def _metric_cells(row: dict[str, Any]) -> Iterator[Cells]:
     for name, line in (row.get("metrics") or {}).items():
         yield {"name": [f"  {name}"], "description": [(line, "dim")]}
+
+
+def _registry_cells(row: dict[str, Any]) -> Cells:
+    """Return a model of MTEB's registry; what it needs stands under what it is."""
+    facts = [
+        row["licence"] or "no licence stated",
+        "open weights" if row["open_weights"] else "closed",
+        f"pip install 'mteb[{','.join(row['extra'])}]'" if row["extra"] else None,
+        "--trust-remote-code" if row["remote_code"] else None,
+    ]
+    parameters = row["parameters"]
+    about = (", ".join(filter(None, facts)), "dim")
+    return {
+        "name": [row["name"]],
+        "parameters": [f"{parameters / 1e6:,.1f} M" if parameters else ""],
+        "description": [", ".join(row["modalities"]), "\n", about],
+    }
 
 
 def _model_cells(row: dict[str, Any]) -> Cells:

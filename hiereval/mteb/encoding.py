@@ -16,6 +16,7 @@ from hiereval.types import Dataset, Embeddings, ImageSource, ModelId
 
 if TYPE_CHECKING:
     from mteb import EncoderProtocol, TaskMetadata
+    from PIL.Image import Image
 
 BATCH_SIZE = 32  # where `encode_kwargs` gives none
 GENERATIVE = ("captioning", "vqa")  # registered as encoders, with heads that were never trained
@@ -26,7 +27,7 @@ class Rows:
     """A column of texts or images as a map-style dataset, which says what it holds."""
 
     column: str  # "text" or "image"
-    values: Sequence[str] | Sequence[ImageSource]
+    values: Sequence[str] | Sequence[ImageSource] | Sequence[Image]
 
     @property
     def features(self) -> dict[str, str]:
@@ -38,7 +39,7 @@ class Rows:
 
     def __getitem__(self, index: int) -> dict[str, Any]:
         value = self.values[index]
-        if isinstance(value, str):
+        if not isinstance(value, ImageSource):  # a text, or a picture that is open and RGB
             return {self.column: value}
         return {self.column: image_files.decode(value).convert("RGB")}
 
@@ -72,6 +73,10 @@ class Encoder:
 
     def encode(self, rows: Rows) -> Tensor:
         """Return [n, d] float32; raises HierevalError for anything but one finite vector a row."""
+        return self.given(rows).float()
+
+    def given(self, rows: Rows) -> Tensor:
+        """Return the same in the type in which the model gives it."""
         loader: DataLoader[Any] = DataLoader(
             rows,  # type: ignore[arg-type]  # map-style by duck typing, as MTEB takes it
             batch_size=int(self.options.get("batch_size", BATCH_SIZE)),
@@ -96,7 +101,7 @@ class Encoder:
                 f"The {rows.column} vectors of {self.name!r} must be finite; {bad:,} of "
                 f"{len(rows):,} are not."
             )
-        return vectors.float()
+        return vectors
 
     @property
     def name(self) -> str:
@@ -117,14 +122,18 @@ class Encoder:
 
     def refuse(self) -> None:
         """Raise HierevalError for a model whose vectors are not to be compared by cosine."""
-        how = self.model.mteb_model_meta.similarity_fn_name
-        if how is not None and str(getattr(how, "value", how)) != "cosine":
-            raise HierevalError(
-                f"The model {self.name!r} must compare by cosine; its similarity is "
-                f"{getattr(how, 'value', how)!r}."
-            )
-        if any(word in self.name.lower() for word in GENERATIVE):
-            raise HierevalError(
-                f"The model {self.name!r} must be an encoder: it is a captioning or "
-                "question-answering checkpoint, whose projections were never trained."
-            )
+        refuse(self.name, self.model.mteb_model_meta)
+
+
+def refuse(name: str, meta: Any) -> None:
+    """Raise HierevalError for a registered model that is not to be compared by cosine."""
+    how = getattr(meta.similarity_fn_name, "value", meta.similarity_fn_name)
+    if how not in (None, "cosine"):
+        raise HierevalError(
+            f"The model {name!r} must compare by cosine; its similarity is {how!r}."
+        )
+    if any(word in name.lower() for word in GENERATIVE):
+        raise HierevalError(
+            f"The model {name!r} must be an encoder: it is a captioning or "
+            "question-answering checkpoint, whose projections were never trained."
+        )

@@ -58,6 +58,23 @@ def check_adapter(
     return run(kit.checks())
 
 
+AT_FIRST_USE = (
+    "text: shape, type, finite",
+    "text: captions differ",
+    "text: any batch size",
+    "text: any order",
+    "text: the root alone and among long texts",
+    "image: shape, type, finite",
+    "image: any batch size, order and duplicates",
+)
+
+
+def check_vectors(adapter: Adapter) -> list[Check]:
+    """Return what must hold before a stranger's model is measured at all: a few short batches."""
+    kit = _Kit(adapter, None, [], None)
+    return run((name, check) for name, check in kit.checks() if name in AT_FIRST_USE)
+
+
 def _texts(texts: Sequence[str]) -> Dataset:
     return Dataset(
         name="made", split="all", revision=None, sha256="", image_source="", texts=tuple(texts)
