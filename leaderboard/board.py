@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import tomllib
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib.resources import files
 
+from hiereval.errors import HierevalError
 from hiereval.findings import COVERS
 from hiereval.leaderboard import notes
 from hiereval.leaderboard.columns import Column, columns_of
@@ -75,6 +76,9 @@ class Board:
     sections: tuple[Section, ...]
     limited: int  # records left off because they come from a --limit run
     levels: tuple[float, ...]  # of the intervals shown
+    title: str = ""  # its own, where it has one
+    lead: str = ""  # the line below
+    wanted: tuple[str, ...] = ()  # columns that were asked for: metric or task.metric, globs
 
     @property
     def interval(self) -> str:
@@ -106,12 +110,16 @@ def build(
     every_metric: bool = False,
     reported: Sequence[Reported] | None = None,
     paired: Paired | None = None,
+    wanted: Sequence[str] = (),
+    verified: Collection[str] = (),
 ) -> Board:
     """Arrange records, the newest of each `record_id`; `--limit` runs are counted and left off.
 
     `sort` is "model", "date", a metric or "task.metric"; by default the column of which blind
     scores reach least. An unknown one raises HierevalError with the nearest. Columns are the
-    headline metrics, or every one. `paired` finds the draws that ties are made from.
+    headline metrics, those that are `wanted` (metric or task.metric, names or globs), or every
+    one. `paired` finds the draws that ties are made from; `verified` holds the `record_id` of the
+    records whose numbers were computed again.
     """
     given = list(records)
     full = [record for record in given if record.limit is None]
@@ -119,11 +127,21 @@ def build(
     for record in full:
         grouped[_dataset_key(record)].append(record)
     figures = reported_figures() if reported is None else reported
-    sections = [_section(grouped[key], figures, every_metric, paired) for key in sorted(grouped)]
+    asked = () if every_metric else tuple(wanted)
+    sections = [
+        _section(grouped[key], figures, every_metric or bool(wanted), paired, asked, verified)
+        for key in sorted(grouped)
+    ]
+    if wanted and not any(section.columns for section in sections):
+        raise HierevalError(
+            f"The columns {', '.join(map(repr, wanted))} must name a metric, or task.metric, of "
+            "the results. 'hiereval ls tasks' describes them."
+        )
     return Board(
         sections=tuple(ordered(_titled(sections), sort)),
         limited=len(given) - len(full),
         levels=tuple(sorted({m.ci_level for r in full for m in r.metrics.values()}, reverse=True)),
+        wanted=tuple(wanted),
     )
 
 
@@ -133,11 +151,21 @@ def _dataset_key(record: Record) -> tuple[str, ...]:
 
 
 def _section(
-    records: list[Record], figures: Sequence[Reported], every_metric: bool, paired: Paired | None
+    records: list[Record],
+    figures: Sequence[Reported],
+    every_metric: bool,
+    paired: Paired | None,
+    wanted: Sequence[str],
+    verified: Collection[str],
 ) -> Section:
     data = records[0].dataset
-    columns = columns_of(records, every_metric)
-    rows = rows_of(records, columns)
+    columns = [c for c in columns_of(records, every_metric) if not wanted or c.is_any(wanted)]
+    rows = [
+        replace(row, verified=all(r.record_id in verified for r in row.records))
+        if verified
+        else row
+        for row in rows_of(records, columns)
+    ]
     measured = [row for row in rows if row.kind == "measured"]
     controls = [row for row in rows if row.kind == "control"]
     if len({row.model.geometry for row in measured}) > 1:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import tomllib
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from functools import cache
 from importlib.resources import files
 from math import isfinite
@@ -58,6 +59,11 @@ class Column:
         if best == self.chance or not isfinite(best):
             return None
         return min(1.0, max(0.0, (self.ceiling[1] - self.chance) / (best - self.chance)))
+
+    def is_any(self, names: Sequence[str]) -> bool:
+        """Whether one of these names or globs is its metric, or its task.metric."""
+        own = (self.metric, f"{self.task}.{self.metric}")
+        return any(fnmatchcase(name, pattern) for pattern in names for name in own)
 
     @property
     def key(self) -> tuple[str, int, str]:

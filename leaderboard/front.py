@@ -11,12 +11,14 @@ _CHANCE = 0.05  # of the way from chance to the best value: blind scores up to h
 _FEWEST = 3
 
 
-def front(columns: Sequence[Column]) -> list[int]:
-    """Return the columns to open with, in their order.
+def front(columns: Sequence[Column], asked: Sequence[str] = ()) -> list[int]:
+    """Return the columns to open with, in their order: those `asked` for, where there are some.
 
-    Headline metrics that have a better and a worse and whose blind scores stand at chance; where
-    fewer than three do, the headline metrics that give least away.
+    Else headline metrics that have a better and a worse and whose blind scores stand at chance;
+    where fewer than three do, the headline metrics that give least away.
     """
+    if any(column.is_any(asked) for column in columns):
+        return [i for i, column in enumerate(columns) if column.is_any(asked)]
     wanted = [i for i, c in enumerate(columns) if _ranks(c) and _is_headline(c)]
     wanted = wanted or [i for i, c in enumerate(columns) if _ranks(c)] or list(range(len(columns)))
     wanted.sort(key=lambda i: given_away(columns[i]))

@@ -16,6 +16,7 @@ from hiereval.leaderboard.rows import Row
 def written(board: Board) -> str:
     """Return the board as one JSON object; numbers are exact, strings as the records hold them."""
     document = {
+        "title": board.title,
         "limited": board.limited,
         "levels": board.levels,
         "covers": COVERS,
@@ -53,6 +54,7 @@ def _row(row: Row) -> dict[str, Any]:
         "label": row.label,
         "probe": row.probe,
         "twins": row.twins,
+        "verified": row.verified,
         "cells": [cell and asdict(cell) for cell in row.cells],
         "radius_by_tier": [asdict(tier) for tier in row.curve],
         "records": [json.loads(record.model_dump_json()) for record in row.records],

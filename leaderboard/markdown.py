@@ -18,7 +18,9 @@ _EMPTY = {"undefined": "n/a", "skipped": "skipped", "failed": "failed"}
 
 def written(board: Board) -> str:
     """Return the document."""
-    lines: list[str] = []
+    lines: list[str] = [f"# {escaped(board.title)}", ""] if board.title else []
+    if board.lead:
+        lines += [escaped(board.lead, 1000), ""]
     for section in board.sections:
         lines += [f"## {escaped(section.title)}", "", escaped(about(section), 1000), ""]
         for group, indices in section.groups:
@@ -86,14 +88,15 @@ def _reported(figures: Sequence[Reported]) -> Iterator[str]:
 
 
 def _runs(section: Section) -> Iterator[str]:
-    yield _line(["model", "revision", "dtype", "date", "fingerprint"])
-    yield _line(["---"] * 5)
+    yield _line(["model", "revision", "dtype", "date", "fingerprint", "standing"])
+    yield _line(["---"] * 6)
     for row in section.rows:
         facts = (
             row.revision or "–",
             clean(row.model.dtype, 12),
             row.date,
             row.model.fingerprint[:12],
+            "verified" if row.verified else "measured",
         )
         yield _line([escaped(row.name), *map(escaped, facts)])
 

@@ -9,7 +9,7 @@ a thousandth, and of ranks the best alone: JSON and CSV hold the rest.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from hiereval.leaderboard import cards, command_line
@@ -30,20 +30,20 @@ _SHORT = 16  # hexadecimal digits of a hash that a page shows; JSON holds all
 Packed = dict[str, Any]
 
 
-def packed(board: Board, standing: Mapping[str, str]) -> Packed:
-    """Return what the page's script reads. `standing` is record_id -> "verified", where it is."""
+def packed(board: Board) -> Packed:
+    """Return what the page's script reads."""
     return {
         "legend": board.legend,
         "interval": board.interval,
         "limited": board.limited,
         "marks": {MARKS[bar]: words for bar, words in BARS.items()},
-        "sections": [_section(section, standing) for section in board.sections],
+        "sections": [_section(section, board.wanted) for section in board.sections],
     }
 
 
-def _section(section: Section, standing: Mapping[str, str]) -> Packed:
+def _section(section: Section, wanted: Sequence[str]) -> Packed:
     rows, columns = section.rows, section.columns
-    first = front(columns)
+    first = front(columns, wanted)
     keys = list(dict.fromkeys(column.key for column in columns))
     return {
         "title": section.title,
@@ -61,7 +61,7 @@ def _section(section: Section, standing: Mapping[str, str]) -> Packed:
             _column(column, keys.index(column.key), [row.cells[i] for row in rows], i in first)
             for i, column in enumerate(columns)
         ],
-        "rows": _rows(rows, standing),
+        "rows": _rows(rows),
         "runs": _runs(rows, keys),
         "reported": [
             {
@@ -203,7 +203,7 @@ def _differences(numbers: list[int]) -> list[int]:
 # --- rows ----------------------------------------------------------------------------------------
 
 
-def _rows(rows: Sequence[Row], standing: Mapping[str, str]) -> Packed:
+def _rows(rows: Sequence[Row]) -> Packed:
     known = [cards.of(row.model) for row in rows]
     facts = {name: coded([fact(row) for row in rows]) for name, fact in _FACTS.items()}
     return {
@@ -211,14 +211,9 @@ def _rows(rows: Sequence[Row], standing: Mapping[str, str]) -> Packed:
         "family": coded([clean(card.family, 40) for card in known]),
         "licence": coded([clean(card.licence, 40) for card in known]),
         "open": coded([card.openness for card in known]),
-        "status": coded([_standing(row, standing) for row in rows]),
+        "status": coded(["verified" if row.verified else "measured" for row in rows]),
         "curve": [_curve(row) for row in rows],
     }
-
-
-def _standing(row: Row, standing: Mapping[str, str]) -> str:
-    """A row is verified if every record of it is."""
-    return "verified" if all(r.record_id in standing for r in row.records) else "measured"
 
 
 def _fastest(row: Row, field: str) -> float | None:

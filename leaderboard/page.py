@@ -9,11 +9,11 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from collections.abc import Mapping
 from importlib.resources import files
 
 from hiereval import __version__
 from hiereval.leaderboard.board import Board
+from hiereval.leaderboard.marked import MADE
 from hiereval.leaderboard.packed import packed
 
 TITLE = "hiereval board"
@@ -22,13 +22,10 @@ SCRIPTS = ("board.js", "pictures.js", "sheet.js", "start.js")
 _IN_SCRIPT = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026"}  # nothing ends the element early
 
 
-def written(
-    board: Board, *, title: str = TITLE, lead: str = LEAD, standing: Mapping[str, str] | None = None
-) -> str:
+def written(board: Board) -> str:
     """Return the page. A board built with `every_metric` lets readers choose among all columns.
 
     Every string from a record is cleaned, escaped where it stands, and set as text alone.
-    `standing` is record_id -> "verified".
     """
     from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
     from markupsafe import Markup
@@ -45,13 +42,14 @@ def written(
         board=board,
         sections=board.sections,
         legend=board.legend,
-        title=title,
-        lead=lead,
+        title=board.title or TITLE,
+        lead=board.lead or LEAD,
         style=Markup(style),
         script=Markup(script if board.sections else ""),
-        data=Markup(in_script(packed(board, standing or {}))),
+        data=Markup(in_script(packed(board))),
         policy=_policy(style, script if board.sections else ""),
         newest=max((row.date for s in board.sections for row in s.rows), default=""),
+        made=MADE,
         version=__version__,
     )
 

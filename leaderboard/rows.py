@@ -44,6 +44,7 @@ class Row:
     curve: tuple[Tier, ...]
     records: tuple[Record, ...]
     twins: int  # seeds of random weights that its scores are compared with
+    verified: bool = False  # whether all its numbers were computed again from what was submitted
 
     @property
     def name(self) -> str:

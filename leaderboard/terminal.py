@@ -39,6 +39,8 @@ def written(board: Board, width: int = 100) -> str:
 
 def render(board: Board, width: int) -> Iterator[ConsoleRenderable]:
     """Yield what is to be printed, at most `width` columns wide (from about 60 on)."""
+    if board.title:
+        yield Text(clean(board.title), style="bold underline")
     for section in board.sections:
         yield Text(section.title, style="bold")
         yield Text(about(section), style="dim")

@@ -54,7 +54,8 @@ def command(
     leave out --limit runs alone.
     """
     from hiereval import records
-    from hiereval.commands.leaderboard import listed, write
+    from hiereval.commands.leaderboard import listed
+    from hiereval.leaderboard.marked import write
     from hiereval.leaderboard.selection import chosen
 
     if form == "every-eval-ever" and not organization:

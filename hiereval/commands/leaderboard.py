@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from hiereval import files
-from hiereval.errors import HierevalError
+from hiereval.errors import HierevalError, nearest
 
 if TYPE_CHECKING:
+    from hiereval.leaderboard.board import Board
+    from hiereval.leaderboard.configuration import Configuration
     from hiereval.records import Record
 
-FORMATS = {".md": "md", ".html": "html", ".csv": "csv", ".tex": "latex", ".json": "json"}
+FORMATS = {
+    ".md": "md", ".html": "html", ".csv": "csv", ".tex": "latex", ".json": "json", ".txt": "table",
+}  # fmt: skip
 
 
 @click.command()
@@ -22,20 +26,37 @@ FORMATS = {".md": "md", ".html": "html", ".csv": "csv", ".tex": "latex", ".json"
 @click.option(
     "--format",
     "form",
-    type=click.Choice(["table", *FORMATS.values()]),
+    type=click.Choice(list(dict.fromkeys(["table", *FORMATS.values()]))),
     help="Default: by the ending of --out, else a table.",
 )
 @click.option("--out", type=click.Path(path_type=Path), help="Write to this file.")
+@click.option(
+    "--update",
+    type=click.Path(path_type=Path),
+    help="Write Markdown between the markers of this file.",
+)
 @click.option("--dataset", "datasets", help="Only these datasets: names or globs, comma-separated.")
 @click.option("--tasks", help="Only these tasks: names or globs, comma-separated.")
+@click.option("--columns", help="These columns: metric or task.metric, names or globs.")
 @click.option("--sort", help="model, date, a metric, or task.metric.")
+@click.option("--config", type=click.Path(path_type=Path), help="The board's settings, board.toml.")
+@click.option(
+    "--verified",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="Verification records ('hiereval verify'), or folders of them.",
+)
 def command(
     results: tuple[Path, ...],
     form: str | None,
     out: Path | None,
+    update: Path | None,
     datasets: str | None,
     tasks: str | None,
+    columns: str | None,
     sort: str | None,
+    config: Path | None,
+    verified: tuple[Path, ...],
 ) -> None:
     """Show the board of RESULTS: record files, or folders of them.
 
@@ -44,54 +65,84 @@ def command(
     import gc
 
     from hiereval import records
+    from hiereval.leaderboard import configuration, formats, marked
     from hiereval.leaderboard.selection import chosen
 
     gc.disable()  # records hold no cycles, and looking for some takes a third of the time
-
-    form = form or (FORMATS.get(out.suffix, "table") if out else "table")
+    form = _form(form, out, update)
+    if out is not None:
+        marked.check_ours(out, form)
+    own = configuration.read(config) if config else configuration.Configuration()
+    own = replace(
+        own,
+        datasets=tuple(listed(datasets)) or own.datasets,
+        tasks=tuple(listed(tasks)) or own.tasks,
+        columns=tuple(listed(columns)) or own.columns,
+        sort=sort or own.sort,
+    )
     there = records.read_all(results)
     if not there:
         raise HierevalError(
             f"The results {str(results[0])!r} must hold at least one record. "
             "'hiereval run --model toy --dataset shapes' makes some."
         )
-    kept = chosen(there, listed(datasets), listed(tasks))
-    if out is None and form == "table":
+    kept = chosen(there, own.datasets, own.tasks)
+    made = _board(form, kept, own, results, verified)
+    if out is None and update is None and form == "table":
         from rich.console import Console
 
-        from hiereval.leaderboard import board, terminal
-        from hiereval.leaderboard.paired import SamplesBeside
+        from hiereval.leaderboard import terminal
 
-        paired = SamplesBeside(results)
-        terminal.show(board.build(kept, sort=sort, paired=paired), Console())
+        terminal.show(made, Console())
         return
-    text = _written(form, kept, sort, results)
-    if out is None:
+    text = formats.written(form, made, kept)
+    if out is None and update is None:
         sys.stdout.write(text)
-        return
-    write(out, text)
-    click.echo(f"wrote {out}", err=True)
+    if out is not None:
+        marked.write(out, marked.written(form, text))
+        click.echo(f"wrote {out}", err=True)
+    if update is not None:
+        marked.write(update, marked.updated(update, text))
+        click.echo(f"updated {update}", err=True)
+
+
+def _form(form: str | None, out: Path | None, update: Path | None) -> str:
+    """Return the format that is asked for, by name or by the file's ending."""
+    if update is not None:
+        if form not in (None, "md") or out is not None:
+            raise HierevalError("The option --update must stand alone: it writes Markdown.")
+        return "md"
+    if form is None and out is not None and not out.is_dir() and out.suffix not in FORMATS:
+        raise HierevalError(
+            f"The file {str(out)!r} must end in {', '.join(FORMATS)}, or its --format be given."
+            f"{nearest(out.suffix, FORMATS)}"
+        )
+    return form or (FORMATS.get(out.suffix, "table") if out else "table")
+
+
+def _board(
+    form: str,
+    kept: list[Record],
+    own: Configuration,
+    results: tuple[Path, ...],
+    verified: tuple[Path, ...],
+) -> Board:
+    from hiereval import verification
+    from hiereval.leaderboard import board
+    from hiereval.leaderboard.paired import SamplesBeside
+
+    made = board.build(
+        kept,
+        sort=own.sort,
+        every_metric=form == "html",
+        reported=[*(board.reported_figures() if own.papers else ()), *own.figure],
+        paired=SamplesBeside(results),
+        wanted=own.columns,
+        verified=verification.verified(verified, kept),
+    )
+    return replace(made, title=own.title, lead=own.lead)
 
 
 def listed(given: str | None) -> list[str]:
     """Split a comma-separated option."""
     return [name.strip() for name in (given or "").split(",") if name.strip()]
-
-
-def _written(form: str, kept: list[Record], sort: str | None, results: tuple[Path, ...]) -> str:
-    from hiereval.leaderboard import board, formats
-    from hiereval.leaderboard.paired import SamplesBeside
-
-    paired = SamplesBeside(results)
-    made = board.build(kept, sort=sort, every_metric=form == "html", paired=paired)
-    return formats.written(form, made, kept)
-
-
-def write(out: Path, text: str) -> None:
-    """Write a file, whole, making its folder; a failure is one line."""
-    try:
-        files.write_whole(out, text.encode())
-    except OSError as error:
-        raise HierevalError(
-            f"The file {str(out)!r} cannot be written: {error.strerror}."
-        ) from error

@@ -45,11 +45,11 @@ def test_the_table(run: Run, results: Path, monkeypatch: pytest.MonkeyPatch) -> 
 @pytest.mark.parametrize(
     ("name", "start"),
     [
-        ("b.md", "## hierarcaps test"),
+        ("b.md", "<!-- Made by hiereval leaderboard -->\n## hierarcaps test"),
         ("b.html", "<!doctype html>"),
         ("b.csv", "model,adapter"),
-        ("b.tex", "% \\usepackage{booktabs"),
-        ("b.json", '{\n "limited": 1'),
+        ("b.tex", "% Made by hiereval leaderboard\n% \\usepackage{booktabs"),
+        ("b.json", '{\n "title": ""'),
         ("b.txt", "hierarcaps test\n"),
     ],
 )
@@ -60,6 +60,9 @@ def test_the_ending_chooses_the_format(
     assert run("leaderboard", results, "--out", out) == (0, "", f"wrote {out}\n")
     assert out.read_text("utf-8").startswith(start)
     assert [file.name for file in out.parent.iterdir()] == [name]
+    before = out.read_bytes()
+    assert run("leaderboard", results, "--out", out) == (0, "", f"wrote {out}\n")
+    assert out.read_bytes() == before
 
 
 def test_a_format_goes_to_stdout(run: Run, results: Path) -> None:

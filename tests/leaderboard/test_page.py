@@ -152,10 +152,9 @@ def test_the_seeds_and_shuffled_tiers_of_a_trained_probe_are_told_apart(full: li
 
 def test_a_row_is_verified_if_all_its_records_are(record: Callable[..., Record]) -> None:
     both = [record(), record(task="entailment", metrics={"auroc": 0.8})]
-    board = build(both, every_metric=True)
     for known, expected in ((both, "verified"), (both[:1], "measured")):
-        standing = {one.record_id: "verified" for one in known}
-        rows = data_of(page.written(board, standing=standing))["sections"][0]["rows"]
+        board = build(both, every_metric=True, verified={one.record_id for one in known})
+        rows = data_of(page.written(board))["sections"][0]["rows"]
         assert rows["status"] == [expected]
 
 

@@ -15,7 +15,9 @@ def test_the_page_is_made_from_the_records() -> None:
     published = records.read_all([ROOT / "leaderboard" / "results"])
     assert {record.dataset.name for record in published} == {"hierarcaps", "hierarcaps-expanded"}
     page = (ROOT / "docs" / "board.md").read_text("utf-8")
-    assert page.endswith(markdown.written(build(published)))
+    assert page.endswith(
+        f"\n\n{markdown.written(build(published)).strip()}\n\n<!-- hiereval:end -->\n"
+    )
 
 
 def test_what_is_published_was_measured_in_full_by_known_code() -> None:
