@@ -12,7 +12,6 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from fnmatch import fnmatchcase
 from statistics import NormalDist
 from typing import Any
 
@@ -20,6 +19,7 @@ import torch
 from jaxtyping import Float64
 from torch import Tensor
 
+from hiereval.choice import listed, matches
 from hiereval.errors import HierevalError, nearest
 from hiereval.estimates import Mean, interval, ones, resample
 from hiereval.samples import Samples, metrics_of
@@ -130,7 +130,7 @@ class Wanted:
 
     def __init__(self, given: str) -> None:
         self.given = given
-        self.patterns = [part.strip() for part in given.split(",") if part.strip()]
+        self.patterns = listed(given)
         self.known: dict[str, None] = {}
         self.found = False
 
@@ -156,7 +156,7 @@ class Wanted:
             return True
         if self.given == "headline":
             return metric.role in ("headline", "retention")
-        return any(fnmatchcase(metric.name, pattern) for pattern in self.patterns)
+        return matches(metric.name, self.patterns)
 
 
 def p_value(replicates: Float64[Tensor, " b"]) -> float:

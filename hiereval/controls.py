@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
+from hiereval.choice import listed
 from hiereval.errors import HierevalError, nearest
 from hiereval.plan import RunConfig
 
@@ -18,17 +19,16 @@ TEXT_TWINS, IMAGE_TWINS = 5, 1  # seeds, unless `--twins` says otherwise
 
 def chosen(given: str | Sequence[str]) -> tuple[str, ...]:
     """Return the control names that `--controls` stands for: all, none, or a list of them."""
-    names = given.split(",") if isinstance(given, str) else list(given)
-    names = [name.strip() for name in names if name.strip()]
-    if names in (["all"], ["none"]):
-        return CONTROLS if names == ["all"] else ()
+    names = listed(given) if isinstance(given, str) else tuple(given)
+    if names in (("all",), ("none",)):
+        return CONTROLS if names == ("all",) else ()
     for name in names:
         if name not in CONTROLS:
             raise HierevalError(
                 f"The control {name!r} must be all, none or of {', '.join(CONTROLS)}."
                 f"{nearest(name, CONTROLS)}"
             )
-    return tuple(names)
+    return names
 
 
 def runs(config: RunConfig) -> Iterator[tuple[str, list[RunConfig]]]:

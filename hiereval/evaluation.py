@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, TypeVar, get_args
 
 from hiereval import controls as rows_beside
+from hiereval.choice import listed
 from hiereval.errors import HierevalError, nearest
 from hiereval.plan import Overwrite, RunConfig
 from hiereval.results import Results
@@ -140,7 +141,7 @@ def evaluate(
 def _names(given: Names) -> tuple[str, ...]:
     """Return names from a comma list, a path, or any iterable of either."""
     if isinstance(given, str):
-        return tuple(filter(None, (part.strip() for part in given.split(","))))
+        return listed(given)
     if isinstance(given, Path):
         return (str(given),)
     return tuple(map(str, given))

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from hiereval import choice
 from hiereval.errors import HierevalError, nearest
 from hiereval.plan import RunConfig
 from hiereval.results import Results
@@ -62,7 +63,7 @@ def _parsed(words: list[str], where: str) -> dict[str, Any]:
 
 def _value(option: str, value: str, where: str) -> Any:
     if option == "model-args":
-        pairs = [part.partition("=") for part in value.split(",") if part.strip()]
+        pairs = [part.partition("=") for part in choice.listed(value)]
         if not all(key.strip() and equals for key, equals, _ in pairs):
             raise HierevalError(f"{where}: --model-args {value!r} must be written key=value.")
         return {key.strip().replace("-", "_"): given.strip() for key, _, given in pairs}

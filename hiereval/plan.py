@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import fnmatch
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from hiereval import registry
+from hiereval.choice import listed, matches
 from hiereval.errors import HierevalError, nearest
 from hiereval.records import TrainingInfo
 from hiereval.registry import parameters
@@ -131,8 +131,8 @@ def select(kind: registry.Kind, selection: str) -> list[str]:
     """Return the names that "all" or comma-separated names and globs stand for, each once."""
     known = registry.names(kind)
     chosen: list[str] = []
-    for part in filter(None, (part.strip() for part in selection.split(","))):
-        chosen += known if part == "all" else fnmatch.filter(known, part) or [part]
+    for part in listed(selection):
+        chosen += known if part == "all" else [n for n in known if matches(n, [part])] or [part]
     if not chosen:
         raise HierevalError(
             f"The {kind} {selection!r} must name at least one of {', '.join(known)}."
@@ -144,9 +144,7 @@ def _loads(kind: registry.Kind, name: str, selection: str, notes: list[str]) -> 
     try:
         registry.load(kind, name)
     except HierevalError as error:
-        if name in (part.strip() for part in selection.split(",")) or name not in registry.names(
-            kind
-        ):
+        if name in listed(selection) or name not in registry.names(kind):
             raise
         notes.append(str(error))
         return False

@@ -18,6 +18,7 @@ from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any, Literal, get_args, get_type_hints
 
+from hiereval.choice import listed
 from hiereval.errors import HierevalError, nearest
 
 Kind = Literal["adapters", "tasks", "probes", "datasets", "models"]
@@ -36,7 +37,7 @@ def import_plugins(modules: str) -> None:
     """Import comma-separated modules that call `register`; the current folder is on the path."""
     if "" not in sys.path and str(Path.cwd()) not in sys.path:
         sys.path.insert(0, str(Path.cwd()))
-    for module in filter(None, modules.split(",")):
+    for module in listed(modules):
         try:
             importlib.import_module(module)
         except Exception as error:

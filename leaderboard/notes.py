@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from hiereval.choice import some
 from hiereval.findings import Bar
 from hiereval.leaderboard.wording import clean, number
 
@@ -51,7 +52,7 @@ def _not_beyond(measured: list[Row], columns: list[Column]) -> Iterator[str]:
             if bar in cell.failed:
                 found[_named(column)].append(row.name)
         for what, labels in found.items():
-            yield f"{mark} {what}: not beyond {BARS[bar]}: {_some(labels)}."
+            yield f"{mark} {what}: not beyond {BARS[bar]}: {some(labels, _NAMES_SHOWN)}."
 
 
 def _without_twins(measured: list[Row]) -> Iterator[str]:
@@ -59,11 +60,11 @@ def _without_twins(measured: list[Row]) -> Iterator[str]:
     if missing:
         yield (
             "Without random-init twins (--controls random-init), so never a finding: "
-            f"{_some(missing)}."
+            f"{some(missing, _NAMES_SHOWN)}."
         )
     few = [row.name for row in measured if row.twins == 1 and not _is_trained(row)]
     if few:
-        yield f"With one random-init twin, whose spread is not known: {_some(few)}."
+        yield f"With one random-init twin, whose spread is not known: {some(few, _NAMES_SHOWN)}."
 
 
 def _is_trained(row: Row) -> bool:
@@ -78,7 +79,8 @@ def _without_null(measured: list[Row], columns: list[Column]) -> Iterator[str]:
             found[_named(column)].append(row.name)
     if found:
         names = [name for labels in found.values() for name in labels]
-        yield f"Without a null, so never a finding: {_some(found)}: {_some(names)}."
+        who = some(found, _NAMES_SHOWN)
+        yield f"Without a null, so never a finding: {who}: {some(names, _NAMES_SHOWN)}."
 
 
 def _blind(columns: list[Column]) -> Iterator[str]:
@@ -96,7 +98,7 @@ def _ties(columns: list[Column]) -> Iterator[str]:
     if alone:
         yield (
             "Ties are from intervals alone, which is conservative, where samples (--log-samples) "
-            f"are missing: {_some(alone)}."
+            f"are missing: {some(alone, _NAMES_SHOWN)}."
         )
 
 
@@ -122,7 +124,7 @@ def _empty(records: Sequence[Record]) -> Iterator[str]:
     for (status, reason, task), labels in sorted(missing.items()):
         tasks[status, reason, tuple(labels)].append(task)
     for (status, reason, who), names in tasks.items():
-        yield f"{_some(names)} {status}: {_some(who)} ({reason})."
+        yield f"{some(names, _NAMES_SHOWN)} {status}: {some(who, _NAMES_SHOWN)} ({reason})."
 
 
 def _about_any(reason: str, model: str) -> str:
@@ -136,7 +138,7 @@ def _undefined(rows: list[Row], columns: list[Column]) -> Iterator[str]:
         if cell.state == "undefined":
             found[row.name, (cell.reason or "").rstrip(".")][_named(column)] = None
     for (label, reason), metrics in found.items():
-        yield f"n/a: {label}: {_some(metrics)} ({reason})."
+        yield f"n/a: {label}: {some(metrics, _NAMES_SHOWN)} ({reason})."
 
 
 def _unranked(columns: list[Column]) -> Iterator[str]:
@@ -145,10 +147,4 @@ def _unranked(columns: list[Column]) -> Iterator[str]:
         if column.unranked:
             reasons[column.unranked].append(_named(column))
     for reason, metrics in reasons.items():
-        yield f"{_some(metrics)}: {reason}."
-
-
-def _some(names: Sequence[str] | dict[str, None]) -> str:
-    distinct = list(dict.fromkeys(names))
-    more = len(distinct) - _NAMES_SHOWN
-    return ", ".join(distinct[:_NAMES_SHOWN]) + (f" and {more:,} more" if more > 0 else "")
+        yield f"{some(metrics, _NAMES_SHOWN)}: {reason}."

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from hiereval.choice import some
 from hiereval.findings import COVERS, Beside
 from hiereval.leaderboard.cells import Cell, cell
 from hiereval.leaderboard.notes import BARS, MARKS
@@ -132,7 +133,5 @@ def _reasons(records: Sequence[Record]) -> list[str]:
                 lines.setdefault(reason, []).append(metric)
     shown = []
     for reason, where in lines.items():
-        some = ", ".join(list(dict.fromkeys(where))[:3])
-        more = len(set(where)) - 3
-        shown.append(f"{some}{f' and {more} more' if more > 0 else ''}: {reason}")
+        shown.append(f"{some(where)}: {reason}")
     return shown

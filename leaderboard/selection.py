@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
-from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
+from hiereval.choice import matches
 from hiereval.errors import HierevalError, nearest
 from hiereval.leaderboard.wording import clean
 
@@ -32,14 +32,14 @@ def chosen(
     for what, patterns, name in filters:
         there = sorted({name(record) for record in kept})
         for pattern in patterns:
-            if not any(fnmatchcase(known, pattern) for known in there):
+            if not any(matches(known, [pattern]) for known in there):
                 known = ", ".join(clean(known) for known in there)
                 raise HierevalError(
                     f"The {what} {pattern!r} must be one that the results hold ({known})."
                     f"{nearest(pattern, there)}"
                 )
         if patterns:
-            kept = [r for r in kept if any(fnmatchcase(name(r), p) for p in patterns)]
+            kept = [r for r in kept if matches(name(r), patterns)]
     return kept
 
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from rich.text import Text
 
-from hiereval.leaderboard.board import Board
+from hiereval.choice import some
+from hiereval.leaderboard.board import Board, build
 from hiereval.leaderboard.cells import Cell
 from hiereval.leaderboard.columns import Column
 from hiereval.leaderboard.wording import clean, number, plural, span
@@ -25,8 +26,7 @@ def summary(
 ) -> Iterator[Text]:
     """Yield five lines: what was asked, what came out, whether it is more than the controls reach,
     where everything is, what to do next."""
-    board = result.board()
-    cells = _cells(board)
+    cells = _cells(_board(result))
     yield _line("Asked", _asked(result))
     yield _line("Came out", _came_out(cells))
     yield _line("Controls", _beside(cells, result))
@@ -45,6 +45,12 @@ def picture(result: Results) -> Path | None:
     path = result.path.with_suffix(".html")
     write_whole(path, page.written(result.board(every_metric=True)).encode())
     return path
+
+
+def _board(result: Results) -> Board:
+    """Return the run's board, also of a `--limit` run, which real boards leave off."""
+    records = [*result.records, *result.controls]
+    return build([record.model_copy(update={"limit": None}) for record in records])
 
 
 def _line(label: str, text: str) -> Text:
@@ -100,8 +106,7 @@ def _beside(cells: list[tuple[Column, Cell]], result: Results) -> str:
         "and untrained twins"
     )
     if short:
-        more = len(short) - SHOWN
-        text += f"; not {', '.join(short[:SHOWN])}{f' and {more} more' if more > 0 else ''}"
+        text += f"; not {some(short)}"
     return text + "."
 
 

@@ -8,11 +8,13 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.made import Picture
 
+from hiereval.datasets import open_dataset
 from hiereval.datasets.chains import assemble, subset
-from hiereval.datasets.image_files import FileImage
 from hiereval.errors import HierevalError
-from hiereval.places import Places
+from hiereval.session import Session
+from hiereval.toy.shapes import shapes
 from hiereval.training import (
     checked,
     hold_out,
@@ -20,15 +22,12 @@ from hiereval.training import (
     refuse_shared_images,
     refuse_test_images,
     shuffle_tiers,
-    training_spec,
 )
 from hiereval.types import Chains, DataOptions, Dataset
 
 
 def chains(n: int = 12, images: int | None = 5, prefix: str = "", negatives: bool = True) -> Chains:
-    pictures = (
-        [FileImage(f"{prefix}{i % images}.jpg", Path()) for i in range(n)] if images else None
-    )
+    pictures = [Picture(f"{prefix}{i % images}.jpg") for i in range(n)] if images else None
     return assemble(
         [[f"{c} {k}" for k in range(4)] for c in range(n)],
         [[f"not {c} {k}" for k in range(4)] for c in range(n)] if negatives else None,
@@ -133,6 +132,7 @@ def test_shared_images_are_refused() -> None:
 
 
 def test_test_images_are_refused_wherever_the_test_split_is_at_hand(tmp_path: Path) -> None:
+    at_hand = Session.of(device="cpu", data_dir=tmp_path).at_hand
     with fails(
         "The training data 'mine' must share no image with the test data 'shapes'; they share 1, "
         "the first is 'test-0000'."
@@ -141,28 +141,19 @@ def test_test_images_are_refused_wherever_the_test_split_is_at_hand(tmp_path: Pa
             assemble(
                 [list("abcd")] * 2,
                 [list("efgh")] * 2,
-                [FileImage("test-0000", Path()), FileImage("mine.jpg", Path())],
+                [Picture("test-0000"), Picture("mine.jpg")],
                 name="mine",
                 split="train",
             ),
-            DataOptions(places=Places.of(data_dir=tmp_path)),
+            at_hand,
         )
-    refuse_test_images(chains(), DataOptions(places=Places.of(data_dir=tmp_path)))
-    refuse_test_images(chains(images=None), DataOptions(places=Places.of(data_dir=tmp_path)))
+    refuse_test_images(chains(), at_hand)
+    refuse_test_images(chains(images=None), at_hand)
 
 
-@pytest.mark.parametrize(
-    ("name", "spec"),
-    [
-        ("hierarcaps", "hierarcaps-train"),
-        ("hierarcaps-expanded", "hierarcaps-train"),
-        ("hierarcaps-expanded-pool", "hierarcaps-train"),
-        ("shapes", "shapes:train"),
-        ("mine.csv", None),
-    ],
-)
-def test_the_training_data_of_a_dataset(name: str, spec: str | None) -> None:
-    data = Dataset(
-        name=name, split="test", revision=None, sha256="0" * 64, image_source="", texts=("a",)
-    )
-    assert training_spec(data) == spec
+def test_a_dataset_says_itself_what_trains_for_it(tmp_path: Path) -> None:
+    """A user's file of a known name has no training data that it did not ask for."""
+    assert shapes(DataOptions()).training == "shapes:train"
+    path = tmp_path / "shapes.csv"
+    path.write_text("captions\na => b => c => d\n")
+    assert open_dataset(str(path), DataOptions()).training is None

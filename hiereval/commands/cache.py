@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from hiereval.commands import options
 from hiereval.errors import HierevalError
 
 if TYPE_CHECKING:
@@ -50,7 +51,6 @@ def ls(cache_dir: str | None, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps([dataclasses.asdict(what) for what in found], indent=1))
         return
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
@@ -59,7 +59,7 @@ def ls(cache_dir: str | None, as_json: bool) -> None:
         table.add_column(heading, justify="left" if heading in ("model", "written") else "right")
     for what in found:
         table.add_row(Text(_name(what)), what.fingerprint[:12], *_counts(what))
-    Console().print(table)
+    options.console().print(table)
     for what in found:
         if what.aside or what.foreign:
             click.echo(

@@ -38,7 +38,6 @@ def command(
 
     MODEL is an alias or adapter:checkpoint. Prints a table; the exit code is 1 if a check failed.
     """
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
@@ -67,7 +66,7 @@ def command(
     }
     for check in checks:
         table.add_row(Text(check.name), marks[check.passed], Text(check.detail))
-    Console().print(table)
+    options.console().print(table)
     failed = sum(check.passed is False for check in checks)
     passed = sum(check.passed is True for check in checks)
     click.echo(f"{name}: {passed} passed, {failed} failed.")

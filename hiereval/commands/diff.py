@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from hiereval.choice import listed, matches
 from hiereval.commands import options
 from hiereval.errors import HierevalError, nearest
 
@@ -173,12 +174,10 @@ def _named(pool: dict[str, list[Samples]], name: str) -> list[Samples]:
 
 
 def _chosen(side: list[Samples], tasks: str) -> list[Samples]:
-    from fnmatch import fnmatch
-
     if tasks == "all":
         return side
-    patterns = [part.strip() for part in tasks.split(",") if part.strip()]
-    kept = [s for s in side if any(fnmatch(s.identity.task.name, p) for p in patterns)]
+    patterns = listed(tasks)
+    kept = [s for s in side if matches(s.identity.task.name, patterns)]
     if not kept:
         known = list(dict.fromkeys(s.identity.task.name for s in side))
         raise HierevalError(
@@ -188,10 +187,9 @@ def _chosen(side: list[Samples], tasks: str) -> list[Samples]:
 
 
 def _show(result: Comparison, names: tuple[str, str], resamples: int, level: float) -> None:
-    from rich.console import Console
     from rich.text import Text
 
-    console = Console()
+    console = options.console()
     console.print(Text(f"A = {names[0]}    B = {names[1]}    differences are B - A"), style="bold")
     groups = dict.fromkeys(_group(d) for d in result.differences)
     for group in groups:

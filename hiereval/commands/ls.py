@@ -49,7 +49,6 @@ def command(kind: str, as_json: bool, source: str) -> None:
     if as_json:
         click.echo(json.dumps(rows, indent=1))
         return
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
@@ -65,7 +64,7 @@ def command(kind: str, as_json: bool, source: str) -> None:
                 table.add_column(name, overflow="fold", justify="right" if right else "left")
         for line in (shown, *_metric_cells(row)):
             table.add_row(*[Text.assemble(*cell) for cell in line.values()])
-    Console().print(table)
+    options.console().print(table)
 
 
 def _models() -> Iterator[dict[str, Any]]:

@@ -9,9 +9,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from hiereval.choice import listed
 from hiereval.errors import HierevalError
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from hiereval.session import Report, Session
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -26,7 +29,7 @@ class Pairs(click.ParamType):  # type: ignore[type-arg]
         if isinstance(value, dict):
             return value
         pairs = {}
-        for part in filter(None, (part.strip() for part in value.split(","))):
+        for part in listed(value):
             key, equals, given = part.partition("=")
             if not equals or not key.strip():
                 self.fail(f"{part!r} must be written key=value.", param, ctx)
@@ -41,11 +44,6 @@ def pairs(flag: str, what: str) -> Callable[[F], F]:
         return {key: value for part in given for key, value in part.items()}
 
     return click.option(flag, type=Pairs(), multiple=True, callback=merged, help=what)
-
-
-def listed(given: str | None) -> tuple[str, ...]:
-    """Split a comma list, leaving out what is empty."""
-    return tuple(filter(None, (part.strip() for part in (given or "").split(","))))
 
 
 def names(ctx: click.Context, param: click.Parameter, given: str | None) -> tuple[str, ...]:
@@ -181,3 +179,14 @@ def existing(path: str, what: str) -> Path:
     if not Path(path).exists():
         raise HierevalError(f"The {what} {path!r} must be a file or folder that exists.")
     return Path(path)
+
+
+def console() -> Console:
+    """Return the terminal that a command writes to; a reader that has gone away ends it quietly."""
+    from rich.console import Console
+
+    class Out(Console):
+        def on_broken_pipe(self) -> None:
+            raise BrokenPipeError
+
+    return Out()

@@ -127,7 +127,6 @@ def command(
     network. A run that was interrupted goes on where it stopped. Of several models, one that fails
     stops no other.
     """
-    from rich.console import Console
 
     from hiereval import controls as rows_beside
     from hiereval.many import listed, run_all
@@ -143,7 +142,7 @@ def command(
             "The command must be given --model or --models. 'hiereval ls models' lists models; "
             "the first run needs none of your own: hiereval run --model toy --dataset shapes"
         )
-    console, code = Console(), 0
+    console, code = options.console(), 0
     with Bars() as bars:
         outcomes = run_all(session(bars), wanted)
     for config, result in outcomes:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from hiereval.choice import listed
 from hiereval.commands import options
 from hiereval.errors import HierevalError
 
@@ -92,8 +93,8 @@ def command(
         model_args=model_args,
         tasks=(tasks or "all") if source is None else task,
         task_args=task_args,
-        datasets=options.listed(dataset),
-        probes=options.listed(probes) or ("empty-root",),
+        datasets=listed(dataset),
+        probes=listed(probes) or ("empty-root",),
         output=Path(output_path),
         log_samples=log_samples,
         stored_only=source is None,
@@ -130,11 +131,10 @@ def _show(result: Results, form: str) -> None:
         for record in result:
             click.echo(record.model_dump_json(indent=2))
         return
-    from rich.console import Console
 
     from hiereval.leaderboard.results_table import show_results
 
-    show_results(Console(), list(result), [])
+    show_results(options.console(), list(result), [])
     for note in result.notes:
         click.echo(note)
     folder = result.path.parent if result.path else ""
@@ -164,11 +164,10 @@ def _again(source: Path, resamples: int, seed: int, form: str) -> None:
     if form == "json":
         click.echo(json.dumps(report, indent=2, allow_nan=False))
         return
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    console = Console()
+    console = options.console()
     for identity in report:
         data = identity["dataset"]
         title = (

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from hiereval.choice import some
 from hiereval.errors import HierevalError
 from hiereval.finetune.batches import Order, chunks
 from hiereval.finetune.distributed import Group
@@ -180,9 +181,8 @@ class Training:
 
 class _NotFiniteError(Exception):
     def __init__(self, value: float, rows: list[int]) -> None:
-        shown = ", ".join(str(row + 1) for row in rows[:10])
-        more = f" and {len(rows) - 10} more" if len(rows) > 10 else ""
-        super().__init__(f"one is {value} on the training rows {shown}{more}")
+        shown = some((str(row + 1) for row in rows), 10)
+        super().__init__(f"one is {value} on the training rows {shown}")
 
 
 def numbers(losses: Losses) -> dict[str, float]:

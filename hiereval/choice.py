@@ -1,0 +1,35 @@
+"""Names as people give and read them: comma lists, globs, "and 3 more"."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from fnmatch import fnmatchcase
+
+
+def listed(given: str | None) -> tuple[str, ...]:
+    """Split a comma list, leaving out what is empty.
+
+    >>> listed("ordering, *retrieval,")
+    ('ordering', '*retrieval')
+    """
+    return tuple(filter(None, (part.strip() for part in (given or "").split(","))))
+
+
+def matches(name: str, patterns: Iterable[str]) -> bool:
+    """Whether a name is one of these names, or fits one of these globs.
+
+    >>> matches("flat-retrieval", ("ordering", "*retrieval"))
+    True
+    """
+    return any(fnmatchcase(name, pattern) for pattern in patterns)
+
+
+def some(names: Iterable[str], shown: int = 3) -> str:
+    """Join distinct names, counting those beyond the first `shown`.
+
+    >>> some(["a", "b", "a", "c", "d", "e"], shown=3)
+    'a, b, c and 2 more'
+    """
+    distinct: Sequence[str] = list(dict.fromkeys(names))
+    more = len(distinct) - shown
+    return ", ".join(distinct[:shown]) + (f" and {more:,} more" if more > 0 else "")
