@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from hiereval.choice import listed
 from hiereval.errors import HierevalError
 
 if TYPE_CHECKING:
@@ -54,7 +55,6 @@ def command(
     leave out --limit runs alone.
     """
     from hiereval import records
-    from hiereval.commands.leaderboard import listed
     from hiereval.leaderboard.marked import write
     from hiereval.leaderboard.selection import chosen
 

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from hiereval.choice import listed
+from hiereval.commands import options
 from hiereval.errors import HierevalError, nearest
 
 if TYPE_CHECKING:
@@ -89,11 +91,9 @@ def command(
     kept = chosen(there, own.datasets, own.tasks)
     made = _board(form, kept, own, results, verified)
     if out is None and update is None and form == "table":
-        from rich.console import Console
-
         from hiereval.leaderboard import terminal
 
-        terminal.show(made, Console())
+        terminal.show(made, options.console())
         return
     text = formats.written(form, made, kept)
     if out is None and update is None:
@@ -141,8 +141,3 @@ def _board(
         verified=verification.verified(verified, kept),
     )
     return replace(made, title=own.title, lead=own.lead)
-
-
-def listed(given: str | None) -> list[str]:
-    """Split a comma-separated option."""
-    return [name.strip() for name in (given or "").split(",") if name.strip()]
