@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from hiereval import files, fingerprint
 from hiereval.errors import HierevalError
 from hiereval.testing import check_vectors
 from hiereval.types import Adapter, ModelId
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 FOLDER = "conformance"  # below the cache
 
@@ -20,6 +25,24 @@ class Seen:
 
     output_dtype: str
     conformance: str
+
+
+class Bare:
+    """A model while it is being tried: it encodes without asking for that again."""
+
+    def __init__(self, adapter: Adapter, dtype: str, given: Callable[..., Tensor]) -> None:
+        self.modalities = adapter.modalities
+        self.id = replace(adapter.id, dtype=dtype)  # how equal equal vectors are
+        self.preprocess, self.text_lengths = adapter.preprocess, adapter.text_lengths
+        self.given = given
+
+    def encode_texts(self, texts: Sequence[str]) -> Tensor:
+        """Return [n, d] float32 text vectors."""
+        return self.given("text", texts)
+
+    def encode_images(self, inputs: Sequence[Any]) -> Tensor:
+        """Return [n, d] float32 image vectors."""
+        return self.given("image", inputs)
 
 
 def known(model: ModelId, cache: Path) -> ModelId:

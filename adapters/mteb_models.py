@@ -13,13 +13,13 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal, cast, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 from unittest import mock
 
 from hiereval import fingerprint
 from hiereval.adapters import first_use
 from hiereval.adapters.image_processing import middle, to_rgb
-from hiereval.adapters.transformers_weights import quiet
+from hiereval.adapters.transformers_weights import no_missing, quiet
 from hiereval.distribution import install
 from hiereval.errors import HierevalError, nearest
 from hiereval.types import LoadOptions, Modality, ModelId
@@ -132,6 +132,7 @@ class MtebModel:
         places = self.options.places
         with ExitStack() as settings:
             settings.enter_context(quiet())
+            settings.enter_context(no_missing(self.id.checkpoint))
             if places.offline:
                 settings.enter_context(mock.patch.object(constants, "HF_HUB_OFFLINE", True))
             if places.hub is not None:
@@ -145,6 +146,8 @@ class MtebModel:
                     f"The model {self.id.checkpoint!r} must have what MTEB loads it with: "
                     f"{_line(error)}{_extra(self.meta)}"
                 ) from error
+            except HierevalError:
+                raise
             except Exception as error:  # every wrapper fails in its own way
                 raise HierevalError(
                     f"The model {self.id.checkpoint!r} must load in MTEB: {_line(error)}"
@@ -172,7 +175,7 @@ class MtebModel:
             given = self._raw("text", ["a bird"]).dtype
             computed = _weights_dtype(self.encoder.model) or given
             shorter = min(given, computed, key=lambda dtype: dtype.itemsize)
-            bare = cast("Any", _Unchecked(self, _named(shorter)))
+            bare = first_use.Bare(self, _named(shorter), self._given)
             said = _named(given) + (f" (weights {_named(computed)})" if computed != given else "")
             self.id = first_use.tried(self.id, bare, said, self.options.places.cache)
         return self
@@ -188,22 +191,6 @@ class MtebModel:
         encoder = self.encoder
         options = {**encoder.options, "batch_size": len(values)}
         return replace(encoder, options=options).given(rows)
-
-
-class _Unchecked:
-    """The same model, while it is being tried."""
-
-    def __init__(self, model: MtebModel, dtype: str) -> None:
-        self.model, self.modalities = model, model.modalities
-        self.id = replace(model.id, dtype=dtype)  # how equal equal vectors are
-        self.preprocess = model.preprocess
-        self.text_lengths = model.text_lengths
-
-    def encode_texts(self, texts: Sequence[str]) -> Tensor:
-        return self.model._given("text", texts)
-
-    def encode_images(self, inputs: Sequence[Image]) -> Tensor:
-        return self.model._given("image", inputs)
 
 
 def _weights_dtype(wrapper: Any) -> torch.dtype | None:

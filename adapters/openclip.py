@@ -61,7 +61,6 @@ class OpenClip:
             if safe and files.weights
             else None,
             context_length=self.context_length,
-            trust_remote_code=options.trust_remote_code,
         )
 
     @cached_property

@@ -58,7 +58,7 @@ def read(
             f"{nearest(pooling, POOLINGS)}"
         )
     root = snapshots.snapshot("text", name, options, weights=((),), subfolder=subfolder).folder
-    words = _prompt(name, root, prompt)
+    words = prompt_words(name, root, prompt)
     if not (root / "modules.json").is_file():
         if pooling is None:
             raise HierevalError(
@@ -132,7 +132,7 @@ def _with_texts(name: str, folder: Path, found: TextSettings) -> TextSettings:
     )
 
 
-def _prompt(name: str, root: Path, given: str | None) -> str:
+def prompt_words(name: str, root: Path, given: str | None) -> str:
     """Return the words before every text: the named ones, the user's, or the stated default."""
     stated = _optional(root / "config_sentence_transformers.json")
     prompts = settings.table(name, stated, "prompts")

@@ -132,7 +132,6 @@ class Checkpoint:
             if pickled or not self.weights
             else sum(map(fingerprint.safetensors_parameters, self.weights)),
             context_length=context_length,
-            trust_remote_code=self.options.trust_remote_code,
         )
 
     def load_model(self, class_name: str, unused: tuple[str, ...] = (), **arguments: Any) -> Any:

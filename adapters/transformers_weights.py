@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 from hiereval.adapters.settings import table
 from hiereval.errors import HierevalError
@@ -153,6 +154,33 @@ def quiet() -> Iterator[None]:
         logging.set_verbosity(verbosity)
         if bars:
             logging.enable_progress_bar()
+
+
+@contextmanager
+def no_missing(name: str) -> Iterator[None]:
+    """Refuse networks that another library loads inside this with weights missing: random ones.
+
+    A pooler that is missing belongs to no sentence encoder's vectors.
+    """
+    import transformers
+
+    load = transformers.PreTrainedModel.from_pretrained.__func__
+    missing: list[str] = []
+
+    def watched(cls: Any, *args: Any, **given: Any) -> Any:
+        wanted = given.pop("output_loading_info", False)
+        model, info = load(cls, *args, output_loading_info=True, **given)
+        missing.extend(key for key in info["missing_keys"] if not key.startswith("pooler."))
+        return (model, info) if wanted else model
+
+    with mock.patch.object(transformers.PreTrainedModel, "from_pretrained", classmethod(watched)):
+        yield
+    found = _known(missing)
+    if found:
+        raise HierevalError(
+            f"The weights of {name!r} must hold every key of the network; {len(found)} are missing "
+            f"and would be random ({', '.join(found[:3])}{', ...' if len(found) > 3 else ''})."
+        )
 
 
 def _known(keys: Iterable[str], unused: tuple[str, ...] = (), inner: str = "") -> list[str]:

@@ -80,7 +80,7 @@ def evaluate(
         log_samples: Keep per-item values beside the records.
         stored_only: Never load the network; the store has every vector.
         overwrite: What to do with records that are there: "missing" skips them.
-        trust_remote_code: Let a checkpoint bring its own Python code, which then runs as you.
+        trust_remote_code: Let `st:` and `mteb:` run a checkpoint's own Python code, as you.
         root_text: The text that stands for the root; None: the adapter's, mostly "".
         data_dir: The data root; None: HIEREVAL_DATA or the cache's `data`.
         cache_dir: What can be made again; None: HIEREVAL_CACHE or the platform's.

@@ -100,7 +100,7 @@ COMPUTE = (
     click.option(
         "--trust-remote-code",
         is_flag=True,
-        help="Let a checkpoint bring its own Python code, which then runs as you.",
+        help="Let st: and mteb: run a checkpoint's own Python code, as you; no other adapter does.",
     ),
     click.option(
         "--root-text",

@@ -282,3 +282,39 @@ def _save(
     logging.disable_progress_bar()
     model.to(dtype).save_pretrained(folder)
     logging.enable_progress_bar()
+
+
+# --- text encoders -------------------------------------------------------------------------------
+
+# class of the configuration, class of the network, how this family calls the common sizes
+TEXT_ENCODERS: dict[str, tuple[str, str, dict[str, Any]]] = {
+    "bert": ("BertConfig", "BertModel", {}),
+    "electra": ("ElectraConfig", "ElectraModel", {"embedding_size": 16}),
+    "albert": ("AlbertConfig", "AlbertModel", {"embedding_size": 16}),
+    "deberta-v2": (
+        "DebertaV2Config",
+        "DebertaV2Model",
+        {"relative_attention": True, "pos_att_type": ["p2c"], "position_biased_input": False},
+    ),
+    "modernbert": (
+        "ModernBertConfig",
+        "ModernBertModel",
+        {"pad_token_id": 0, "cls_token_id": 2, "sep_token_id": 3, "bos_token_id": 2,
+         "eos_token_id": 3},
+    ),
+    "nomic_bert": ("NomicBertConfig", "NomicBertModel", {}),
+}  # fmt: skip
+
+
+def text_encoder(folder: Path, kind: str, *, seed: int = 0, **settings: Any) -> Path:
+    """Write a text encoder of two layers and 64 positions, with a WordPiece tokenizer."""
+    import transformers
+
+    bert_tokenizer(folder)
+    config_class, model_class, own = TEXT_ENCODERS[kind]
+    size = len(transformers.AutoTokenizer.from_pretrained(folder))
+    config = getattr(transformers, config_class)(
+        vocab_size=size, max_position_embeddings=64, **SMALL, **own, **settings
+    )
+    _save(getattr(transformers, model_class), config, folder, seed)
+    return folder
