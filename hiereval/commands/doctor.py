@@ -18,6 +18,7 @@ EXTRAS = {
     "siglip": ("sentencepiece", "google.protobuf"),
     "text": ("sentence_transformers",),
     "wordnet": ("nltk",),
+    "mteb": ("mteb",),
 }
 
 

@@ -123,7 +123,7 @@ def test_the_fingerprint_changes_with_every_part(copied: Folder) -> None:
     assert seen[3].context_length == 40
 
 
-def test_precision_and_remote_code_are_in_the_identity(checkpoint: Folder) -> None:
+def test_precision_is_in_the_identity_and_a_trust_that_runs_nothing_is_not(checkpoint: Folder) -> None:
     folder = str(checkpoint("clip"))
     ids = [
         HFClip(folder, LoadOptions(precision="tf32")).id,
@@ -131,8 +131,8 @@ def test_precision_and_remote_code_are_in_the_identity(checkpoint: Folder) -> No
         HFClip(folder, LoadOptions()).id,
     ]
     assert [identity.dtype for identity in ids] == ["tfloat32", "float32", "float32"]
-    assert [identity.trust_remote_code for identity in ids] == [False, True, False]
-    assert len({identity.fingerprint() for identity in ids}) == 3
+    assert [identity.trust_remote_code for identity in ids] == [False, False, False]
+    assert len({identity.fingerprint() for identity in ids}) == 2
 
 
 @pytest.mark.parametrize(
