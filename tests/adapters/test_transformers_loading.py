@@ -123,7 +123,9 @@ def test_the_fingerprint_changes_with_every_part(copied: Folder) -> None:
     assert seen[3].context_length == 40
 
 
-def test_precision_is_in_the_identity_and_a_trust_that_runs_nothing_is_not(checkpoint: Folder) -> None:
+def test_precision_is_in_the_identity_and_a_trust_that_runs_nothing_is_not(
+    checkpoint: Folder,
+) -> None:
     folder = str(checkpoint("clip"))
     ids = [
         HFClip(folder, LoadOptions(precision="tf32")).id,
