@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from hiereval import files
@@ -74,8 +76,15 @@ def _text(path: Path) -> str:
 
 def write(path: Path, text: str) -> None:
     """Write a file, whole, making its folder; a failure is one line."""
-    try:
+    with failing_in_one_line(path):
         files.write_whole(path, text.encode())
+
+
+@contextmanager
+def failing_in_one_line(path: Path) -> Iterator[None]:
+    """Turn what the file system says into one line that names the file."""
+    try:
+        yield
     except OSError as error:
         raise HierevalError(
             f"The file {str(path)!r} cannot be written: {error.strerror}."

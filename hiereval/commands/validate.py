@@ -1,36 +1,144 @@
-"""`hiereval validate`: check results files line by line against the schema."""
+"""`hiereval validate`: check results files line by line, and all of them together."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from hiereval.errors import HierevalError, shorten
 from hiereval.seals import lines, unsealed
 
+if TYPE_CHECKING:
+    from hiereval.checks import Problem
+    from hiereval.records import Record
+
 _SHOWN = 50
 
 
 @click.command()
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
-def command(files: tuple[Path, ...]) -> None:
+@click.option("--schema", is_flag=True, help="Check only that each line is a record.")
+@click.option(
+    "--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True
+)
+def command(files: tuple[Path, ...], schema: bool, form: str) -> None:
     """Check every record of FILES (or of the *.jsonl below a folder).
 
-    Each problem is named by file, line and field; any problem makes the exit code 2.
+    Values must lie in their ranges and intervals, tasks, versions and metrics be registered here,
+    data and fingerprints be what they say. Two records of the same thing with other numbers are a
+    conflict. Each problem is named by file, line and field; any makes the exit code 2.
     """
-    problems: list[str] = []
-    records = 0
+    report = _Report()
     for path in _files(files):
         for number, line in lines(path):
-            records += 1
-            problems += [f"{path}:{number}: {found}" for found in _problems(line)]
-    if problems:
-        lines_at_fault = len({problem.split(": ")[0] for problem in problems})
-        click.echo(shorten(problems, _SHOWN), err=True)
-        raise HierevalError(f"{lines_at_fault:,} of {records:,} records are refused.")
-    click.echo(f"{records:,} records are valid.")
+            report.records += 1
+            _check(report, path, number, line, schema)
+    if form == "json":
+        click.echo(json.dumps(report.written(), indent=1))
+        if report.found:
+            raise click.exceptions.Exit(2)
+        return
+    if report.found:
+        told = [
+            f"{p['file']}:{p['line']}: {p['field']}{p['problem']}" + p["mend"]
+            for p in report.told()
+        ]
+        click.echo(shorten(told, _SHOWN), err=True)
+        raise HierevalError(f"{report.refused:,} of {report.records:,} records are refused.")
+    click.echo(f"{report.records:,} records are valid.")
+
+
+@dataclass
+class _Report:
+    """What was found so far."""
+
+    records: int = 0
+    found: list[dict[str, Any]] = field(default_factory=list)
+    measured: dict[str, tuple[str, str]] = field(default_factory=dict)  # id -> (place, numbers)
+
+    def add(self, path: Path, line: int, problem: Problem) -> None:
+        from hiereval.printable import clean
+
+        parts = {name: clean(text, 300) for name, text in asdict(problem).items()}
+        self.found.append(
+            {"file": str(path), "line": line, "field": parts["field"], "problem": parts["what"],
+             "mend": parts["mend"]}
+        )  # fmt: skip
+
+    @property
+    def refused(self) -> int:
+        """How many lines have a problem."""
+        return len({(one["file"], one["line"]) for one in self.found})
+
+    def told(self) -> Iterator[dict[str, Any]]:
+        """Yield the problems with what stands between their parts."""
+        for one in self.found:
+            name = f"{one['field']}: " if one["field"] else ""
+            yield {**one, "field": name, "mend": f"; {one['mend']}" if one["mend"] else ""}
+
+    def written(self) -> dict[str, Any]:
+        """Return the report for a machine."""
+        return {"records": self.records, "refused": self.refused, "problems": self.found}
+
+
+def _check(report: _Report, path: Path, number: int, line: bytes, schema: bool) -> None:
+    from hiereval import checks
+
+    record = _record(report, path, number, line)
+    if record is None or schema:
+        return
+    for problem in checks.problems(record):
+        report.add(path, number, problem)
+    other = _conflict(report, f"{path}:{number}", record)
+    if other:
+        what = f"{record.record_id} has other numbers at {other}"
+        mend = "keep the one that 'hiereval verify' computes again, and delete the other"
+        report.add(path, number, checks.Problem("record_id", what, mend))
+
+
+def _record(report: _Report, path: Path, number: int, line: bytes) -> Record | None:
+    """Return the record of a line; None, and what is wrong with it in the report."""
+    from pydantic import ValidationError
+
+    from hiereval.checks import Problem
+    from hiereval.records import Record, parsed
+
+    record = parsed(line)
+    if record is not None:
+        return record
+    try:
+        return Record.model_validate(unsealed(line))
+    except ValidationError as error:
+        for problem in error.errors(include_url=False, include_input=False):
+            where = ".".join(map(str, problem["loc"])) or "the record"
+            report.add(path, number, Problem(where, problem["msg"], ""))
+    except ValueError as error:
+        report.add(path, number, Problem("", str(error), ""))
+    return None
+
+
+def _conflict(report: _Report, place: str, record: Record) -> str | None:
+    """Return where a record of the same thing stands that says something else."""
+    if record.status != "ok":
+        return None
+    numbers = _numbers(record)
+    first, known = report.measured.setdefault(record.record_id, (place, numbers))
+    return first if known != numbers else None
+
+
+def _numbers(record: Record) -> str:
+    """Return what a record says was measured, to nine digits, without when and where."""
+    identity = (record.model.fingerprint, record.task.name, record.dataset.sha256)
+    values = {
+        name: [None if v is None else f"{v:.9g}" for v in (m.value, m.ci_low, m.ci_high)]
+        for name, m in sorted(record.metrics.items())
+    }
+    return json.dumps([identity, values])
 
 
 def _files(given: tuple[Path, ...]) -> Iterator[Path]:
@@ -42,30 +150,3 @@ def _files(given: tuple[Path, ...]) -> Iterator[Path]:
                 f"The results {str(path)!r} must be a file, or a folder with *.jsonl files."
             )
         yield from found
-
-
-def _problems(line: bytes) -> Iterator[str]:
-    """Yield what is wrong with one line, each with its field."""
-    from pydantic import ValidationError
-
-    from hiereval.leaderboard.wording import clean
-    from hiereval.records import Record
-
-    try:
-        record = Record.model_validate(unsealed(line))
-    except ValidationError as error:
-        for problem in error.errors(include_url=False, include_input=False):
-            where = ".".join(map(str, problem["loc"])) or "the record"
-            yield f"{clean(where)}: {clean(problem['msg'])}"
-        return
-    except ValueError as error:
-        yield clean(error)
-        return
-    for name, metric in record.metrics.items():
-        bounds = [bound for bound in (metric.ci_low, metric.ci_high) if bound is not None]
-        if bounds != sorted(bounds):
-            yield f"metrics.{clean(name)}.ci_low: {metric.ci_low} is above ci_high"
-        if metric.range and metric.value is not None:
-            low, high = metric.range
-            if not low - 1e-6 <= metric.value <= high + 1e-6:
-                yield f"metrics.{clean(name)}.value: {metric.value} is outside [{low}, {high}]"

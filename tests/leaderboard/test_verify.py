@@ -1,0 +1,270 @@
+"""Submissions: what is computed again, what is refused, and what a board says of it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from hiereval import records, seals, verification
+from hiereval.cli import main
+from hiereval.records import Record
+from hiereval.run import RunConfig, run
+from hiereval.session import Session
+
+Run = Callable[..., tuple[int, str, str]]
+TASKS = "flat-retrieval"
+
+
+@pytest.fixture(scope="module")
+def session(tmp_path_factory: pytest.TempPathFactory) -> Session:
+    return Session.of(device="cpu", cache_dir=tmp_path_factory.mktemp("cache"))
+
+
+@pytest.fixture(scope="module")
+def vectors(session: Session, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Vectors of shapes that mean nothing."""
+    data = session.dataset("shapes")
+    folder = tmp_path_factory.mktemp("vectors") / "mine"
+    folder.mkdir()
+    texts = list(dict.fromkeys(["", *data.texts]))
+    generator = torch.Generator().manual_seed(0)
+    tensors = {
+        "text": torch.randn(len(texts), 8, generator=generator),
+        "image": torch.randn(len(data.images), 8, generator=generator),
+    }
+    save_file(tensors, folder / "embeddings.safetensors")
+    index = {"texts": texts, "images": [image.name for image in data.images]}
+    (folder / "index.json").write_text(json.dumps(index))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def results(session: Session, vectors: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("results")
+    config = RunConfig(
+        model=f"precomputed:{vectors}",
+        tasks=TASKS,
+        datasets=("shapes",),
+        output=folder,
+        log_samples=True,
+        resamples=100,
+    )
+    run(session, config)
+    return folder
+
+
+@pytest.fixture
+def cli(capsys: pytest.CaptureFixture[str], session: Session) -> Run:
+    def call(*arguments: object) -> tuple[int, str, str]:
+        with pytest.raises(SystemExit) as caught:
+            main([str(argument) for argument in arguments])
+        out, err = capsys.readouterr()
+        return int(caught.value.code or 0), out, err
+
+    return call
+
+
+def changed(results: Path, folder: Path, change: Callable[[dict[str, Any]], None]) -> Path:
+    """Write the records once more, their first one changed, sealed as if nothing had happened."""
+    (file,) = results.glob("*.jsonl")
+    first, *rest = records.read(file)
+    value = json.loads(first.model_dump_json())
+    change(value)
+    folder.mkdir(exist_ok=True)
+    lines = [seals.sealed(json.dumps(value)), *map(records.line, rest)]
+    (folder / "forged.jsonl").write_bytes(b"".join(lines))
+    return folder
+
+
+def forge(value: dict[str, Any]) -> None:
+    metric = next(m for m in value["metrics"].values() if m["value"] is not None)
+    metric["value"] = metric["ci_high"]
+
+
+def cached(session: Session) -> list[object]:
+    return ["--cache-dir", session.places.cache]
+
+
+def test_every_number_is_computed_again_from_vectors(
+    cli: Run, session: Session, results: Path, vectors: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "mine.verified.json"
+    asked = ("verify", results, "--vectors", vectors, "--out", out, *cached(session))
+    code, told, err = cli(*asked)
+    assert (code, err) == (0, f"wrote {out}\n")
+    assert len(told.splitlines()) == 1
+    made = records.read_all([results])
+    found = {one.record_id: one for one in verification.read(out)}
+    assert found.keys() == {record.record_id for record in made}
+    for record in made:
+        one = found[record.record_id]
+        assert one.record_sha256 == verification.content_hash(record)
+        assert one.of == "vectors"
+        assert one.largest_difference <= 1e-9
+        assert [source.name for source in one.sources] == ["embeddings.safetensors", "index.json"]
+        assert one.numbers == sum(
+            4 + len(m.ceilings) + 6 * len(m.nulls) for m in record.metrics.values()
+        )
+    assert verification.verified([out], made) == found.keys()
+    other = made[0].model_copy(update={"seed": 1})
+    assert verification.verified([out], [other]) == frozenset()
+
+
+def test_a_forged_number_is_named_and_nothing_is_written(
+    cli: Run, session: Session, results: Path, vectors: Path, tmp_path: Path
+) -> None:
+    forged = changed(results, tmp_path / "forged", forge)
+    out = tmp_path / "v.verified.json"
+    for source in (("--vectors", vectors), ("--samples", results)):
+        code, told, err = cli("verify", forged, *source, "--out", out, *cached(session))
+        assert code == 1
+        assert told == ""
+        assert "not verified: " in err
+        assert "the record says" in err
+        assert not out.exists()
+    code, told, _ = cli("verify", forged, "--samples", results, "--format", "json")
+    assert code == 1
+    assert sum("problem" in one for one in json.loads(told)) == 1
+
+
+def test_samples_give_values_and_intervals_again(cli: Run, results: Path, tmp_path: Path) -> None:
+    out = tmp_path / "v.verified.json"
+    code, _, err = cli("verify", results, "--samples", results, "--out", out)
+    assert (code, err) == (0, f"wrote {out}\n")
+    assert {one.of for one in verification.read(out)} == {"samples"}
+
+
+def test_the_board_says_which_rows_are_verified(cli: Run, results: Path, tmp_path: Path) -> None:
+    out = tmp_path / "v.verified.json"
+    cli("verify", results, "--samples", results, "--out", out)
+    _, told, _ = cli("leaderboard", results, "--verified", out, "--format", "json")
+    assert [row["verified"] for row in json.loads(told)["sections"][0]["measured"]] == [True]
+    _, told, _ = cli("leaderboard", results, "--format", "json")
+    assert [row["verified"] for row in json.loads(told)["sections"][0]["measured"]] == [False]
+
+
+def test_stored_vectors_are_written_for_a_submission(
+    cli: Run, session: Session, results: Path, vectors: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "submitted"
+    code, _, err = cli("verify", results, "--write-vectors", folder, *cached(session))
+    assert (code, err) == (0, f"wrote {folder}\n")
+    code, told, _ = cli("verify", results, "--vectors", folder, *cached(session))
+    assert code == 0
+    assert len(told.splitlines()) == 1
+
+
+def test_what_was_measured_is_valid(cli: Run, results: Path) -> None:
+    assert cli("validate", results) == (0, "1 records are valid.\n", "")
+
+
+def a_metric(value: dict[str, Any]) -> dict[str, Any]:
+    return value["metrics"]["text_to_image_r1"]
+
+
+def later(value: dict[str, Any], **fields: Any) -> None:
+    value.update(fields)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (
+            lambda v: a_metric(v).update(value=0.99),
+            "metrics.text_to_image_r1.value: 0.99 is outside its own interval",
+        ),
+        (
+            lambda v: a_metric(v).update(ci_low=None),
+            "metrics.text_to_image_r1.ci_low: an interval must have",
+        ),
+        (
+            lambda v: a_metric(v).update(ci_level=95),
+            "metrics.text_to_image_r1.ci_level: 95.0 must lie between",
+        ),
+        (
+            lambda v: a_metric(v).update(n=0),
+            "metrics.text_to_image_r1.n: 0 items cannot give a value",
+        ),
+        (
+            lambda v: a_metric(v).update(range=[0, 5]),
+            "metrics.text_to_image_r1.range: [0.0, 5.0] is not [0.0, 1.0], as the task says",
+        ),
+        (
+            lambda v: next(iter(a_metric(v)["nulls"].values())).update(p=1e-9),
+            "p: 1e-09 cannot come of",
+        ),
+        (
+            lambda v: v["metrics"].update(text_to_image_r2=a_metric(v)),
+            "metrics.text_to_image_r2: flat-retrieval has no such metric. Did you mean 'text_",
+        ),
+        (
+            lambda v: v["task"].update(version=99),
+            "task.version: 99 is not the version of flat-retrieval",
+        ),
+        (lambda v: v["task"].update(name="mine"), "task.name: The task 'mine' must be one of"),
+        (
+            lambda v: v["task"].update(parameters={"x": 1}),
+            "task.parameters: The parameter 'x' of the task 'flat-retrieval' must be one of",
+        ),
+        (
+            lambda v: v["dataset"].update(sha256="0" * 64),
+            "dataset.sha256: 000000000000 is not shapes:test, which is f1591e967bbd",
+        ),
+        (
+            lambda v: v["model"].update(fingerprint="0" * 64),
+            "model.fingerprint: it is not the fingerprint of the model's fields",
+        ),
+        (lambda v: later(v, timestamp="2999-01-01T00:00:00Z"), "timestamp: 2999-01-01"),
+        (lambda v: v["dataset"].update(n_truncated=10**6), "dataset.n_truncated: 1000000 of"),
+        (lambda v: v["timings"].update(fit_s=-1), "timings.fit_s: seconds must not be negative"),
+    ],
+)
+def test_what_cannot_be_is_refused_with_file_line_field_and_mend(
+    cli: Run, results: Path, tmp_path: Path, change: Callable[[dict[str, Any]], None], said: str
+) -> None:
+    folder = changed(results, tmp_path / "forged", change)
+    code, out, err = cli("validate", folder)
+    assert (code, out) == (2, "")
+    line, last = err.splitlines()
+    assert line.startswith(f"{folder / 'forged.jsonl'}:1: ")
+    assert said in line
+    assert "; " in line
+    assert last == "error: 1 of 1 records are refused."
+
+
+def test_two_records_of_one_thing_are_a_conflict_that_names_both(
+    cli: Run, results: Path, tmp_path: Path
+) -> None:
+    (file,) = results.glob("*.jsonl")
+    folder = changed(results, tmp_path / "forged", forge)
+    code, out, _ = cli("validate", file, folder, "--format", "json")
+    report = json.loads(out)
+    assert (code, report["records"], report["refused"]) == (2, 2, 1)
+    first = next(records.read(file))
+    assert report["problems"] == [
+        {
+            "file": str(folder / "forged.jsonl"),
+            "line": 1,
+            "field": "record_id",
+            "problem": f"{first.record_id} has other numbers at {file}:1",
+            "mend": "keep the one that 'hiereval verify' computes again, and delete the other",
+        }
+    ]
+    again = tmp_path / "again.jsonl"
+    again.write_bytes(file.read_bytes())  # the same twice is none
+    assert cli("validate", file, again)[0] == 0
+
+
+def test_records_that_are_read_at_once_are_those_that_are_read_slowly(results: Path) -> None:
+    def slowly(path: Path) -> Iterator[Record]:
+        for _, line in seals.lines(path):
+            yield Record.model_validate(seals.unsealed(line))
+
+    (file,) = results.glob("*.jsonl")
+    assert list(records.read(file)) == list(slowly(file))
