@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -77,7 +77,8 @@ class HFClip:
         """Return the tokenizer, checked to end texts with the token that the model pools on."""
         tokenizer = self.files.load_tokenizer(context=self.context_length)
         if self.family.pools_end:
-            _check_end(self.files, tokenizer)
+            clip = self.files.model_type == "clip"
+            check_end(self.files.name, tokenizer, self.files.part("text_config"), legacy=clip)
         return tokenizer
 
     def text_lengths(self, texts: Sequence[str]) -> list[int]:
@@ -129,16 +130,16 @@ def _context_length(files: Checkpoint, family: Family) -> int:
     return files.allowed_tokens(positions - family.first_position)
 
 
-def _check_end(files: Checkpoint, tokenizer: Any) -> None:
-    """Refuse a tokenizer whose end token is not where the model looks for it.
+def check_end(name: str, tokenizer: Any, config: Mapping[str, Any], *, legacy: bool) -> None:
+    """Refuse a tokenizer whose end token is not where the model of a text configuration looks.
 
     A CLIP configuration with eos_token_id 2 (all of OpenAI's) means the largest id of a text.
     """
-    wanted = files.part("text_config").get("eos_token_id", 49407)
+    wanted = config.get("eos_token_id", 49407)
     given = tokenizer.eos_token_id
-    legacy = wanted == 2 and files.model_type == "clip"
+    legacy = legacy and wanted == 2
     if given != (len(tokenizer) - 1 if legacy else wanted):
         raise HierevalError(
-            f"The tokenizer of {files.name!r} must end texts with the token that the model pools "
+            f"The tokenizer of {name!r} must end texts with the token that the model pools "
             f"on ({len(tokenizer) - 1 if legacy else wanted}); it ends them with {given}."
         )

@@ -6,6 +6,7 @@ They order captions and judge entailment between them; what needs images is reco
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -19,24 +20,51 @@ if TYPE_CHECKING:
     from PIL.Image import Image
     from torch import Tensor
 
-# class in transformers, and the position of the first token
-MODELS = {
-    "bert": ("BertModel", 0),
-    "distilbert": ("DistilBertModel", 0),
-    "mpnet": ("MPNetModel", 2),
-    "roberta": ("RobertaModel", 2),
-    "xlm-roberta": ("XLMRobertaModel", 2),
+
+@dataclass(frozen=True)
+class Family:
+    """What differs between these architectures."""
+
+    model: str  # class in transformers
+    first_position: int = 0  # of the first token
+    pooler: bool = True  # whether the class can be built without its pooler
+    positions: int = 512  # tokens, where the configuration does not say
+
+
+FAMILIES = {
+    "bert": Family("BertModel"),
+    "distilbert": Family("DistilBertModel", pooler=False),
+    "mpnet": Family("MPNetModel", 2),
+    "roberta": Family("RobertaModel", 2),
+    "xlm-roberta": Family("XLMRobertaModel", 2),
+    "camembert": Family("CamembertModel", 2),
+    "albert": Family("AlbertModel"),
+    "electra": Family("ElectraModel", pooler=False),
+    "deberta": Family("DebertaModel", pooler=False),
+    "deberta-v2": Family("DebertaV2Model", pooler=False),
+    "modernbert": Family("ModernBertModel", pooler=False, positions=8192),
+    "nomic_bert": Family("NomicBertModel", positions=2048),
+    "t5": Family("T5EncoderModel", pooler=False),
+    # decoders: what the last token has seen is the whole text
+    "llama": Family("LlamaModel", pooler=False, positions=2048),
+    "mistral": Family("MistralModel", pooler=False, positions=4096),
+    "qwen2": Family("Qwen2Model", pooler=False, positions=32768),
+    "qwen3": Family("Qwen3Model", pooler=False, positions=32768),
 }
 # no vector depends on them
-HEADS = ("pooler.", "cls.", "lm_head.", "vocab_", "qa_outputs.", "classifier.", "pre_classifier.")
+HEADS = (
+    "pooler.", "cls.", "lm_head.", "vocab_", "qa_outputs.", "classifier.", "pre_classifier.",
+    "discriminator_predictions.", "generator_predictions.", "generator_lm_head.", "predictions.",
+    "sop_classifier.", "mask_predictions.", "lm_predictions.", "head.", "decoder.", "score.",
+)  # fmt: skip
 
 
 class TextEncoder:
-    """BERT, DistilBERT, MPNet, RoBERTa and XLM-R as sentence encoders; text only.
+    """BERT and its kin, T5's encoder, and decoders, as sentence encoders; text only.
 
     A sentence-transformers folder names its pooling (`pooling` must agree); for any other
-    checkpoint `--model-args pooling=mean` (over the tokens), `cls` or `last` names it. `prompt`
-    chooses one of its prompts (`query`, `document`), or gives the words (`query:`).
+    checkpoint `--model-args pooling=mean` (over the tokens), `cls` or `last` (decoders) names it.
+    `prompt` chooses one of its prompts (`query`, `document`), or gives the words (`query:`).
     """
 
     modalities: frozenset[Modality] = frozenset({"text"})
@@ -52,10 +80,11 @@ class TextEncoder:
         self.stated = text_settings.read(checkpoint, options, subfolder, pooling, prompt)
         self.files = open_checkpoint("text", checkpoint, options, subfolder=self.stated.subfolder)
         config = self.files.config
-        positions = whole(checkpoint, config, "max_position_embeddings", 512)
-        self.positions = positions - MODELS[self.files.model_type][1]
+        family = FAMILIES[self.files.model_type]
+        positions = whole(checkpoint, config, "max_position_embeddings", family.positions)
+        self.positions = positions - family.first_position
         self.context_length = self.stated.limit or self.files.allowed_tokens(self.positions)
-        width = whole(checkpoint, config, "dim", 768)
+        width = whole(checkpoint, config, "d_model", whole(checkpoint, config, "dim", 768))
         text: dict[str, Any] = {
             "pooling": self.stated.pooling,
             "lower": self.stated.lower,
@@ -74,9 +103,9 @@ class TextEncoder:
     @cached_property
     def model(self) -> Any:
         """Return the network without its heads; loads the weights."""
-        name = MODELS[self.files.model_type][0]
-        settings = {} if name == "DistilBertModel" else {"add_pooling_layer": False}
-        return self.files.load_model(name, unused=HEADS, **settings)
+        family = FAMILIES[self.files.model_type]
+        settings = {"add_pooling_layer": False} if family.pooler else {}
+        return self.files.load_model(family.model, unused=HEADS, **settings)
 
     @cached_property
     def tokenizer(self) -> Any:
@@ -113,6 +142,12 @@ class TextEncoder:
         ids, mask = encoded["input_ids"].to(device), encoded["attention_mask"].to(device)
         pooled = mask.clone()
         pooled[:, : self.prompt_tokens] = 0
+        if not bool(pooled.any(dim=1).all()):
+            text = texts[int(pooled.any(dim=1).logical_not().nonzero()[0])]
+            raise HierevalError(
+                f"The text {text[:60]!r} must have a token in {self.id.name}, whose tokenizer adds "
+                "none of its own. State a root that has one: --root-text 'a photo'."
+            )
         with self.files.compute():
             hidden = self.model(input_ids=ids, attention_mask=mask).last_hidden_state  # [n, t, d]
             return _pooled(hidden.float(), pooled, self.stated.pooling)

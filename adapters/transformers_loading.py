@@ -42,6 +42,19 @@ ADAPTERS = {
     "mpnet": "text",
     "roberta": "text",
     "xlm-roberta": "text",
+    "camembert": "text",
+    "albert": "text",
+    "electra": "text",
+    "deberta": "text",
+    "deberta-v2": "text",
+    "modernbert": "text",
+    "nomic_bert": "text",
+    "t5": "text",
+    "llama": "text",
+    "mistral": "text",
+    "qwen2": "text",
+    "qwen3": "text",
+    "clip_text_model": "clip-text",
 }
 
 

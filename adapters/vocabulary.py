@@ -40,8 +40,8 @@ CLASSES = frozenset(
     f"{family}Tokenizer"
     for family in (
         "Albert", "Bert", "Camembert", "CLIP", "Deberta", "DebertaV2", "DistilBert", "Electra",
-        "GPT2", "Gemma", "MPNet", "Nllb", "PreTrained", "Roberta", "Siglip", "Siglip2", "T5",
-        "XLMRoberta",
+        "GPT2", "Gemma", "Llama", "MPNet", "Nllb", "PreTrained", "Qwen2", "Roberta", "Siglip",
+        "Siglip2", "T5", "XLMRoberta",
     )
 ) | {"TokenizersBackend"}  # fmt: skip
 # of tokenizer_config.json, what is not handed on: code, and files elsewhere

@@ -291,6 +291,11 @@ TEXT_ENCODERS: dict[str, tuple[str, str, dict[str, Any]]] = {
     "bert": ("BertConfig", "BertModel", {}),
     "electra": ("ElectraConfig", "ElectraModel", {"embedding_size": 16}),
     "albert": ("AlbertConfig", "AlbertModel", {"embedding_size": 16}),
+    "deberta": (
+        "DebertaConfig",
+        "DebertaModel",
+        {"relative_attention": True, "pos_att_type": ["c2p"], "position_biased_input": False},
+    ),
     "deberta-v2": (
         "DebertaV2Config",
         "DebertaV2Model",
@@ -317,4 +322,57 @@ def text_encoder(folder: Path, kind: str, *, seed: int = 0, **settings: Any) -> 
         vocab_size=size, max_position_embeddings=64, **SMALL, **own, **settings
     )
     _save(getattr(transformers, model_class), config, folder, seed)
+    return folder
+
+
+def camembert(folder: Path, *, seed: int = 0) -> Path:
+    """Write a CamemBERT with its language-modelling head; positions begin at 2."""
+    from transformers import AutoTokenizer, CamembertConfig, CamembertForMaskedLM
+
+    xlmr_tokenizer(folder)
+    config = CamembertConfig(
+        vocab_size=len(AutoTokenizer.from_pretrained(folder)),
+        max_position_embeddings=66, pad_token_id=1, bos_token_id=0, eos_token_id=2, **SMALL,
+    )  # fmt: skip
+    _save(CamembertForMaskedLM, config, folder, seed)
+    return folder
+
+
+def clip_text(folder: Path, *, seed: int = 0, projected: bool = True) -> Path:
+    """Write CLIP's text tower alone, with or without its projection."""
+    from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
+
+    config = CLIPTextConfig(**SMALL, projection_dim=24)
+    _save(CLIPTextModelWithProjection if projected else CLIPTextModel, config, folder, seed)
+    return clip_tokenizer(folder)
+
+
+def t5_encoder(folder: Path, *, seed: int = 0) -> Path:
+    """Write a whole T5, as the hub has it; its encoder is what texts need."""
+    from transformers import AutoTokenizer, T5Config, T5ForConditionalGeneration
+
+    bert_tokenizer(folder)
+    config = T5Config(
+        vocab_size=len(AutoTokenizer.from_pretrained(folder)),
+        d_model=32, d_kv=16, d_ff=64, num_layers=2, num_heads=2,
+    )  # fmt: skip
+    _save(T5ForConditionalGeneration, config, folder, seed)
+    return folder
+
+
+def decoder(folder: Path, kind: str = "qwen3", *, seed: int = 0) -> Path:
+    """Write a causal language model, whose tokenizer ends each text with its end token."""
+    import transformers
+
+    bert_tokenizer(folder)
+    size = len(transformers.AutoTokenizer.from_pretrained(folder))
+    name = {"qwen3": "Qwen3", "qwen2": "Qwen2", "llama": "Llama", "mistral": "Mistral"}[kind]
+    config = getattr(transformers, f"{name}Config")(
+        vocab_size=size + 8,  # as in the published ones, more than the tokenizer has
+        max_position_embeddings=64,
+        num_key_value_heads=1,
+        head_dim=16,
+        **SMALL,
+    )
+    _save(getattr(transformers, f"{name}ForCausalLM"), config, folder, seed)
     return folder
