@@ -23,6 +23,7 @@ import torch
 from torch import Generator
 
 from hiereval import findings, nulls, registry, ties
+from hiereval.blind import ceilings
 from hiereval.compare import compare, replicates
 from hiereval.datasets import open_dataset
 from hiereval.datasets.chains import subset
@@ -77,9 +78,11 @@ def encoder(name: str, data: Chains, seed: int) -> tuple[Samples, dict[str, Metr
     scores = task.score(space, data, Generator().manual_seed(0))
     wanted = [m for m in metrics_of(task, scores.items) if m.name in METRICS[name]]
     values = bootstrap(wanted, scores, seed=0, resamples=RESAMPLES, level=LEVEL)
-    drawn = nulls.bars(replace(task), data, replace(scores, metrics=tuple(wanted)), values,
-                       seed=0, draws=DRAWS)  # fmt: skip
-    held = metric_values(wanted, values, drawn)
+    bars = nulls.evaluate(wanted, scores, values, seed=0, draws=DRAWS)
+    blind = ceilings(task, data, wanted)
+    held = metric_values(
+        wanted, values, {m.name: nulls.Bars(bars[m.name], blind[m.name]) for m in wanted}
+    )
     sds = {n: null.sd for n, v in held.items() if (null := findings.structureless(v))}
     return Samples(_identity(name, data, seed, len(scores.ids), sds), scores, Path()), held
 
