@@ -35,6 +35,7 @@ COMMANDS = {
     "new-adapter": "Write the skeleton of an adapter and its test.",
     "cache": "List, check, join or delete stored vectors.",
     "new-task": "Write the skeleton of a task and its test.",
+    "new-board": "Write a board's repository: checks, policy, workflows.",
     "new-dataset": "Write the skeleton of a dataset and its test.",
     "doctor": "Say what is installed, reachable and missing.",
 }

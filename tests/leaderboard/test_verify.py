@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -268,3 +272,130 @@ def test_records_that_are_read_at_once_are_those_that_are_read_slowly(results: P
 
     (file,) = results.glob("*.jsonl")
     assert list(records.read(file)) == list(slowly(file))
+
+
+# --- a board's repository ------------------------------------------------------------------------
+
+
+class Board:
+    """A board's repository with a branch for each submission."""
+
+    def __init__(self, folder: Path, cache: Path) -> None:
+        self.folder = folder
+        scripts = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        who = {
+            f"GIT_{w}_{k}": "b@example.org"
+            for w in ("AUTHOR", "COMMITTER")
+            for k in ("NAME", "EMAIL")
+        }
+        self.environment = {**os.environ, **who, "PATH": scripts, "HIEREVAL_CACHE": str(cache)}
+        self.do("git", "init", "-q", "-b", "main")
+        self.commit()
+
+    def do(self, *command: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            command,
+            cwd=self.folder,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    def commit(self) -> None:
+        self.do("git", "add", "-A")
+        done = self.do("git", "commit", "-q", "-m", "One step")
+        assert done.returncode == 0, done.stderr
+
+    def submit(self, name: str, write: Callable[[Path], object]) -> tuple[int, str]:
+        """Commit a submission to a branch of its own; return what the check says."""
+        self.do("git", "checkout", "-q", "-b", name, "main")
+        folder = self.folder / "results" / name
+        folder.mkdir()
+        write(folder)
+        self.commit()
+        done = self.do("scripts/check", "main")
+        return done.returncode, (self.folder / "report.md").read_text("utf-8")
+
+
+@pytest.fixture
+def board(tmp_path: Path, session: Session, cli: Run) -> Board:
+    folder = tmp_path / "our-board"
+    code, _, err = cli("new-board", folder, "--title", "Our board")
+    assert (code, err) == (0, "")
+    return Board(folder, session.places.cache)
+
+
+@pytest.mark.slow
+def test_a_good_submission_is_merged_and_published_and_bad_ones_are_refused(
+    board: Board, results: Path
+) -> None:
+    def copied(folder: Path) -> None:
+        shutil.copytree(results, folder, dirs_exist_ok=True)
+
+    def forged(folder: Path) -> None:
+        copied(folder)
+        (file,) = folder.glob("*.jsonl")
+        changed(results, folder, forge)
+        file.unlink()
+
+    def broken(folder: Path) -> None:
+        copied(folder)
+        (file,) = folder.glob("*.jsonl")
+        file.write_bytes(file.read_bytes().replace(b'"value":', b'"value": ', 1))
+
+    def claimed(folder: Path) -> None:
+        copied(folder)
+        (folder / "mine.verified.json").write_text("{}")
+
+    code, told = board.submit("forged", forged)
+    assert code == 2
+    assert "not verified" in told
+    assert "the record says" in told
+    code, told = board.submit("broken", broken)
+    assert code == 2
+    assert "checksum" in told
+    code, told = board.submit("claimed", claimed)
+    assert (code, told.splitlines()[-1]) == (
+        2,
+        "Verification records are written by this board; leave them out.",
+    )
+    board.do("git", "checkout", "-q", "-f", "main")
+    board.do("git", "clean", "-qfd", "results", "verified")
+    code, told = board.submit("good", copied)
+    assert (code, told.splitlines()[-1]) == (0, "Every number came out again.")
+
+    board.do("git", "checkout", "-q", "main")
+    board.do("git", "merge", "-q", "good")
+    done = board.do("scripts/publish")
+    assert done.returncode == 0, done.stderr
+    readme = (board.folder / "README.md").read_text("utf-8")
+    assert "| verified |" in readme
+    assert readme.startswith("# Our board\n")
+    page = (board.folder / "site" / "index.html").read_text("utf-8")
+    assert "<title>Our board</title>" in page
+    assert '"status":["verified"]' in page
+
+
+def test_the_workflows_are_yaml_that_runs_the_scripts(board: Board) -> None:
+    import yaml
+
+    folder = board.folder / ".github" / "workflows"
+    asked = {path.name: yaml.safe_load(path.read_text("utf-8")) for path in folder.iterdir()}
+    runs = {
+        name: " ".join(step.get("run", "") for job in one["jobs"].values() for step in job["steps"])
+        for name, one in asked.items()
+    }
+    assert "scripts/check" in runs["check.yml"]
+    assert "scripts/publish" in runs["publish.yml"]
+    assert asked["check.yml"]["permissions"] == {"contents": "read"}
+    assert "checkout" not in json.dumps(asked["comment.yml"])
+
+
+def test_new_board_refuses_a_folder_with_something_in_it(cli: Run, tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("")
+    assert cli("new-board", tmp_path) == (
+        2,
+        "",
+        f"error: The folder {str(tmp_path)!r} must be new or empty.\n",
+    )
