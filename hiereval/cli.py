@@ -15,6 +15,7 @@ import click
 from hiereval import __version__
 from hiereval.errors import HierevalError
 from hiereval.printable import message
+from hiereval.processes import Processes
 
 # command -> what it is for; the module is hiereval.commands.<name with _>, the attribute `command`
 COMMANDS = {
@@ -118,7 +119,8 @@ def main(arguments: list[str] | None = None) -> None:
         error.show()
         code = error.exit_code
     except (KeyboardInterrupt, click.Abort):
-        click.echo("interrupted; everything finished so far is kept", err=True)
+        if Processes.launched().first:  # the others would say the same
+            click.echo("interrupted; everything finished so far is kept", err=True)
         code = 130
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-import os
+import logging
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import islice
+from itertools import compress, islice
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from hiereval.datasets import image_files
 from hiereval.errors import HierevalError
+from hiereval.processes import Processes
 from hiereval.store import Shelf, Store, VanishedError, image_key, image_name_key, text_key
 from hiereval.types import Adapter, ByName, Dataset, Embeddings, ImageSource
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+log = logging.getLogger(__name__)
 
 Progress = Callable[[str, int, int], None]  # (what is encoded, done, of how many)
 T = TypeVar("T")
@@ -26,7 +30,11 @@ R = TypeVar("R")
 BATCH_CPU, BATCH_GPU = 64, 256  # images; texts are short, so four times as many go together
 SHARD_ROWS = 4096  # vectors encoded before they are written
 ATTEMPTS = 3  # to read what was stored
-SHARD_SECONDS = 30.0  # or this long, so that a kill on a slow machine loses little
+SHARD_SECONDS = 30.0  # or this long, so that a kill on a slow machine loses little; of several
+# processes each writes every batch, since the others go by what is stored
+GRACE_SECONDS = 2.0  # in which others must have stored something, or their work is taken over
+POLL_SECONDS = 0.05
+ALONE = Processes()
 
 
 @dataclass(frozen=True)
@@ -52,32 +60,20 @@ def embed(
     batch_size: int | None = None,
     device: str = "cpu",
     progress: Progress = lambda stage, done, total: None,
+    processes: Processes = ALONE,
 ) -> tuple[Embeddings, EmbedStats]:
     """Return a dataset's vectors as float32 CPU tensors, encoding only what the store lacks.
 
     Images are streamed: memory holds a few batches of them whatever their number. Raises
     HierevalError for images that cannot be read, all of them counted, before any is encoded.
     """
-    batch = batch_size or (BATCH_GPU if device.startswith("cuda") else BATCH_CPU)
-    shelf = store.shelf(adapter.id)
-    texts = list(dict.fromkeys([*dataset.texts, *anchors]))
-    keys = {text: text_key(text) for text in texts}
-    if images and not isinstance(adapter, ByName):
-        image_files.require(dataset.images)
-    seconds, counts = [0.0, 0.0], [0, 0]  # of texts and of images
+    work = _Work(adapter, store.shelf(adapter.id), batch_size, device, progress, processes)
     for _ in range(ATTEMPTS):  # more than once only where stored vectors turn out to be damaged
-        started = time.perf_counter()
-        counts[0] += _encode_texts(adapter, shelf, keys, 4 * batch, progress)
-        texts_done = time.perf_counter()
-        image_keys: list[bytes] = []
-        if images:
-            image_keys, n = _encode_images(adapter, shelf, dataset.images, batch, progress)
-            counts[1] += n
-        seconds = [seconds[0] + texts_done - started, seconds[1] + time.perf_counter() - texts_done]
+        text_keys, image_keys = work.encode(dataset, images, anchors)
         try:
-            text, lengths = shelf.get([keys[text] for text in dataset.texts])
-            anchor_vectors, _ = shelf.get([keys[anchor] for anchor in anchors])
-            image = shelf.get(image_keys)[0] if images else None
+            text, lengths = work.shelf.get([text_keys[text] for text in dataset.texts])
+            anchor_vectors, _ = work.shelf.get([text_keys[anchor] for anchor in anchors])
+            image = work.shelf.get(image_keys)[0] if images else None
             break
         except VanishedError:
             continue
@@ -93,88 +89,205 @@ def embed(
         image=image,
         anchors=dict(zip(anchors, anchor_vectors, strict=True)),
         truncated=None if context is None else (lengths > context).numpy(),
-    ), EmbedStats(
-        seconds=sum(seconds),
-        n_texts=counts[0],
-        n_images=counts[1],
-        texts_per_s=counts[0] / seconds[0] if counts[0] else None,
-        images_per_s=counts[1] / seconds[1] if counts[1] else None,
-        n_truncated=None if context is None else int((lengths > context).sum()),
-        batch_size=batch,
-    )
+    ), work.stats(None if context is None else int((lengths > context).sum()))
 
 
-def _encode_texts(
-    adapter: Adapter, shelf: Shelf, keys: dict[str, bytes], batch: int, progress: Progress
-) -> int:
-    """Encode texts that the shelf lacks, longest first, so that little of a batch is padding."""
-    missing = set(shelf.missing(list(keys.values())))
-    texts = [text for text, key in keys.items() if key in missing]
-    if not texts:
-        return 0
-    progress("texts", 0, len(texts))
-    lengths = adapter.text_lengths(texts)
-    order = sorted(range(len(texts)), key=lambda i: -lengths[i])
-
-    def encode(rows: list[int]) -> Tensor:
-        return adapter.encode_texts([texts[row] for row in rows])
-
-    with _Writer(shelf) as writer:
-        done = 0
-        for rows in _chunks(order, batch):
-            vectors = halving(encode, rows)
-            writer.add([keys[texts[r]] for r in rows], vectors, [lengths[r] for r in rows])
-            done += len(rows)
-            progress("texts", done, len(texts))
-    return len(texts)
-
-
-def _encode_images(
+def encode(
     adapter: Adapter,
-    shelf: Shelf,
-    sources: Sequence[ImageSource],
-    batch: int,
-    progress: Progress,
-) -> tuple[list[bytes], int]:
-    """Return every image's key, and how many were encoded now."""
-    if isinstance(adapter, ByName):  # vectors that are known by file name: nothing to decode
-        keys = [image_name_key(source.name) for source in sources]
-        lacking = set(shelf.missing(keys))
-        names = {k: s.name for k, s in zip(keys, sources, strict=True) if k in lacking}
-        if names:
-            vectors = adapter.encode_image_names(list(names.values()))
-            shelf.put(list(names), vectors, [-1] * len(names))
-        return keys, len(names)
+    dataset: Dataset,
+    *,
+    images: bool,
+    anchors: Sequence[str] = (),
+    store: Store,
+    batch_size: int | None = None,
+    device: str = "cpu",
+    progress: Progress = lambda stage, done, total: None,
+    processes: Processes = ALONE,
+) -> None:
+    """Do this process's part of what `embed` encodes; nothing is read from the store."""
+    work = _Work(adapter, store.shelf(adapter.id), batch_size, device, progress, processes)
+    work.encode(dataset, images, anchors)
 
-    threads = os.cpu_count() or 1
-    with ThreadPoolExecutor(threads) as pool:
-        keys = list(ahead(pool, lambda source: image_key(source.read()), sources, 4 * threads))
-        lacking = set(shelf.missing(keys))
-        missing = {key: s for key, s in zip(keys, sources, strict=True) if key in lacking}
-        if not missing:
-            return keys, 0
-        image_files.verify(list(missing.values()))
-        progress("images", 0, len(missing))
+
+class _Work:
+    """What one process encodes of a dataset, and what it took."""
+
+    def __init__(
+        self,
+        adapter: Adapter,
+        shelf: Shelf,
+        batch_size: int | None,
+        device: str,
+        progress: Progress,
+        processes: Processes,
+    ) -> None:
+        self.adapter, self.shelf = adapter, shelf
+        self.batch = batch_size or (BATCH_GPU if device.startswith("cuda") else BATCH_CPU)
+        self.progress, self.processes = progress, processes
+        self.seconds = {"texts": 0.0, "images": 0.0}
+        self.counts = {"texts": 0, "images": 0}
+
+    def encode(
+        self, dataset: Dataset, images: bool, anchors: Sequence[str]
+    ) -> tuple[dict[str, bytes], list[bytes]]:
+        """Encode what is missing; return each text's key, and each image's in their order."""
+        texts = {text: text_key(text) for text in (*dataset.texts, *anchors)}
+        if images and not isinstance(self.adapter, ByName):
+            image_files.require(dataset.images)
+        with self._timed("texts"):
+            by_key = {key: text for text, key in texts.items()}
+            self._shared(by_key, 4 * self.batch, self._texts, "texts")
+        image_keys: list[bytes] = []
+        if images:
+            with self._timed("images"):
+                image_keys = self._image_keys(dataset.images)
+                sources = dict(zip(image_keys, dataset.images, strict=True))
+                by_name = isinstance(self.adapter, ByName)
+                encode = self._named_images if by_name else self._images
+                self._shared(sources, self.batch, encode, "images")
+        return texts, image_keys
+
+    def stats(self, n_truncated: int | None) -> EmbedStats:
+        """Return what was encoded, and how fast."""
+        speed = {what: n / self.seconds[what] if n else None for what, n in self.counts.items()}
+        return EmbedStats(
+            seconds=sum(self.seconds.values()),
+            n_texts=self.counts["texts"],
+            n_images=self.counts["images"],
+            texts_per_s=speed["texts"],
+            images_per_s=speed["images"],
+            n_truncated=n_truncated,
+            batch_size=self.batch,
+        )
+
+    @contextmanager
+    def _timed(self, what: str) -> Iterator[None]:
+        started = time.perf_counter()
+        yield
+        self.seconds[what] += time.perf_counter() - started
+
+    def _shared(
+        self,
+        inputs: Mapping[bytes, T],
+        batch: int,
+        encode: Callable[[dict[bytes, T]], None],
+        what: str,
+    ) -> None:
+        """Encode this process's share of what is missing, then what the others leave undone."""
+
+        def encode_all(keys: Sequence[bytes]) -> None:
+            if keys:
+                encode({key: inputs[key] for key in keys})
+                self.counts[what] += len(keys)
+
+        encode_all(self.shelf.missing(self.processes.share(list(inputs))))
+        if self.processes.size == 1 or self.processes.apart:
+            return
+        helped = 0
+        for keys in left_undone(self.shelf, list(inputs), batch, self.processes):
+            encode_all(keys)
+            helped += len(keys)
+        if helped and self.processes.first:
+            log.warning(
+                "%s %s that fell to other processes were encoded by the first one: another is "
+                "slow, came late or has ended.",
+                *(f"{helped:,}", what),
+            )
+
+    def _texts(self, texts: dict[bytes, str]) -> None:
+        """Encode texts longest first, so that little of a batch is padding."""
+        keys = list(texts)
+        self.progress("texts", 0, len(texts))
+        lengths = self.adapter.text_lengths(list(texts.values()))
+        order = sorted(range(len(texts)), key=lambda i: -lengths[i])
+
+        def encode(rows: list[int]) -> Tensor:
+            return self.adapter.encode_texts([texts[keys[row]] for row in rows])
+
+        with self._writer() as writer:
+            done = 0
+            for chunk in _chunks(order, 4 * self.batch):
+                rows = list(compress(chunk, self._due([keys[row] for row in chunk])))
+                if rows:
+                    vectors = halving(encode, rows)
+                    writer.add([keys[r] for r in rows], vectors, [lengths[r] for r in rows])
+                done += len(chunk)
+                self.progress("texts", done, len(texts))
+
+    def _image_keys(self, sources: Sequence[ImageSource]) -> list[bytes]:
+        if isinstance(self.adapter, ByName):  # vectors known by file name: nothing to decode
+            return [image_name_key(source.name) for source in sources]
+        threads = self.processes.cpus
+        with ThreadPoolExecutor(threads) as pool:
+            return list(ahead(pool, lambda s: image_key(s.read()), sources, 4 * threads))
+
+    def _named_images(self, sources: dict[bytes, ImageSource]) -> None:
+        assert isinstance(self.adapter, ByName)
+        vectors = self.adapter.encode_image_names([s.name for s in sources.values()])
+        self.shelf.put(list(sources), vectors, [-1] * len(sources))
+
+    def _images(self, sources: dict[bytes, ImageSource]) -> None:
+        """Encode images, the next ones prepared by threads meanwhile."""
+        image_files.verify(list(sources.values()))
+        self.progress("images", 0, len(sources))
+        threads = self.processes.cpus
 
         def prepare(source: ImageSource) -> Any:
-            return adapter.preprocess(image_files.decode(source))
+            return self.adapter.preprocess(image_files.decode(source))
 
-        prepared = ahead(pool, prepare, missing.values(), batch + 2 * threads)
-        with _Writer(shelf) as writer:
+        with ThreadPoolExecutor(threads) as pool, self._writer() as writer:
+            prepared = ahead(pool, prepare, sources.values(), self.batch + 2 * threads)
             done = 0
-            for some in _chunks(missing, batch):
-                vectors = halving(adapter.encode_images, list(islice(prepared, len(some))))
-                writer.add(some, vectors, [-1] * len(some))
+            for some in _chunks(sources, self.batch):
+                inputs = list(islice(prepared, len(some)))
+                due = self._due(some)
+                if any(due):
+                    vectors = halving(self.adapter.encode_images, list(compress(inputs, due)))
+                    writer.add(list(compress(some, due)), vectors, [-1] * len(vectors))
                 done += len(some)
-                progress("images", done, len(missing))
-    return keys, len(missing)
+                self.progress("images", done, len(sources))
+
+    def _due(self, keys: Sequence[bytes]) -> list[bool]:
+        """Return for each key whether no other process has been faster."""
+        if self.processes.size == 1:
+            return [True] * len(keys)
+        missing = set(self.shelf.missing(keys))
+        return [key in missing for key in keys]
+
+    def _writer(self) -> _Writer:
+        alone = self.processes.size == 1
+        return _Writer(self.shelf, SHARD_SECONDS if alone else 0.0)
+
+
+def left_undone(
+    shelf: Shelf, keys: Sequence[bytes], n: int, processes: Processes
+) -> Iterator[list[bytes]]:
+    """Yield at most n keys at a time that are missing although the others had time for them.
+
+    Ends when none is missing. Others have time while they store something, and then as long as two
+    of our own batches took (at least `GRACE_SECONDS`), by this process's clock alone.
+    """
+    missing, changed, took = shelf.missing(keys), time.monotonic(), 0.0
+    while missing:
+        if time.monotonic() - changed < max(GRACE_SECONDS, 2 * took):
+            time.sleep(POLL_SECONDS)
+        else:
+            started = time.monotonic()
+            yield processes.others(missing, n)
+            took = max(took, time.monotonic() - started)
+            missing = shelf.missing(missing)
+        before = len(missing)
+        shelf.refresh()
+        missing = shelf.missing(missing)
+        if len(missing) < before:
+            changed = time.monotonic()
 
 
 class _Writer:
     """Collects vectors and stores them shard by shard, the last one also when interrupted."""
 
-    def __init__(self, shelf: Shelf) -> None:
-        self.shelf = shelf
+    def __init__(self, shelf: Shelf, seconds: float) -> None:
+        self.shelf, self.seconds = shelf, seconds
         self._clear()
 
     def _clear(self) -> None:
@@ -189,7 +302,7 @@ class _Writer:
         self.keys += keys
         self.vectors.append(vectors.detach().float().cpu())
         self.lengths += lengths
-        if len(self.keys) >= SHARD_ROWS or time.monotonic() - self.since > SHARD_SECONDS:
+        if len(self.keys) >= SHARD_ROWS or time.monotonic() - self.since >= self.seconds:
             self.flush()
 
     def flush(self) -> None:

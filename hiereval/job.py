@@ -5,9 +5,10 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict
 
 from hiereval import estimates, files, nulls, records, samples, seen, training
 from hiereval.datasets import head
@@ -50,6 +51,11 @@ def records_file(output: Path, model: ModelId) -> Path:
 def label(model: ModelId) -> str:
     """Return the model's name, and that its weights are random where they are."""
     return model.name if model.random_init is None else f"{model.name}-random-init"
+
+
+class _Wanted(TypedDict):
+    images: bool
+    anchors: list[str]
 
 
 class Job:
@@ -123,6 +129,9 @@ class Job:
         if not probes:
             return
         needed = [task for tasks in todo.values() for task in tasks]
+        if not self.session.processes.first:
+            self._help(dataset, needed, probes, data)
+            return
         embeddings, stats = self._embed(dataset, needed, probes)
         trouble = not_finite(embeddings, dataset)
         if isinstance(dataset, Truncatable) and embeddings.truncated is not None:
@@ -149,7 +158,7 @@ class Job:
             return False
         if self._samples_are_due(old) and not self._samples_path(old).exists():
             return False
-        if self.config.overwrite == "never":
+        if self.config.overwrite == "never" and self.session.processes.first:
             raise HierevalError(
                 f"The results file {str(self.result.path)!r} already holds {old.task.name} on "
                 f"{old.dataset.name}; --overwrite missing skips it, always measures it again."
@@ -160,18 +169,30 @@ class Job:
     def _embed(
         self, dataset: Dataset, tasks: list[Task], probes: list[ProbeRun]
     ) -> tuple[Embeddings, EmbedStats | None]:
+        """Return the vectors that the tasks and probes need."""
         if not any(task.modalities for task in tasks):  # they score answers
             import torch
 
             return Embeddings(self.adapter.id, torch.empty(len(dataset.texts), 0), None), None
-        found = self.session.vectors(
-            self.adapter,
-            dataset,
-            images=any("image" in task.modalities for task in tasks),
-            anchors=[text for probe in probes for text in probe.probe.anchors(self.adapter.id)],
-        )
+        found = self.session.vectors(self.adapter, dataset, **self._wanted(tasks, probes))
         self.recorder.model = self.adapter.id  # with what was seen as it first encoded
         return found
+
+    def _help(
+        self, dataset: Dataset, tasks: list[Task], probes: list[ProbeRun], data: Chains | None
+    ) -> None:
+        """Encode a share of what the first process is going to score and to fit on."""
+        if any(task.modalities for task in tasks):
+            self.session.encode(self.adapter, dataset, **self._wanted(tasks, probes))
+        if data is not None:
+            with suppress(HierevalError):  # the first process says it in the probes' records
+                self.session.encode(self.adapter, data, **self._wanted([], probes))
+
+    def _wanted(self, tasks: list[Task], probes: list[ProbeRun]) -> _Wanted:
+        return {
+            "images": any("image" in task.modalities for task in tasks),
+            "anchors": [t for probe in probes for t in probe.probe.anchors(self.adapter.id)],
+        }
 
     def _training_data(self, dataset: Dataset, probes: list[ProbeRun]) -> Chains | None:
         """Return what trained probes are fitted on, None where there are none to fit.
@@ -259,6 +280,8 @@ class Job:
         )
 
     def _emit(self, dataset: Dataset, task: Task, probe: ProbeRun, outcome: Outcome) -> None:
+        if not self.session.processes.first:
+            return
         trained_on = self._trained_on(probe)
         if trained_on and isinstance(dataset, Chains):
             outcome = replace(outcome, seen=seen.seen(dataset, trained_on))

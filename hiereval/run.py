@@ -58,7 +58,7 @@ def measure(session: Session, config: RunConfig) -> Results:
             job.result.absent |= {task.name: str(error) for task in tasks}
             continue
         job.measure(dataset, tasks, probes)
-    if not len(job.result):
+    if not len(job.result) and session.processes.first:
         reasons = [f"{name}: not run. {reason}" for name, reason in job.result.absent.items()]
         raise HierevalError(" ".join([*job.result.notes, *reasons]))
     return job.result

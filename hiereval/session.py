@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 
 from hiereval import models
 from hiereval.datasets import open_dataset
-from hiereval.embed import EmbedStats, Progress, embed
+from hiereval.embed import ALONE, EmbedStats, Progress, embed, encode
 from hiereval.places import Places
+from hiereval.processes import Processes
 from hiereval.store import Store
 from hiereval.types import Adapter, DataOptions, Dataset, Embeddings, LoadOptions
 
@@ -35,6 +36,7 @@ class Session:
     options: LoadOptions = field(default_factory=LoadOptions)  # revision and seed: each model's own
     batch_size: int | None = None  # images a forward pass; None: by device
     report: Report = silent
+    processes: Processes = ALONE  # that encode together, this one among them
     opened: dict[str, Dataset] = field(default_factory=dict)
 
     @staticmethod
@@ -61,6 +63,16 @@ class Session:
             places=Places.of(cache_dir, data_dir, offline),
         )
         return Session(options=options, batch_size=batch_size, report=report)
+
+    def among(self, processes: Processes) -> Session:
+        """Return the session of one of several processes; of those that work together the
+        first alone shows progress."""
+        return replace(
+            self,
+            options=replace(self.options, device=processes.device(self.options.device)),
+            report=self.report if processes.first or processes.apart else silent,
+            processes=processes,
+        )
 
     @property
     def places(self) -> Places:
@@ -104,6 +116,24 @@ class Session:
             batch_size=self.batch_size,
             device=self.options.device,
             progress=self.progress(adapter.id.name),
+            processes=self.processes,
+        )
+
+    def encode(
+        self, adapter: Adapter, data: Dataset, *, images: bool, anchors: Sequence[str] = ()
+    ) -> None:
+        """Encode this process's part of what the store lacks, and read nothing back."""
+        self.report(adapter.id.name, "loading", 0, 0)
+        encode(
+            adapter,
+            data,
+            images=images,
+            anchors=tuple(dict.fromkeys(anchors)),
+            store=Store(self.places.cache),
+            batch_size=self.batch_size,
+            device=self.options.device,
+            progress=self.progress(adapter.id.name),
+            processes=self.processes,
         )
 
     def progress(self, model: str) -> Progress:

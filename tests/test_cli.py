@@ -323,6 +323,23 @@ def test_a_control_runs_and_is_shown(cli: Cli, tmp_path: Path) -> None:
     assert "1 of 1 records were there already (--overwrite always measures them again)." in again
 
 
+def test_a_share_encodes_and_scores_nothing(cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "c.csv").write_text(f"captions\n{CHAIN}\n")
+    for number in (1, 2):
+        code, out, err = run_words(cli, "c.csv", "--tasks", "ordering", "--share", f"{number}/2")
+        assert (code, err) == (0, "")
+        assert out == (
+            f"Share {number} of 2 is encoded. Copy the caches' `embeddings` folders into one, file "
+            "by file: a run there encodes nothing.\n"
+        )
+    assert not (tmp_path / "results" / "control-words.jsonl").exists()
+    code, out, err = run_words(cli, "c.csv", "--tasks", "ordering", "--share", "3/2")
+    assert (code, out) == (2, "")
+    assert err == "error: The share '3/2' must be R/N with R from 1 to N, for example 2/8.\n"
+    stored = run_words(cli, "c.csv", "--tasks", "ordering", "--stored-only")
+    assert stored[0] == 0, stored
+
+
 def test_ctrl_c_keeps_what_is_finished(tmp_path: Path) -> None:
     """Interrupt a real process in the middle of encoding; the next run goes on from there."""
     (tmp_path / "slow.py").write_text(

@@ -1,50 +1,22 @@
 from __future__ import annotations
 
-import io
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
-from PIL import Image
 from support.fakes import HashAdapter, vector
+from support.pictures import Picture
+from support.pictures import painted as dataset
 
 from hiereval.datasets.image_files import FileImage
 from hiereval.embed import ahead, embed, halving
 from hiereval.errors import HierevalError
 from hiereval.store import Store
-from hiereval.types import Chains, LoadOptions
+from hiereval.types import LoadOptions
 
 NO_IMAGE = "is empty or not an image (BMP, GIF, JPEG, PNG, PPM, TIFF, WEBP)"
-
-
-@dataclass(frozen=True)
-class Picture:
-    name: str
-    colour: tuple[int, int, int]
-
-    def read(self) -> bytes:
-        file = io.BytesIO()
-        Image.new("RGB", (4, 4), self.colour).save(file, "PNG")
-        return file.getvalue()
-
-
-def dataset(texts: int = 40, images: int = 30) -> Chains:
-    return Chains(
-        name="d",
-        split="test",
-        revision=None,
-        sha256="s",
-        image_source="painted",
-        texts=tuple(f"text {'very ' * (i % 7)}{i}" for i in range(texts)),
-        images=tuple(Picture(f"{i}.png", (i, 2 * i, 3 * i)) for i in range(images)),
-        chains=np.arange(texts).reshape(-1, 4),
-        chain_image=np.arange(texts // 4),
-        pool=np.arange(texts),
-    )
 
 
 @pytest.fixture

@@ -106,9 +106,9 @@ class _Progress:
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
         from rich.progress import TimeRemainingColumn as Remaining
 
-        from hiereval.finetune.distributed import is_first
+        from hiereval.processes import Processes
 
-        self.first = is_first()
+        self.first = Processes.launched().first
         console = Console(stderr=True)
         self.live = console.is_terminal
         self.bars = Progress(

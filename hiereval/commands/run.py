@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,7 @@ from hiereval.errors import HierevalError
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from hiereval.processes import Processes
     from hiereval.results import Results
     from hiereval.run import RunConfig
     from hiereval.session import Report, Session
@@ -110,6 +111,11 @@ A line of models.txt is a model and options of its own:
 @click.option(
     "--verbose", "-v", is_flag=True, help="Show every metric, and why each task was not run."
 )
+@click.option(
+    "--share",
+    metavar="R/N",
+    help="Encode part R of N alone and score nothing: for machines that share no disk.",
+)
 @options.session_options
 @options.plugins_option
 def command(
@@ -119,16 +125,18 @@ def command(
     output_path: str,
     controls: str,
     verbose: bool,
+    share: str | None,
     **rest: Any,
 ) -> int:
     """Measure models and append one record per dataset, probe and task.
 
     Texts and images are encoded once and kept: a second run, and every further task, loads no
     network. A run that was interrupted goes on where it stopped. Of several models, one that fails
-    stops no other.
+    stops no other. Under torchrun, srun or mpirun all processes encode, and the first one scores.
     """
 
     from hiereval import controls as rows_beside
+    from hiereval import processes
     from hiereval.many import listed, run_all
     from hiereval.progress import Bars
     from hiereval.run import RunConfig
@@ -142,9 +150,14 @@ def command(
             "The command must be given --model or --models. 'hiereval ls models' lists models; "
             "the first run needs none of your own: hiereval run --model toy --dataset shapes"
         )
+    among = processes.Processes.part(share) if share else processes.Processes.launched()
+    if among.size > 1 and not among.apart:
+        processes.end_cleanly()
     console, code = options.console(), 0
-    with Bars() as bars:
-        outcomes = run_all(session(bars), wanted)
+    with Bars(plain=None if among.first or among.apart else True) as bars:
+        outcomes = run_all(session(bars).among(among), wanted)
+    if not among.first:
+        return _helped(among, outcomes)
     for config, result in outcomes:
         if isinstance(result, HierevalError):
             if len(wanted) == 1:
@@ -158,6 +171,22 @@ def command(
     if len(wanted) > 1:
         _board(console, [r for _, r in outcomes if not isinstance(r, HierevalError)])
     return code
+
+
+def _helped(among: Processes, outcomes: Sequence[tuple[RunConfig, Results | HierevalError]]) -> int:
+    """Say what a process that only encodes has to say: what went wrong, and which it is."""
+    for config, result in outcomes:
+        if isinstance(result, HierevalError):
+            who = f"process {among.rank + 1} of {among.size}"
+            click.echo(f"error: {who}: {config.model}: {result}", err=True)
+    if any(isinstance(result, HierevalError) for _, result in outcomes):
+        return HierevalError.exit_code
+    if among.apart:
+        click.echo(
+            f"Share {among.rank + 1} of {among.size} is encoded. Copy the caches' `embeddings` "
+            "folders into one, file by file: a run there encodes nothing."
+        )
+    return 0
 
 
 def _show(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,6 +11,9 @@ from typing import TypeVar
 import torch
 import torch.distributed as dist
 from torch import Tensor
+
+from hiereval.errors import HierevalError
+from hiereval.processes import Processes
 
 T = TypeVar("T")
 
@@ -65,30 +67,26 @@ class Group:
 @contextmanager
 def group(device: str) -> Iterator[Group]:
     """Join the processes of torchrun (NCCL between GPUs, else gloo); leave them at the end."""
-    size = int(os.environ.get("WORLD_SIZE", "1"))
+    launched = Processes.launched()
+    rank, size, cuda = launched.rank, launched.size, device.startswith("cuda")
     if size == 1:
         yield Group()
         return
-    rank, cuda = int(os.environ["RANK"]), device.startswith("cuda")
     if cuda:
-        torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
-    # the first process embeds the frozen model while the others wait
-    dist.init_process_group("nccl" if cuda else "gloo", timeout=timedelta(hours=12))
+        torch.cuda.set_device(launched.device("cuda"))
+    try:
+        # the first process embeds the frozen model while the others wait
+        dist.init_process_group(
+            "nccl" if cuda else "gloo",
+            rank=rank,
+            world_size=size,
+            timeout=timedelta(hours=12),
+        )
+    except ValueError as error:  # srun and mpirun set no MASTER_ADDR and MASTER_PORT
+        raise HierevalError(
+            f"The {size} processes must be told where they meet: {error}. torchrun does."
+        ) from error
     try:
         yield Group(rank, size)
     finally:
         dist.destroy_process_group()
-
-
-def local_device(device: str) -> str:
-    """Return this process's own GPU for "cuda" under torchrun."""
-    return (
-        f"cuda:{os.environ['LOCAL_RANK']}"
-        if device == "cuda" and "LOCAL_RANK" in os.environ
-        else device
-    )
-
-
-def is_first() -> bool:
-    """Whether this process, of those that a launcher started, is the one that speaks."""
-    return os.environ.get("RANK", "0") == "0"

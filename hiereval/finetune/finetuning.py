@@ -15,13 +15,14 @@ from hiereval.degenerate import not_finite
 from hiereval.errors import HierevalError
 from hiereval.finetune import CARD
 from hiereval.finetune.curves import picture
-from hiereval.finetune.distributed import Group, group, local_device
+from hiereval.finetune.distributed import Group, group
 from hiereval.finetune.loop import Material, Report, Training, settings
 from hiereval.finetune.output import Output
 from hiereval.finetune.recipe import Recipe
 from hiereval.finetune.tower import TextTower, trainable
 from hiereval.geometry import normalise
 from hiereval.lineage import Lineage, text_hashes
+from hiereval.processes import Processes
 from hiereval.session import Session
 from hiereval.types import Chains, Trainable, folder_prefix
 
@@ -49,7 +50,7 @@ def finetune(
     Raises HierevalError for whatever was given wrongly before anything is computed. The folder
     holds `model/` (the checkpoint), card.json, losses.jsonl, validation.jsonl and curves.png.
     """
-    device = local_device(session.options.device)
+    device = Processes.launched().device(session.options.device)
     session = replace(session, options=replace(session.options, device=device))
     with group(device) as processes:
         adapter = trainable(
