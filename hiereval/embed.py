@@ -219,7 +219,8 @@ class _Work:
             return [image_name_key(source.name) for source in sources]
         threads = self.processes.cpus
         with ThreadPoolExecutor(threads) as pool:
-            return list(ahead(pool, lambda s: image_key(s.read()), sources, 4 * threads))
+            keyed = ahead(pool, lambda s: image_key(image_files.sha256_of(s)), sources, 4 * threads)
+            return list(keyed)
 
     def _named_images(self, sources: dict[bytes, ImageSource]) -> None:
         assert isinstance(self.adapter, ByName)

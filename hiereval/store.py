@@ -46,9 +46,9 @@ def text_key(text: str) -> bytes:
     return hashlib.sha256(b"text\0" + text.encode("utf-8", "surrogatepass")).digest()
 
 
-def image_key(content: bytes) -> bytes:
-    """Return the 32-byte address of an image's encoded bytes."""
-    return hashlib.sha256(b"image\0" + content).digest()
+def image_key(sha256: str) -> bytes:
+    """Return the 32-byte address of an image by the SHA-256 of its encoded bytes."""
+    return hashlib.sha256(b"image\0" + bytes.fromhex(sha256)).digest()
 
 
 def image_name_key(name: str) -> bytes:

@@ -10,6 +10,7 @@ from support.fakes import HashAdapter, vector
 from support.pictures import Picture
 from support.pictures import painted as dataset
 
+from hiereval import hashes
 from hiereval.datasets.image_files import FileImage
 from hiereval.embed import ahead, embed, halving
 from hiereval.errors import HierevalError
@@ -70,6 +71,35 @@ def test_equal_images_are_encoded_once(tmp_path: Path, fake: HashAdapter) -> Non
     assert stats.n_images == 1
     assert got.image is not None
     assert torch.equal(got.image, vector(bytes([9, 9, 9])).expand(5, -1))
+
+
+def test_a_second_run_reads_no_image_file(
+    tmp_path: Path, fake: HashAdapter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Unless it changed: the hash of a file is remembered, and its state checked."""
+    import dataclasses
+
+    monkeypatch.setattr(hashes, "RECENT", -1.0)  # a file written now counts as old
+    painted = dataset()
+    for picture in painted.images:
+        (tmp_path / picture.name).write_bytes(picture.read())
+    files = tuple(FileImage(p.name, tmp_path / p.name, tmp_path / "memory") for p in painted.images)
+    data = dataclasses.replace(painted, images=files)
+    first, _ = embed(fake, data, images=True, store=Store(tmp_path / "store"))
+    with monkeypatch.context() as patched:
+        patched.setattr(FileImage, "read", lambda image: pytest.fail(f"{image.name} is read"))
+        patched.setattr(hashes.hashlib, "file_digest", lambda *_: pytest.fail("a file is read"))
+        again, stats = embed(fake, data, images=True, store=Store(tmp_path / "store"))
+    assert stats.n_images == 0
+    assert first.image is not None
+    assert again.image is not None
+    assert torch.equal(again.image, first.image)
+
+    files[3].path.write_bytes(painted.images[4].read())
+    changed, stats = embed(fake, data, images=True, store=Store(tmp_path / "store"))
+    assert stats.n_images == 0  # another's content, which is known
+    assert changed.image is not None
+    assert torch.equal(changed.image[3], first.image[4])
 
 
 def test_an_interrupted_run_keeps_what_it_encoded(

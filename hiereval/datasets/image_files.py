@@ -74,6 +74,12 @@ def content_sha256(images: Iterable[ImageSource]) -> str | None:
     return hashes.of_all(pairs) if pairs else None
 
 
+def sha256_of(image: ImageSource) -> str:
+    """Return the image's SHA-256, remembered where it is a file: read once, not in every run."""
+    known = image.sha256() if isinstance(image, HashedImage) else None
+    return known or hashlib.sha256(image.read()).hexdigest()
+
+
 def decode(source: ImageSource) -> Image:
     """Return the decoded picture, in the file's own mode.
 
