@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from hiereval.testing.checks import Check, NotApplicable, require, run
 from hiereval.types import (
+    Answered,
     Blind,
     Chains,
     DataOptions,
@@ -78,8 +79,10 @@ class _Kit:
         )
         require(issubclass(self.task.dataset_type, Dataset), "dataset_type must be a Dataset")
         require(
-            bool(self.task.modalities) and self.task.modalities <= {"text", "image"},
-            f"modalities must be of 'text' and 'image', not {self.task.modalities!r}",
+            bool(self.task.modalities) != isinstance(self.task, Answered)
+            and self.task.modalities <= {"text", "image"},
+            "modalities must be of 'text' and 'image', or empty for a task that scores answers, "
+            f"not {self.task.modalities!r}",
         )
         return f"{self.task.name}, version {self.task.version}"
 

@@ -17,6 +17,7 @@ from hiereval.datasets.predictions import match, read
 from hiereval.errors import HierevalError
 from hiereval.estimates import bootstrap, metrics_of
 from hiereval.tasks.generation import Generation
+from hiereval.testing import check_task
 from hiereval.types import Answers, Chains, Embeddings, ModelId, Scores
 
 CHAINS = {
@@ -176,3 +177,10 @@ def test_chains_without_images_are_refused(tmp_path: Path) -> None:
     with pytest.raises(HierevalError) as raised:
         match(read(write(tmp_path / "p.jsonl", {"a.png": []})), truth)
     assert str(raised.value) == "The dataset 'mine' must have images to score chains for them."
+
+
+def test_it_is_a_task_like_any_other(tmp_path: Path) -> None:
+    path = write(tmp_path / "p.jsonl", {"a.png": ["animal", "bird"], "b.png": ["dog"]})
+    answers = Generation().read_answers(path, dataset())
+    failed = {c.name: c.detail for c in check_task(Generation(), answers.data) if c.passed is False}
+    assert failed == {}
