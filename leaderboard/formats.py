@@ -5,18 +5,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from hiereval.leaderboard.board import Board
+from hiereval.leaderboard.standing import Paired
 from hiereval.records import Record
 
 
-def written(form: str, board: Board, records: Sequence[Record]) -> str:
+def written(
+    form: str, board: Board, records: Sequence[Record], paired: Paired | None = None
+) -> str:
     """Return the board as table, md, html, csv, latex or json.
 
-    CSV and JSON hold every metric of every record, the others those of the board.
+    `paired` finds the draws that the page compares two rows by. CSV and JSON hold every metric of
+    every record, the others those of the board.
     """
     if form == "html":
         from hiereval.leaderboard import page
 
-        return page.written(board)
+        return page.written(board, paired)
     if form == "csv":
         from hiereval.leaderboard import spreadsheet
 

@@ -18,7 +18,9 @@ from hiereval.leaderboard.cells import Cell
 from hiereval.leaderboard.columns import Column, plain, task_key
 from hiereval.leaderboard.front import front, leading
 from hiereval.leaderboard.notes import BARS, MARKS
+from hiereval.leaderboard.pairs import pairs
 from hiereval.leaderboard.rows import Row
+from hiereval.leaderboard.standing import Paired
 from hiereval.leaderboard.wording import clean, public
 from hiereval.records import Record
 
@@ -30,18 +32,18 @@ _SHORT = 16  # hexadecimal digits of a hash that a page shows; JSON holds all
 Packed = dict[str, Any]
 
 
-def packed(board: Board) -> Packed:
-    """Return what the page's script reads."""
+def packed(board: Board, paired: Paired | None = None) -> Packed:
+    """Return what the page's script reads; `paired` finds the draws of what two rows differ by."""
     return {
         "legend": board.legend,
         "interval": board.interval,
         "limited": board.limited,
         "marks": {MARKS[bar]: words for bar, words in BARS.items()},
-        "sections": [_section(section, board.wanted) for section in board.sections],
+        "sections": [_section(section, board.wanted, paired) for section in board.sections],
     }
 
 
-def _section(section: Section, wanted: Sequence[str]) -> Packed:
+def _section(section: Section, wanted: Sequence[str], paired: Paired | None) -> Packed:
     rows, columns = section.rows, section.columns
     first = front(columns, wanted)
     keys = list(dict.fromkeys(column.key for column in columns))
@@ -61,6 +63,7 @@ def _section(section: Section, wanted: Sequence[str]) -> Packed:
             _column(column, keys.index(column.key), [row.cells[i] for row in rows], i in first)
             for i, column in enumerate(columns)
         ],
+        "pairs": {i: pairs(section, i, paired) for i in first},
         "rows": _rows(rows),
         "runs": _runs(rows, keys),
         "reported": [

@@ -15,6 +15,7 @@ from hiereval import __version__
 from hiereval.leaderboard.board import Board
 from hiereval.leaderboard.marked import MADE
 from hiereval.leaderboard.packed import packed
+from hiereval.leaderboard.standing import Paired
 
 TITLE = "hiereval board"
 LEAD = "How well an image-text space knows what is general and what is specific."
@@ -22,10 +23,11 @@ SCRIPTS = ("board.js", "pictures.js", "sheet.js", "start.js")
 _IN_SCRIPT = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026"}  # nothing ends the element early
 
 
-def written(board: Board) -> str:
+def written(board: Board, paired: Paired | None = None) -> str:
     """Return the page. A board built with `every_metric` lets readers choose among all columns.
 
-    Every string from a record is cleaned, escaped where it stands, and set as text alone.
+    `paired` finds the draws that two rows are compared by. Every string from a record is cleaned,
+    escaped where it stands, and set as text alone.
     """
     from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
     from markupsafe import Markup
@@ -46,7 +48,7 @@ def written(board: Board) -> str:
         lead=board.lead or LEAD,
         style=Markup(style),
         script=Markup(script if board.sections else ""),
-        data=Markup(in_script(packed(board))),
+        data=Markup(in_script(packed(board, paired))),
         policy=_policy(style, script if board.sections else ""),
         newest=max((row.date for s in board.sections for row in s.rows), default=""),
         made=MADE,

@@ -37,7 +37,7 @@ def ranked(
         found = [row for row in standing if (c := row.cells[index]) and c.finding]
         if column.higher_is_better is None or column.unranked or len(standing) < 2 or not found:
             continue
-        draws = paired and _draws(found, index, column, paired)
+        draws = paired and draws_of(found, index, column, paired)
         for row, rank in zip(found, _ranks(found, index, column, draws), strict=True):
             places[row.id][index] = rank
         columns[index] = replace(
@@ -74,7 +74,7 @@ def _minus(value: float | None) -> float | None:
     return None if value is None else -value
 
 
-def _draws(rows: Sequence[Row], index: int, column: Column, paired: Paired) -> np.ndarray | None:
+def draws_of(rows: Sequence[Row], index: int, column: Column, paired: Paired) -> np.ndarray | None:
     """Return the rows' draws [b, m], a trained probe's the mean over its seeds."""
     sources = [cell.sources for row in rows if (cell := row.cells[index])]
     by_id = {record.record_id: record for row in rows for record in row.records}

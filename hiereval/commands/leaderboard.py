@@ -16,6 +16,7 @@ from hiereval.errors import HierevalError, nearest
 if TYPE_CHECKING:
     from hiereval.leaderboard.board import Board
     from hiereval.leaderboard.configuration import Configuration
+    from hiereval.leaderboard.paired import SamplesBeside
     from hiereval.records import Record
 
 FORMATS = {
@@ -68,6 +69,7 @@ def command(
 
     from hiereval import records
     from hiereval.leaderboard import configuration, formats, marked
+    from hiereval.leaderboard.paired import SamplesBeside
     from hiereval.leaderboard.selection import chosen
 
     gc.disable()  # records hold no cycles, and looking for some takes a third of the time
@@ -89,13 +91,14 @@ def command(
             "'hiereval run --model toy --dataset shapes' makes some."
         )
     kept = chosen(there, own.datasets, own.tasks)
-    made = _board(form, kept, own, results, verified)
+    paired = SamplesBeside(results)
+    made = _board(form, kept, own, paired, verified)
     if out is None and update is None and form == "table":
         from hiereval.leaderboard import terminal
 
         terminal.show(made, options.console())
         return
-    text = formats.written(form, made, kept)
+    text = formats.written(form, made, kept, paired)
     if out is None and update is None:
         sys.stdout.write(text)
     if out is not None:
@@ -124,19 +127,18 @@ def _board(
     form: str,
     kept: list[Record],
     own: Configuration,
-    results: tuple[Path, ...],
+    paired: SamplesBeside,
     verified: tuple[Path, ...],
 ) -> Board:
     from hiereval import verification
     from hiereval.leaderboard import board
-    from hiereval.leaderboard.paired import SamplesBeside
 
     made = board.build(
         kept,
         sort=own.sort,
         every_metric=form == "html",
         reported=[*(board.reported_figures() if own.papers else ()), *own.figure],
-        paired=SamplesBeside(results),
+        paired=paired,
         wanted=own.columns,
         verified=verification.verified(verified, kept),
     )

@@ -54,7 +54,8 @@ const scatter = (s, canvas, list, x, y, front) => {
   const xs = ends(points.map((p) => p.x), x.log), ys = ends(points.map((p) => p.y), false);
   const px = placed(xs, x.log, 48, width - 12), py = placed(ys, false, height - 34, 10);
   frame(pen, width, height, xs, ys, x, y);
-  const best = front ? frontOf(points.filter((p) => p.finding || !points.some((q) => q.finding)), x, y) : [];
+  const findings = points.filter((p) => p.finding);
+  const best = front ? frontOf(findings.length ? findings : points, x, y) : [];
   if (best.length > 1) frontLine(pen, best, px, py);
   dots(pen, points, px, py);
   canvas.setAttribute("role", "img");

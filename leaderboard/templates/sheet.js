@@ -13,7 +13,7 @@ const card = (s, i) => {
   return [
     ["checkpoint", F.checkpoint(i)], ["adapter", F.adapter(i)], ["revision", F.revision(i) || "none"],
     ["weights sha256", F.weights(i) || "none"], ["fingerprint", F.fingerprint(i)], ["family", F.family(i)],
-    ["licence", F.licence(i)], ["weights", F.open(i)], ["standing", F.status(i)],
+    ["licence", F.licence(i)], ["availability", F.open(i)], ["standing", F.status(i)],
     ["precision", F.dtype(i)], ["geometry", F.geometry(i) + (F.curvature(i) === null ? "" : ` (curvature ${F.curvature(i)})`)],
     ["dimensions, parameters", `${F.dim(i) ?? none}, ${F.params(i)?.toLocaleString("en-US") ?? none}`],
     ["speed", [F.images_s(i) && `${shown(F.images_s(i))} images/s`, F.texts_s(i) && `${shown(F.texts_s(i))} texts/s`].filter(Boolean).join(", ") || "not measured"],
@@ -29,14 +29,19 @@ const scores = (s, rows) => {
     if (Number.isNaN(column.value[i])) return el("td", { class: "empty" }, EMPTY[column.state[i]] ?? "n/a", column.because(i) ? ` (${column.because(i)})` : "");
     const trained = column.trained[i], rank = ranksOf(column).get(i);
     return el("td", {}, el("b", {}, shown(column.value[i])), column.marks(i) ? el("sup", {}, column.marks(i)) : null,
-      column.low(i) === null ? "" : ` [${shown(column.low(i))}, ${shown(column.high(i))}]`, rank ? ` rank ${rank[0]}–${rank[1]}` : "",
+      column.low(i) === null ? "" : ` [${shown(column.low(i))}, ${shown(column.high(i))}]`, rank ? ` rank ${rank[0] === rank[1] ? rank[0] : rank.join("–")}` : "",
       trained ? ` · ${count(trained[0], "seed")}${trained[1] === null ? "" : ` ±${shown(trained[1])}`}` : "",
       trained && trained[4] !== null ? ` · ${signed(trained[4])} over untrained` : "",
       column.because(i) ? el("span", { class: "small" }, column.because(i)) : null);
   };
   const better = (column) => {
     const [a, b] = rows.map((i) => column.value[i]);
-    return Number.isFinite(a - b) ? signed(b - a) : "–";
+    if (!Number.isFinite(a - b)) return "–";
+    const [i, j] = rows, turned = i > j;
+    const pair = (s.pairs[s.columns.indexOf(column)] ?? []).find(([x, y]) => x === Math.min(i, j) && y === Math.max(i, j));
+    if (!pair) return signed(b - a);
+    const [low, high] = turned ? [-pair[3], -pair[2]] : [pair[2], pair[3]];
+    return `${signed(b - a)} [${signed(low)}, ${signed(high)}], p ${pair[4] < 0.001 ? "< .001" : shown(pair[4])}`;
   };
   return el("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "All tasks" }, el("table", { class: "plain" },
     el("thead", {}, el("tr", {}, el("th", { scope: "col" }, "metric"), rows.map((i) => el("th", { scope: "col" }, s.name(i))), rows.length > 1 ? el("th", { scope: "col" }, "difference") : null)),

@@ -303,8 +303,9 @@ def test_pictures_and_their_words(opened: Open, full: list[Record]) -> None:
     assert browser.execute_script(label, "cost") == (
         "ordering tau_d against parameters, 4 rows; best for their cost: clip-b32 / radial-linear"
     )
-    panels = browser.find_elements("css selector", "#panels svg")
-    labels = [panel.get_attribute("aria-label") for panel in panels]
+    labels = browser.execute_script(
+        "return [...document.querySelectorAll('#panels svg')].map((one) => one.ariaLabel)"
+    )
     assert "siglip-base: mean radius tier 1 .900, tier 2 .970, tier 3 1.030, tier 4 1.080" in labels
     choose(browser, "cost-x", "images a second")
     assert "x=images_s" in address(browser)
