@@ -7,13 +7,13 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import compress, islice
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from hiereval.datasets import image_files
 from hiereval.errors import HierevalError
+from hiereval.pace import Pace, forward_share
 from hiereval.processes import Processes
 from hiereval.store import Shelf, Store, VanishedError, image_key, image_name_key, text_key
 from hiereval.types import Adapter, ByName, Dataset, Embeddings, ImageSource
@@ -42,9 +42,11 @@ class EmbedStats:
     """What one call of `embed` encoded, and how fast."""
 
     seconds: float
+    first_s: float  # of them, the first batches: imports and weights load there
+    forward_share: float | None  # of the rest, in the network; None where nothing was encoded
     n_texts: int  # encoded now, not read from the store
     n_images: int
-    texts_per_s: float | None
+    texts_per_s: float | None  # after the first batch, where there were more
     images_per_s: float | None
     n_truncated: int | None  # texts of the dataset longer than the context; None if unknown
     batch_size: int
@@ -122,10 +124,10 @@ class _Work:
         processes: Processes,
     ) -> None:
         self.adapter, self.shelf = adapter, shelf
-        self.batch = batch_size or (BATCH_GPU if device.startswith("cuda") else BATCH_CPU)
+        batch = batch_size or (BATCH_GPU if device.startswith("cuda") else BATCH_CPU)
+        self.batches = {"texts": 4 * batch, "images": batch}  # fewer where memory did not suffice
         self.progress, self.processes = progress, processes
-        self.seconds = {"texts": 0.0, "images": 0.0}
-        self.counts = {"texts": 0, "images": 0}
+        self.paces = {"texts": Pace(), "images": Pace()}
 
     def encode(
         self, dataset: Dataset, images: bool, anchors: Sequence[str]
@@ -134,42 +136,49 @@ class _Work:
         texts = {text: text_key(text) for text in (*dataset.texts, *anchors)}
         if images and not isinstance(self.adapter, ByName):
             image_files.require(dataset.images)
-        with self._timed("texts"):
-            by_key = {key: text for text, key in texts.items()}
-            self._shared(by_key, 4 * self.batch, self._texts, "texts")
+        by_key = {key: text for text, key in texts.items()}
+        self._shared(by_key, self._texts, "texts")
         image_keys: list[bytes] = []
         if images:
-            with self._timed("images"):
+            with self.paces["images"].encoding(0):
                 image_keys = self._image_keys(dataset.images)
-                sources = dict(zip(image_keys, dataset.images, strict=True))
-                by_name = isinstance(self.adapter, ByName)
-                encode = self._named_images if by_name else self._images
-                self._shared(sources, self.batch, encode, "images")
+            sources = dict(zip(image_keys, dataset.images, strict=True))
+            by_name = isinstance(self.adapter, ByName)
+            self._shared(sources, self._named_images if by_name else self._images, "images")
         return texts, image_keys
 
     def stats(self, n_truncated: int | None) -> EmbedStats:
         """Return what was encoded, and how fast."""
-        speed = {what: n / self.seconds[what] if n else None for what, n in self.counts.items()}
+        texts, images = self.paces["texts"], self.paces["images"]
         return EmbedStats(
-            seconds=sum(self.seconds.values()),
-            n_texts=self.counts["texts"],
-            n_images=self.counts["images"],
-            texts_per_s=speed["texts"],
-            images_per_s=speed["images"],
+            seconds=texts.seconds + images.seconds,
+            first_s=texts.first_s + images.first_s,
+            forward_share=forward_share([texts, images]),
+            n_texts=texts.n,
+            n_images=images.n,
+            texts_per_s=texts.per_second,
+            images_per_s=images.per_second,
             n_truncated=n_truncated,
-            batch_size=self.batch,
+            batch_size=self.batches["images"],
         )
 
-    @contextmanager
-    def _timed(self, what: str) -> Iterator[None]:
-        started = time.perf_counter()
-        yield
-        self.seconds[what] += time.perf_counter() - started
+    def _forward(self, what: str, encode: Callable[[list[T]], Tensor], inputs: list[T]) -> Tensor:
+        """Return the vectors on the CPU; where memory does not suffice, of smaller batches from
+        now on."""
+
+        def smaller(n: int) -> None:
+            self.batches[what] = min(self.batches[what], n)
+
+        def computed(some: list[T]) -> None:
+            found.append(halving(encode, some, smaller).detach().float().cpu())
+
+        found: list[Tensor] = []
+        self.paces[what].forward(computed, inputs)
+        return found[0]
 
     def _shared(
         self,
         inputs: Mapping[bytes, T],
-        batch: int,
         encode: Callable[[dict[bytes, T]], None],
         what: str,
     ) -> None:
@@ -177,14 +186,14 @@ class _Work:
 
         def encode_all(keys: Sequence[bytes]) -> None:
             if keys:
-                encode({key: inputs[key] for key in keys})
-                self.counts[what] += len(keys)
+                with self.paces[what].encoding(len(keys)):
+                    encode({key: inputs[key] for key in keys})
 
         encode_all(self.shelf.missing(self.processes.share(list(inputs))))
         if self.processes.size == 1 or self.processes.apart:
             return
         helped = 0
-        for keys in left_undone(self.shelf, list(inputs), batch, self.processes):
+        for keys in left_undone(self.shelf, list(inputs), self.batches[what], self.processes):
             encode_all(keys)
             helped += len(keys)
         if helped and self.processes.first:
@@ -206,10 +215,11 @@ class _Work:
 
         with self._writer() as writer:
             done = 0
-            for chunk in _chunks(order, 4 * self.batch):
+            rest = iter(order)
+            while chunk := list(islice(rest, self.batches["texts"])):
                 rows = list(compress(chunk, self._due([keys[row] for row in chunk])))
                 if rows:
-                    vectors = halving(encode, rows)
+                    vectors = self._forward("texts", encode, rows)
                     writer.add([keys[r] for r in rows], vectors, [lengths[r] for r in rows])
                 done += len(chunk)
                 self.progress("texts", done, len(texts))
@@ -237,13 +247,15 @@ class _Work:
             return self.adapter.preprocess(image_files.decode(source))
 
         with ThreadPoolExecutor(threads) as pool, self._writer() as writer:
-            prepared = ahead(pool, prepare, sources.values(), self.batch + 2 * threads)
+            prepared = ahead(pool, prepare, sources.values(), self.batches["images"] + 2 * threads)
             done = 0
-            for some in _chunks(sources, self.batch):
+            rest = iter(sources)
+            while some := list(islice(rest, self.batches["images"])):
                 inputs = list(islice(prepared, len(some)))
                 due = self._due(some)
                 if any(due):
-                    vectors = halving(self.adapter.encode_images, list(compress(inputs, due)))
+                    encode = self.adapter.encode_images
+                    vectors = self._forward("images", encode, list(compress(inputs, due)))
                     writer.add(list(compress(some, due)), vectors, [-1] * len(vectors))
                 done += len(some)
                 self.progress("images", done, len(sources))
@@ -320,8 +332,15 @@ class _Writer:
         self.flush()
 
 
-def halving(encode: Callable[[list[T]], Tensor], inputs: list[T]) -> Tensor:
-    """Return encode(inputs); where the device runs out of memory, in halves."""
+def halving(
+    encode: Callable[[list[T]], Tensor],
+    inputs: list[T],
+    smaller: Callable[[int], None] = lambda n: None,
+) -> Tensor:
+    """Return encode(inputs); where the device runs out of memory, in halves.
+
+    `smaller` is told the size of each half.
+    """
     import torch
 
     try:
@@ -331,7 +350,9 @@ def halving(encode: Callable[[list[T]], Tensor], inputs: list[T]) -> Tensor:
             raise
     torch.cuda.empty_cache()
     middle = len(inputs) // 2
-    return torch.cat([halving(encode, inputs[:middle]), halving(encode, inputs[middle:])])
+    smaller(middle)
+    parts = inputs[:middle], inputs[middle:]
+    return torch.cat([halving(encode, part, smaller) for part in parts])
 
 
 def ahead(
@@ -351,9 +372,3 @@ def ahead(
     finally:
         for future in waiting:
             future.cancel()
-
-
-def _chunks(items: Iterable[T], size: int) -> Iterator[list[T]]:
-    rest = iter(items)
-    while chunk := list(islice(rest, size)):
-        yield chunk

@@ -112,6 +112,8 @@ class Recorder:
             environment=environment(self.device),
             timings=Timings(
                 encode_s=stats.seconds if stats else 0.0,
+                first_s=stats.first_s if stats else None,
+                forward_share=stats.forward_share if stats else None,
                 fit_s=outcome.fit_s,
                 score_s=outcome.score_s,
                 images_per_s=stats.images_per_s if stats else None,

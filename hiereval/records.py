@@ -160,9 +160,11 @@ class MetricValue(Strict):
 
 
 class Timings(Strict):
-    """Seconds spent in this run; 0.0 images a second means that all came from the store."""
+    """Seconds spent in this run; null images a second: all came from the store."""
 
     encode_s: Finite
+    first_s: Finite | None = None  # of encode_s, the first batches: imports and weights load there
+    forward_share: Finite | None = None  # of the rest of encode_s, in the network
     fit_s: Finite
     score_s: Finite
     images_per_s: Finite | None

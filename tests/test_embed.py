@@ -169,3 +169,23 @@ def test_out_of_memory_halves_the_batch() -> None:
     assert sizes == [10, 5, 2, 3, 5, 2, 3]
     with pytest.raises(torch.OutOfMemoryError):
         halving(lambda rows: encode(rows * 4), [1])
+
+
+def test_batches_stay_small_once_memory_did_not_suffice(
+    tmp_path: Path, fake: HashAdapter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A device holds 5 inputs: 16 are halved twice, and nothing larger than 4 is tried again."""
+    expected, _ = embed(fake, dataset(), images=True, store=Store(tmp_path / "plain"))
+    encode_texts, tried = fake.encode_texts, []
+
+    def small(texts: list[str]) -> torch.Tensor:
+        tried.append(len(texts))
+        if len(texts) > 5:
+            raise torch.OutOfMemoryError
+        return encode_texts(texts)
+
+    monkeypatch.setattr(fake, "encode_texts", small)
+    got, stats = embed(fake, dataset(), images=True, store=Store(tmp_path), batch_size=4)
+    assert tried == [16, 8, 4, 4, 8, 4, 4] + [4] * 6
+    assert torch.equal(got.text, expected.text)
+    assert (stats.batch_size, stats.n_texts) == (4, 40)
