@@ -60,7 +60,7 @@ def inputs(n: int, seed: int, base: Path) -> Iterator[Line]:
     from campaign import mutations
 
     import hiereval.commands.run
-    import hiereval.leaderboard.mteb
+    import hiereval.leaderboard.mteb_results
     import hiereval.leaderboard.page
     import hiereval.run  # noqa: F401
 

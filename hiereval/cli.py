@@ -14,7 +14,7 @@ import click
 
 from hiereval import __version__
 from hiereval.errors import HierevalError
-from hiereval.printable import message
+from hiereval.printable import Printable, message
 from hiereval.processes import Processes
 
 # command -> what it is for; the module is hiereval.commands.<name with _>, the attribute `command`
@@ -99,10 +99,7 @@ def main(arguments: list[str] | None = None) -> None:
     arguments = sys.argv[1:] if arguments is None else arguments
     debug = "--debug" in arguments
     arguments = [argument for argument in arguments if argument != "--debug"]
-    if debug:  # also what went wrong inside a task, which is its record's reason and no error here
-        log = logging.getLogger("hiereval")
-        log.setLevel(logging.DEBUG)
-        log.handlers = [logging.StreamHandler()]
+    _let_logs_be_printed(debug)
     _let_anything_be_printed()
     try:
         _refuse_half_characters(arguments)
@@ -141,6 +138,20 @@ def main(arguments: list[str] | None = None) -> None:
         )
         code = 1
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _let_logs_be_printed(debug: bool) -> None:
+    """Print warnings, of libraries too, and with `debug` whatever hiereval notes, made printable.
+
+    It notes what went wrong inside a task, which is its record's reason and no error here.
+    """
+    handler = logging.StreamHandler()
+    handler.setFormatter(Printable())
+    logging.basicConfig(handlers=[handler])  # nothing, where somebody else listens
+    if debug:
+        log = logging.getLogger("hiereval")
+        log.setLevel(logging.DEBUG)
+        log.handlers = [] if handler in logging.getLogger().handlers else [handler]
 
 
 def _let_anything_be_printed() -> None:

@@ -93,7 +93,7 @@ def write_folder(path: Path, fill: Callable[[Path], None]) -> None:
 def unfinished(path: Path) -> Iterator[Path]:
     """Give a folder that stands at `path` when all is done; until then the next call goes on in it.
 
-    Raises HierevalError where another process is at it, and OSError.
+    Raises HierevalError where `path` is not vacant or another process is at it, and OSError.
     """
     work = path.with_name(f".{_stem(path.name)}.unfinished")
     work.mkdir(parents=True, exist_ok=True)
@@ -103,6 +103,8 @@ def unfinished(path: Path) -> Iterator[Path]:
             raise HierevalError(f"The output {str(path)!r} must be of one process; two write it.")
         clear_leftovers(work)
         try:
+            if not vacant(path):  # another process has ended since the caller looked
+                raise HierevalError(f"The output folder {str(path)!r} must be new or empty.")
             yield work
         except BaseException:
             with suppress(OSError):
@@ -113,6 +115,11 @@ def unfinished(path: Path) -> Iterator[Path]:
         sync_folder(path.parent)
     finally:
         os.close(number)
+
+
+def vacant(path: Path) -> bool:
+    """Whether a new folder can stand at `path`: nothing is there, or an empty folder."""
+    return not path.exists() or (path.is_dir() and not any(path.iterdir()))
 
 
 def sync_below(folder: Path) -> None:

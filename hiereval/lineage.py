@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from hiereval.errors import HierevalError
+from hiereval.files import write_whole
 from hiereval.fingerprint import read_json
 
 FILE = "hiereval.json"
@@ -30,7 +31,7 @@ class Lineage:
 
     def write(self, folder: Path) -> None:
         """Write it beside the weights, into a folder that is not yet in use."""
-        (folder / FILE).write_text(json.dumps(asdict(self), indent=1) + "\n", "utf-8")
+        write_whole(folder / FILE, (json.dumps(asdict(self), indent=1) + "\n").encode())
 
 
 def text_hash(text: str) -> str:

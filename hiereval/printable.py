@@ -6,6 +6,7 @@ clipboard, and characters that turn the direction of writing show another text t
 
 from __future__ import annotations
 
+import logging
 import unicodedata
 
 LONGEST = 120  # characters of any one string on a board
@@ -34,6 +35,14 @@ def message(text: object) -> str:
     'a[2Jb\\n  c'
     """
     return "\n".join(_shown(line) for line in str(text).split("\n"))
+
+
+class Printable(logging.Formatter):
+    """Log messages and their tracebacks as a terminal may get them."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the message of a record, of any library."""
+        return message(super().format(record))
 
 
 def _shown(text: str) -> str:

@@ -10,6 +10,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
+from hiereval.printable import clean
+
 EVERY_SECONDS = 15.0  # between two plain lines
 
 
@@ -38,6 +40,7 @@ class Bars:
 
     def __call__(self, model: str, stage: str, done: int, total: int) -> None:
         """Show how far a stage is."""
+        model, stage = clean(model), clean(stage)
         if self.plain:
             self._line(model, stage, done, total)
             return

@@ -53,7 +53,7 @@ def write(wanted: Wanted, folder: Path) -> None:
     `texts.jsonl` holds a text a line, `images.jsonl` a name and a file a line (of images that are
     in no file a copy below `images/`), `index.json` what `precomputed` reads beside the vectors.
     """
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+    if not files.vacant(folder):
         raise HierevalError(f"The output {str(folder)!r} must be a new or empty folder.")
 
     def fill(part: Path) -> None:

@@ -13,6 +13,7 @@ import click
 
 from hiereval import registry
 from hiereval.errors import HierevalError
+from hiereval.files import vacant, write_whole
 
 Kind = Literal["adapter", "task", "dataset"]
 KINDS: dict[Kind, registry.Kind] = {"adapter": "adapters", "task": "tasks", "dataset": "datasets"}
@@ -35,7 +36,7 @@ def write(kind: Kind, name: str, out: Path | None) -> None:
     """
     _check_name(kind, name)
     folder = out or Path(f"hiereval-{name}")
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+    if not vacant(folder):
         raise HierevalError(
             f"The folder {str(folder)!r} must be new or empty; name one with --out."
         )
@@ -58,10 +59,9 @@ def write(kind: Kind, name: str, out: Path | None) -> None:
     }
     templates = files("hiereval.commands") / "templates"
     try:
-        folder.mkdir(parents=True, exist_ok=True)
         for file, template in written.items():
             text = Template((templates / f"{template}.txt").read_text("utf-8")).substitute(words)
-            (folder / file).write_text(text, "utf-8")
+            write_whole(folder / file, text.encode())
     except OSError as error:
         raise HierevalError(
             f"The folder {str(folder)!r} must be writable: {error.strerror}."

@@ -49,5 +49,5 @@ def crowd(scene: Scene, n: int, seed: int, base: Path) -> Crowds:
             problems.append(f"{scene.name}, round {number}: {type(error).__name__}: {error}")
             continue
         if found != expected:
-            problems.append(f"{scene.name}, round {number}: another result")
+            problems.append(f"{scene.name}, round {number}: another result: {str(found)[-300:]}")
     return Crowds(processes, n, problems)

@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from hiereval import evaluate
+from hiereval import evaluate, training
 from hiereval.cli import main
 from hiereval.errors import HierevalError
 from hiereval.probes import artefacts
+from hiereval.types import Chains
 
 SMALL = "epochs=2,batch=256,rank=4"
 
@@ -84,6 +85,26 @@ def test_fit_keeps_three_seeds_and_shuffled_ones_that_a_run_uses(
     for record in (r for r in fresh if r.dataset.split == "test"):
         assert record.probe.training is not None
         assert record.metrics == kept[record.probe.seed, record.probe.training.shuffled]
+
+
+def test_a_fitting_that_another_process_has_ended_leaves_nothing(
+    few_shapes: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    out, checked = tmp_path / "p", training.checked
+
+    def ended_meanwhile(data: Chains) -> Chains:
+        (out / "seed-0").mkdir(parents=True)
+        return checked(data)
+
+    monkeypatch.setattr(training, "checked", ended_meanwhile)
+    assert fit(few_shapes, out) == 2
+    assert capsys.readouterr().err.splitlines()[-1] == (
+        f"error: The output folder {str(out)!r} must be new or empty."
+    )
+    assert not (tmp_path / ".p.unfinished").exists()
 
 
 def test_a_fitting_that_stopped_is_gone_on_with(
