@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import dataclasses
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib.resources import files
@@ -35,6 +35,7 @@ class Card:
     licence: str | None = None
     paper: str | None = None
     link: str | None = None
+    needs: Sequence[str] = ()  # extras, or --trust-remote-code
     model_args: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import importlib.util
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import click
 
 from hiereval.commands import options
+from hiereval.types import Fetches
 
 if TYPE_CHECKING:
     from hiereval.session import Session
@@ -22,10 +24,81 @@ EXTRAS = {
 }
 
 
-@click.command()
+NEEDS = {"mteb": ("mteb",), "st": ("text",)}  # of an adapter, whatever the model
+BYTES = 4  # of a parameter: weights are float32 in memory
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  hiereval doctor
+  hiereval doctor --model qwen3-vl-embedding-2b
+"""
+)
+@click.option("--model", metavar="MODEL", help="Say what is missing for this one; fetches nothing.")
+@options.model_args
+@options.revision
+@click.option("--trust-remote-code", is_flag=True, help="As in 'hiereval run'.")
 @options.places_options
-def command(session: Callable[[], Session]) -> None:
-    """Say what is installed, where data and embeddings are kept, and what is missing."""
+@options.plugins_option
+def command(
+    session: Callable[[], Session],
+    model: str | None,
+    model_args: dict[str, str],
+    revision: str | None,
+) -> None:
+    """Say what is installed, where data and embeddings are kept, and what is missing.
+
+    With --model, what that model lacks: extras, a flag, files, before anything is downloaded. The
+    exit code is 1 if something is missing.
+    """
+    if model is not None:
+        if _lacking(session(), model, model_args, revision):
+            raise SystemExit(1)
+        return
+    _everything(session)
+
+
+def _lacking(session: Session, spec: str, arguments: dict[str, str], revision: str | None) -> bool:
+    """Print what a model is and what it lacks here; return whether it lacks anything."""
+    from hiereval import distribution, models
+    from hiereval.errors import HierevalError
+
+    found = models.resolve(spec, session.places)
+    card = found.card
+    _line("model", f"{spec}: {found.adapter}:{found.checkpoint}")
+    if card is not None and card.parameters:
+        size = f"{card.parameters / 1e6:,.1f} M, {card.parameters * BYTES / 1e9:,.1f} GB in float32"
+        _line("parameters", size)
+    lacking = False
+    for need in dict.fromkeys([*NEEDS.get(found.adapter, ()), *(card.needs if card else ())]):
+        if need == "--trust-remote-code":
+            there, way = (
+                session.options.trust_remote_code,
+                "runs its repository's Python code as you: say so with the flag",
+            )
+        else:
+            there = all(_importable(module) for module in EXTRAS[need])
+            way = f"missing: {distribution.install(need)}"
+        _line(f"needs {need}", "there" if there else way)
+        lacking |= not there
+    if lacking:
+        return True
+    places = replace(session.places, offline=True)
+    options = replace(session.options, places=places)
+    try:
+        opened = replace(session, options=options).adapter(spec, arguments, revision=revision)
+    except HierevalError as error:
+        _line("files", str(error))
+        return True
+    if isinstance(opened, Fetches):
+        _line("files", f"fetched at first use, or by 'hiereval download {spec}'")
+        return False
+    _line("files", f"here{f', at {opened.id.revision}' if opened.id.revision else ''}")
+    return False
+
+
+def _everything(session: Callable[[], Session]) -> None:
     import torch
     from huggingface_hub import constants
 

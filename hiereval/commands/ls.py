@@ -22,6 +22,7 @@ KINDS = ("models", "tasks", "adapters", "datasets", "probes")
     epilog="""\b
 Examples:
   hiereval ls models
+  hiereval ls models --filter siglip --filter apache-2.0 --sort parameters
   hiereval ls models --source mteb --json
   hiereval ls tasks --json
 """
@@ -35,8 +36,22 @@ Examples:
     show_default=True,
     help="Whose models: hiereval's aliases, or MTEB's registry (imports MTEB).",
 )
+@click.option(
+    "--filter",
+    "wanted",
+    multiple=True,
+    metavar="TEXT",
+    help="Only rows with this text, e.g. apache-2.0; several must all be there.",
+)
+@click.option(
+    "--sort",
+    type=click.Choice(("name", "parameters", "licence", "adapter")),
+    help="Order of models; without a value last.  [default: as listed]",
+)
 @options.plugins_option
-def command(kind: str, as_json: bool, source: str) -> None:
+def command(
+    kind: str, as_json: bool, source: str, wanted: tuple[str, ...], sort: str | None
+) -> None:
     """List what --model, --tasks, --dataset and --probes can name."""
     if source != "hiereval" and kind != "models":
         raise click.UsageError(f"--source {source} must be left out: it lists models alone.")
@@ -46,6 +61,7 @@ def command(kind: str, as_json: bool, source: str) -> None:
         rows = registry_rows()
     else:
         rows = list(_models() if kind == "models" else _plugins(kind))
+    rows = _sorted([row for row in rows if _has(row, wanted)], sort)
     if as_json:
         click.echo(json.dumps(rows, indent=1))
         return
@@ -65,6 +81,20 @@ def command(kind: str, as_json: bool, source: str) -> None:
         for line in (shown, *_metric_cells(row)):
             table.add_row(*[Text.assemble(*cell) for cell in line.values()])
     options.console().print(table)
+
+
+def _has(row: dict[str, Any], wanted: tuple[str, ...]) -> bool:
+    """Whether each text stands somewhere in a row, whatever the case."""
+    text = json.dumps(row, default=str, ensure_ascii=False).lower()
+    return all(part.lower() in text for part in wanted)
+
+
+def _sorted(rows: list[dict[str, Any]], key: str | None) -> list[dict[str, Any]]:
+    if key is None:
+        return rows
+    known = [row for row in rows if row.get(key) is not None]
+    known.sort(key=lambda row: str(row[key]).lower() if isinstance(row[key], str) else row[key])
+    return [*known, *(row for row in rows if row.get(key) is None)]
 
 
 def _models() -> Iterator[dict[str, Any]]:
@@ -134,6 +164,7 @@ def _model_cells(row: dict[str, Any]) -> Cells:
         f"{row['adapter']}:{row['checkpoint']}{f' @ {revision[:8]}' if revision else ''}",
         f"{tokens} tokens" if tokens else None,
         row["licence"],
+        f"needs {' and '.join(row['needs'])}" if row["needs"] else None,
     ]
     parameters = row["parameters"]
     return {

@@ -9,8 +9,11 @@ import pytest
 
 from hiereval import registry
 from hiereval.adapters.meru_files import ARCHITECTURES
+from hiereval.adapters.mteb_models import MtebModel
+from hiereval.commands.doctor import EXTRAS
 from hiereval.models import Card, cards
 from hiereval.places import Places
+from hiereval.types import LoadOptions
 
 EXPECTED = [
     "toy",
@@ -38,6 +41,7 @@ EXPECTED = [
 ]
 CARDS = cards(Places(cache=Path(), data=Path()))
 OPENCLIP = [name for name, card in CARDS.items() if card.adapter == "openclip"]
+ON_THE_HUB = [name for name in OPENCLIP if CARDS[name].checkpoint.startswith("hf-hub:")]
 
 
 def test_what_people_run_has_a_name() -> None:
@@ -54,13 +58,31 @@ def test_a_row_is_well_formed(name: str) -> None:
     assert len(card.description) < 90
     for address in filter(None, (card.paper, card.link)):
         assert address.startswith("https://")
+    assert {*card.needs} <= {*EXTRAS, "--trust-remote-code"}
     assert card.paper is None or card.paper.startswith("https://arxiv.org/abs/")
     assert card.adapter not in ("hf-clip", "siglip", "blip") or name == "toy" or (
         card.link == f"https://huggingface.co/{card.checkpoint}"
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("name", OPENCLIP)
+@pytest.mark.parametrize("name", ON_THE_HUB)
+def test_an_openclip_repository_is_what_it_links_to(name: str) -> None:
+    card = CARDS[name]
+    assert card.link == f"https://huggingface.co/{card.checkpoint.removeprefix('hf-hub:')}"
+
+
+@pytest.mark.parametrize("name", [name for name in CARDS if CARDS[name].adapter == "mteb"])
+def test_an_mteb_row_is_mtebs_own(name: str) -> None:
+    import mteb
+
+    card = CARDS[name]
+    meta = mteb.get_model_meta(card.checkpoint)
+    assert (card.revision, card.parameters) == (meta.revision, meta.n_parameters)
+    model = MtebModel(card.checkpoint, LoadOptions(trust_remote_code=True))
+    assert model.id.trust_remote_code == ("--trust-remote-code" in card.needs)
+
+
+@pytest.mark.parametrize("name", sorted({*OPENCLIP} - {*ON_THE_HUB}))
 def test_an_openclip_row_is_open_clips_own(name: str) -> None:
     card = CARDS[name]
     architecture, _, tag = card.checkpoint.partition("/")
