@@ -109,8 +109,8 @@ COMPUTE = (
     ),
 )
 
-SETTINGS = ("device", "precision", "batch_size", "trust_remote_code", "root_text",
-            "data_dir", "cache_dir", "offline")  # fmt: skip
+OF_PLACES = ("data_dir", "cache_dir", "offline")
+SETTINGS = ("device", "precision", "batch_size", "trust_remote_code", "root_text", *OF_PLACES)
 
 
 def session_options(function: F) -> F:
@@ -118,18 +118,18 @@ def session_options(function: F) -> F:
 
     It is a function because making a session imports torch, and bad flags are found before that.
     """
-    return _sessioned(function, (*COMPUTE, *PLACES))
+    return _sessioned(function, (*COMPUTE, *PLACES), SETTINGS)
 
 
 def places_options(function: F) -> F:
     """The same for a command that computes nothing: data, cache and network alone."""
-    return _sessioned(function, PLACES)
+    return _sessioned(function, PLACES, OF_PLACES)
 
 
-def _sessioned(function: F, added: Sequence[Callable[[Any], Any]]) -> F:
+def _sessioned(function: F, added: Sequence[Callable[[Any], Any]], names: Sequence[str]) -> F:
     @functools.wraps(function)
     def wrapped(**given: Any) -> Any:
-        settings = {key: given.pop(key) for key in SETTINGS if key in given}
+        settings = {key: given.pop(key) for key in names}
 
         def session(report: Report | None = None) -> Session:
             from hiereval.session import Session, silent
