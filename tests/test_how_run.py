@@ -22,6 +22,6 @@ def specifications() -> list[str]:
 def test_every_row_is_a_model_and_every_adapter_has_a_row(tmp_path: Path) -> None:
     places = Places(cache=tmp_path, data=tmp_path)
     found = {resolve(spec, places).adapter for spec in specifications()}
-    assert found == {name for name in registry.names("adapters")} - {
+    assert found == set(registry.names("adapters")) - {
         name for kind, name in registry.foreign() if kind == "adapters"
     }

@@ -46,6 +46,7 @@ def command(
     model: str | None,
     model_args: dict[str, str],
     revision: str | None,
+    trust_remote_code: bool,
 ) -> None:
     """Say what is installed, where data and embeddings are kept, and what is missing.
 
@@ -53,13 +54,15 @@ def command(
     exit code is 1 if something is missing.
     """
     if model is not None:
-        if _lacking(session(), model, model_args, revision):
+        if _lacking(session(), model, model_args, revision, trust_remote_code):
             raise SystemExit(1)
         return
     _everything(session)
 
 
-def _lacking(session: Session, spec: str, arguments: dict[str, str], revision: str | None) -> bool:
+def _lacking(
+    session: Session, spec: str, arguments: dict[str, str], revision: str | None, trust: bool
+) -> bool:
     """Print what a model is and what it lacks here; return whether it lacks anything."""
     from hiereval import distribution, models
     from hiereval.errors import HierevalError
@@ -85,7 +88,7 @@ def _lacking(session: Session, spec: str, arguments: dict[str, str], revision: s
     if lacking:
         return True
     places = replace(session.places, offline=True)
-    options = replace(session.options, places=places)
+    options = replace(session.options, places=places, trust_remote_code=trust)
     try:
         opened = replace(session, options=options).adapter(spec, arguments, revision=revision)
     except HierevalError as error:
