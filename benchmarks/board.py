@@ -111,7 +111,8 @@ def _model(rng: random.Random, name: str, number: int) -> dict[str, Any]:
     return {
         "name": name, "adapter": "hf-clip", "adapter_version": 1, "checkpoint": name,
         "revision": digits(40), "fingerprint": digits(64), "weights_sha256": digits(64),
-        "config_sha256": str(number % ARCHITECTURES) * 64, "preprocess_fingerprint": "c" * 64,
+        "config_sha256": "abcdef12"[number % ARCHITECTURES] * 64,
+        "preprocess_fingerprint": "c" * 64,
         "tokenizer_fingerprint": "d" * 64, "embed_dim": rng.choice((512, 768, 1024)),
         "n_params": rng.choice((86, 149, 151, 428, 986)) * 1_000_000 + rng.randrange(1000) * 1000,
         "dtype": "float32", "context_length": 77, "geometry": "sphere", "curvature": None,

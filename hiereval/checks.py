@@ -11,12 +11,12 @@ import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import cache
+from functools import cache, lru_cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 from hiereval.errors import HierevalError, nearest
-from hiereval.records import MetricValue, NullValue, Record
+from hiereval.records import MetricValue, ModelInfo, NullValue, Record
 
 if TYPE_CHECKING:
     from hiereval.types import Metric
@@ -109,12 +109,16 @@ def _of_date(record: Record) -> Iterator[Problem]:
 
 
 def _of_model(record: Record) -> Iterator[Problem]:
-    from hiereval.types import ModelId
-
-    fields = record.model.model_dump(exclude={"fingerprint"})
-    if ModelId(**fields).fingerprint() != record.model.fingerprint:
+    if _fingerprint(record.model) != record.model.fingerprint:
         what = "it is not the fingerprint of the model's fields"
         yield Problem("model.fingerprint", what, f"leave records as they are written, or {_AGAIN}")
+
+
+@lru_cache(maxsize=1 << 12)  # a model has a record for each task
+def _fingerprint(model: ModelInfo) -> str:
+    from hiereval.types import ModelId
+
+    return ModelId(**model.model_dump(exclude={"fingerprint"})).fingerprint()
 
 
 @cache

@@ -196,3 +196,19 @@ def test_what_another_run_has_measured_meanwhile_is_not_added_again(tmp_path: Pa
     once_more = a_record(record_id="before", run_id="mine")  # asked for, as with --overwrite always
     assert mine.append(once_more) is once_more
     assert [r.run_id for r in records.read(path)] == ["run", "theirs", "theirs", "mine", "mine"]
+
+
+def test_numbers_beyond_64_bits_are_refused_however_a_line_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "r.jsonl"
+    text = a_record(record_id="1").model_dump_json()
+    assert '"summary":{}' in text
+    for number, good in ((2**63 - 1, True), (2**63, False), (-(2**63) - 1, False)):
+        path.write_bytes(
+            seals.sealed(text.replace('"summary":{}', f'"summary":{{"a":[1,{number}]}}'))
+        )
+        if good:
+            assert next(records.read(path)).summary == {"a": [1, number]}
+            continue
+        with pytest.raises(HierevalError) as caught:
+            list(records.read(path))
+        assert str(caught.value) == f"{path}:1: whole numbers must fit into 64 bits"
