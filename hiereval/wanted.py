@@ -61,7 +61,12 @@ def write(wanted: Wanted, folder: Path) -> None:
         if wanted.images:
             (part / IMAGES).write_text(_lines(_place(i, part) for i in wanted.images), "utf-8")
         names = [image.name for image in wanted.images]
-        index = {"texts": wanted.texts, **({"images": names} if names else {})}
+        root = wanted.texts[0]
+        index = {
+            "texts": wanted.texts,
+            **({"images": names} if names else {}),
+            **({"root_text": root} if root else {}),
+        }
         (part / INDEX).write_text(_lines([index]), "utf-8")
 
     try:
