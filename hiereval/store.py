@@ -22,6 +22,7 @@ import numpy as np
 
 from hiereval import files, seals, shards
 from hiereval.errors import HierevalError
+from hiereval.lookup import Lookup
 from hiereval.shards import Rows, Shard
 from hiereval.types import ModelId
 
@@ -33,7 +34,7 @@ log = logging.getLogger(__name__)
 SUFFIX = ".vectors"
 OLD = ".safetensors"  # shards of hiereval 0.1.0
 CARD = "model.json"
-SMALL = 1 << 16  # rows of a shard below which its columns join those of others in memory
+MANY = 1_000  # shards from which on a run is told that they can be joined
 PATIENCE = 60.0  # seconds after which a writer goes on without the lock
 
 
@@ -64,7 +65,7 @@ class Shelf:
         self.fingerprint = bytes.fromhex(folder.name)
         self._shards: dict[str, Shard] = {}
         self._left_alone: set[str] = set()
-        self._small: _Small | None = None
+        self._lookup: Lookup | None = None
         if self.folder.is_dir():
             files.clear_leftovers(self.folder)
             self.refresh()
@@ -97,7 +98,7 @@ class Shelf:
                 self._shards[name] = shard
                 fresh.append(shard)
         if gone or fresh:
-            self._small = None
+            self._lookup = None
         return fresh
 
     def _open(self, path: Path) -> Shard | None:
@@ -123,7 +124,7 @@ class Shelf:
     def _rescue(self, path: Path, why: str) -> None:
         """Put a damaged shard aside; what is whole in it is stored anew."""
         self._shards.pop(path.name, None)
-        self._small = None
+        self._lookup = None
         try:
             rows = self._whole_rows(path)
             aside = files.put_aside(path)
@@ -182,12 +183,12 @@ class Shelf:
             raise VanishedError(f"{(shard_of < 0).sum():,} vectors are not stored")
         vectors = torch.empty(len(keys), opened[shard_of[0]].dimension)
         lengths = torch.empty(len(keys), dtype=torch.int32)
+        into, counts = vectors.numpy(), lengths.numpy()
         for number in np.unique(shard_of):
             here = np.flatnonzero(shard_of == number)
             here = here[np.argsort(row_of[here])]  # from the file's beginning to its end
             rows = self.checked(opened[number], row_of[here])
-            vectors.numpy()[here] = rows.vectors
-            lengths.numpy()[here] = rows.lengths
+            into[here], counts[here] = rows.vectors, rows.lengths
         return vectors, lengths
 
     def checked(self, shard: Shard, rows: np.ndarray) -> Rows:
@@ -199,7 +200,7 @@ class Shelf:
             raise VanishedError(str(error)) from error
         except OSError as error:
             del self._shards[shard.path.name]
-            self._small = None
+            self._lookup = None
             self._leave(shard.path.name, f"cannot be read ({error.strerror})")
             raise VanishedError(str(error)) from error
         if not whole.all():
@@ -209,23 +210,16 @@ class Shelf:
 
     def _find(self, keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return each key's shard (a position in `shards`, -1 for none) and row there."""
-        if self._small is None:
-            self._small = _Small(self.opened)
-        shard_of, row_of = self._small.find(keys)
-        for number, shard in enumerate(self.opened):
-            if len(shard) >= SMALL and (shard_of < 0).any():
-                rest = np.flatnonzero(shard_of < 0)
-                found = shards.find(shard.heads, shard.tails, keys[rest])
-                shard_of[rest[found >= 0]] = number
-                row_of[rest] = found
-        return shard_of, row_of
+        if self._lookup is None:
+            self._lookup = Lookup(self.opened)
+        return self._lookup.find(keys)
 
     # --- writing -------------------------------------------------------------------------------
 
     def put(self, keys: Sequence[bytes], vectors: Tensor, lengths: Sequence[int]) -> None:
-        """Store [n, d] vectors under their keys; the shard appears on disk whole or not at all.
+        """Store [n, d] vectors of keys that are missing; the shard appears whole or not at all.
 
-        What another process has stored since is not stored again.
+        What another process has stored since this one looked is not stored again.
         """
         if not keys:
             return
@@ -247,7 +241,7 @@ class Shelf:
         for shard in opened:
             shard.path.unlink(missing_ok=True)
             self._shards.pop(shard.path.name, None)
-        self._small = None
+        self._lookup = None
 
     def _write(self, rows: Rows) -> None:
         checksums = shards.checksums_of(rows.keys, rows.lengths, rows.vectors)
@@ -267,7 +261,7 @@ class Shelf:
         content = shards.content(keys, lengths, checksums, vectors, dimension, self.fingerprint)
         files.write_whole(path, content)
         self._shards[path.name] = shards.open_shard(path, self.fingerprint)
-        self._small = None
+        self._lookup = None
 
     @contextmanager
     def storing(self) -> Iterator[None]:
@@ -295,39 +289,24 @@ class Shelf:
             ) from error
 
 
-class _Small:
-    """The columns of small shards, joined and sorted, so that one search looks through all."""
-
-    def __init__(self, opened: Sequence[Shard]) -> None:
-        own = [(number, shard) for number, shard in enumerate(opened) if len(shard) < SMALL]
-        heads = np.concatenate([shard.heads for _, shard in own] or [np.empty(0, np.uint64)])
-        order = np.argsort(heads, kind="stable")
-        tails = np.concatenate([s.tails for _, s in own] or [np.empty((0, 24), np.uint8)])
-        rows = [np.arange(len(shard), dtype=np.int32) for _, shard in own]
-        numbers = np.repeat(
-            np.array([number for number, _ in own], np.int32), [len(shard) for _, shard in own]
-        )
-        self.heads, self.tails = heads[order], tails[order]
-        self.rows = np.concatenate(rows or [np.empty(0, np.int32)])[order]
-        self.numbers = numbers[order]
-
-    def find(self, keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return each key's shard, -1 for none, and its row there."""
-        found = shards.find(self.heads, self.tails, keys)
-        if not len(self.heads):
-            return found, found.copy()
-        return np.where(found < 0, -1, self.numbers[found]), self.rows[found].astype(np.int64)
-
-
 class Store:
     """The cache folder's embeddings; `shelf` opens one model's."""
 
     def __init__(self, cache_dir: Path) -> None:
         self.folder = cache_dir / "embeddings"
+        self._told: set[Path] = set()
 
     def shelf(self, model: ModelId) -> Shelf:
         """Return the stored vectors of a model (none, for a new one)."""
-        return Shelf(self.folder / model.fingerprint()[:32], model)
+        shelf = Shelf(self.folder / model.fingerprint()[:32], model)
+        if len(shelf.opened) >= MANY and shelf.folder not in self._told:
+            self._told.add(shelf.folder)
+            log.warning(
+                "The stored embeddings of %s are in %s files; 'hiereval cache compact' joins them, "
+                "and they are found faster.",
+                *(model.name, f"{len(shelf.opened):,}"),
+            )
+        return shelf
 
     def shelves(self) -> list[Shelf]:
         """Return every model's, sorted by folder."""

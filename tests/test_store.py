@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import hashlib
+import subprocess
+import sys
 import zlib
 from pathlib import Path
 
@@ -9,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from hiereval import shards, store, upkeep
+from hiereval import lookup, shards, store, upkeep
 from hiereval.errors import HierevalError
 from hiereval.store import Shelf, Store, VanishedError, image_key, image_name_key, text_key
 from hiereval.types import ModelId
@@ -162,6 +164,67 @@ def test_what_cannot_be_read_is_left_alone(
     assert len(list(shelf.folder.glob("*.vectors"))) == 2
 
 
+def test_a_shard_that_is_cut_short_while_it_is_open_is_left_alone_and_said(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    shelf, keys, _ = stored(tmp_path)
+    path = shelf.opened[0].path
+    with path.open("r+b") as file:
+        file.truncate(path.stat().st_size - 1)
+    with pytest.raises(VanishedError):
+        shelf.get(keys)
+    assert shelf.missing(keys) == keys
+    assert caplog.messages == [
+        f"The stored embeddings in {path} are left alone: it cannot be read (it was cut short)."
+    ]
+
+
+def test_a_run_is_told_once_of_a_store_in_many_files(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store, "MANY", 2)
+    own = Store(tmp_path)
+    for text in "ab":
+        own.shelf(MODEL).put([text_key(text)], torch.ones(1, 3), [1])
+    assert caplog.messages == []
+    assert len(own.shelf(MODEL).opened) == len(own.shelf(MODEL).opened) == 2
+    assert caplog.messages == [
+        "The stored embeddings of a are in 2 files; 'hiereval cache compact' joins them, and they "
+        "are found faster."
+    ]
+
+
+FOUR = """
+import os, sys, torch
+from pathlib import Path
+from hiereval.store import Store, text_key
+from hiereval.types import ModelId
+torch.set_num_threads(1)
+shelf = Store(Path(sys.argv[1])).shelf(ModelId(adapter="fake", name="a", checkpoint="c"))
+children = []
+for _ in range(4):
+    child = os.fork()
+    if not child:
+        for start in range(0, 100, 10):
+            there = shelf.missing([text_key(str(i)) for i in range(start, start + 20)])
+            numbers = [i for i in range(start, start + 20) if text_key(str(i)) in there]
+            vectors = torch.tensor([[float(i), 1.0] for i in numbers])
+            shelf.put([text_key(str(i)) for i in numbers], vectors, numbers)
+        os._exit(0)
+    children.append(child)
+sys.exit(sum(os.waitpid(child, 0)[1] for child in children))
+"""
+
+
+def test_four_writers_at_once_lose_nothing_and_store_nothing_twice(tmp_path: Path) -> None:
+    ended = subprocess.run([sys.executable, "-c", FOUR, str(tmp_path)], check=False)
+    assert ended.returncode == 0
+    shelf = Store(tmp_path).shelf(ModelId(adapter="fake", name="a", checkpoint="c"))
+    vectors, lengths = shelf.get([text_key(str(i)) for i in range(110)])
+    assert len(shelf) == 110
+    assert vectors[:, 0].tolist() == lengths.tolist() == list(range(110))
+
+
 def test_two_writers_store_a_vector_once(tmp_path: Path) -> None:
     mine, theirs = Store(tmp_path).shelf(MODEL), Store(tmp_path).shelf(MODEL)
     keys = [text_key(t) for t in "abc"]
@@ -189,7 +252,7 @@ def test_compaction_keeps_every_vector_once_and_readers_find_them_again(tmp_path
 def test_large_shards_are_mapped_and_give_the_same(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(store, "SMALL", 10)
+    monkeypatch.setattr(lookup, "SMALL", 10)
     monkeypatch.setattr(shards, "MAPPED", 100)
     shelf, keys, vectors = stored(tmp_path)
     shelf.put([text_key("x")], torch.ones(1, 3), [7])
