@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from hiereval.toy.scenes import Scene, Thing
 
 Outline = list[tuple[float, float]]
-VERSION = 1  # raised when a scene is drawn with other pixels
+VERSION = 2  # raised when a scene is drawn with other pixels
 SIDE = 48  # pixels of the finished picture
 _SCALE = 4  # drawn this much larger, then averaged
 
@@ -34,6 +34,7 @@ GROUNDS = {
     "tan": (232, 214, 180),
     "mint": (190, 232, 212),
 }
+TEXTURES = ("striped", "spotted", "checked")
 
 
 def _ellipse(x: float, y: float, a: float, b: float, sides: int = 40) -> Outline:
@@ -62,10 +63,10 @@ GLYPHS: dict[str, list[tuple[Outline, bool]]] = {
     "diamond": [([(0, -1), (0.72, 0), (0, 1), (-0.72, 0)], True)],
     "circle": [(_ellipse(0, 0, 0.95, 0.95), True)],
     "ring": [(_ellipse(0, 0, 1, 1), True), (_ellipse(0, 0, 0.5, 0.5), False)],
-    "half moon": [(_ellipse(0, 0, 1, 1), True), (_ellipse(0.55, -0.1, 0.85, 0.85), False)],
+    "crescent": [(_ellipse(0, 0, 1, 1), True), (_ellipse(0.55, -0.1, 0.85, 0.85), False)],
     "star": [(_star(), True)],
     "heart": [(_heart(), True)],
-    "plus sign": [(_box(-1, -0.33, 1, 0.33), True), (_box(-0.33, -1, 0.33, 1), True)],
+    "cross": [(_box(-1, -0.33, 1, 0.33), True), (_box(-0.33, -1, 0.33, 1), True)],
     "car": [
         (_box(-1, -0.1, 1, 0.45), True),
         ([(-0.6, -0.1), (-0.35, -0.65), (0.4, -0.65), (0.65, -0.1)], True),
@@ -85,7 +86,7 @@ GLYPHS: dict[str, list[tuple[Outline, bool]]] = {
 
 
 def _paint(canvas: Image, thing: Thing) -> None:
-    """Draw one object; a pattern alternates its colour with a pale shade of it."""
+    """Draw one object; a pattern alternates its colour with a pale shade of it, "" is plain."""
     from PIL import Image, ImageDraw
 
     size = canvas.size
@@ -109,6 +110,10 @@ def _paint(canvas: Image, thing: Thing) -> None:
             for left in range(step // 2 * (row % 2), size[0], step):
                 dot = _ellipse(left, top, step / 3.2, step / 3.2, 12)
                 pattern.polygon(dot, fill=light)
+    elif thing.texture == "checked":
+        for row, top in enumerate(range(0, size[1], step)):
+            for left in range(step * (row % 2), size[0], 2 * step):
+                pattern.rectangle([left, top, left + step - 1, top + step - 1], fill=light)
     canvas.paste(fill, (0, 0), mask)
 
 
