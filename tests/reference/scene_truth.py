@@ -3,46 +3,64 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
 CATEGORIES = {
     "polygon": "triangle square diamond",
-    "rounded shape": "circle ring half_moon",
-    "some kind of sign": "star heart plus_sign",
+    "rounded shape": "circle ring crescent",
+    "kind of sign": "star heart cross",
     "means of transport": "car boat rocket",
 }
-COLOURS = "red|green|blue|purple|gold|black"
-KIND = "|".join(k.replace("_", " ") for kinds in CATEGORIES.values() for k in kinds.split())
-THING = re.compile(rf"(?:(striped|spotted) )?({COLOURS}) ({KIND})")
-TURNED = re.compile(rf"({KIND}) in ({COLOURS})")
-Thing = tuple[str, str, str]  # texture ("": not said), colour, kind
+COLOUR = "red|green|blue|purple|gold|black"
+KIND = "|".join(kind for kinds in CATEGORIES.values() for kind in kinds.split())
+STATEMENT = re.compile(
+    rf"\b(?:(?P<texture>striped|spotted|checked) )?(?:(?P<colour>{COLOUR}) )?"
+    rf"(?P<noun>thing|{'|'.join(CATEGORIES)}|{KIND})\b"
+    r"(?P<beside> (?P<relation>beside|above|below|left of|right of) smaller"
+    rf"(?: (?P<other_colour>{COLOUR}))? (?P<other_noun>thing|{KIND})\b)?"
+    r"(?: on (?P<ground>white|gray|tan|mint)\b)?"
+)
+Said = dict[str, str | None]
 
 
 def category(kind: str) -> str:
-    return next(c for c, kinds in CATEGORIES.items() if kind.replace(" ", "_") in kinds.split())
+    return next(c for c, kinds in CATEGORIES.items() if kind in kinds.split())
 
 
-def things(caption: str) -> list[Thing]:
-    """The coloured things that a caption names, in its order."""
-    found = [m.groups(default="") for m in THING.finditer(caption)]
-    return [*found, *(("", colour, kind) for kind, colour in TURNED.findall(caption))]
+def statement(caption: str) -> Said:
+    """What the one statement in a caption says; whatever surrounds it says nothing."""
+    (found,) = STATEMENT.finditer(caption)
+    rest = caption[: found.start()] + caption[found.end() :]
+    every = rf"{KIND}|{COLOUR}|thing|striped|spotted|checked|smaller|beside|on|above|below"
+    assert not re.search(rf"\b({every}|left|right)\b", rest), caption
+    return found.groupdict()
 
 
-def holds(
-    caption: str, main: Thing, other: Thing | None, relation: str, size: str, ground: str
-) -> bool:
-    """Whether the caption is true of the scene with these things."""
-    present = [main] if other is None else [main, other]
-    if caption in CATEGORIES:
-        return caption in [category(kind) for _, _, kind in present]
-    named = things(caption)
-    if not named:
-        return caption in [kind for _, _, kind in present]
-    for thing in named:
-        if not any(thing[1:] == p[1:] and thing[0] in ("", p[0]) for p in present):
-            return False
-    said_size = re.search(r"\b(tiny|huge)\b", caption)
-    said_ground = re.search(r"\bon (?:a )?(white|gray|tan|mint)\b", caption)
-    if (said_size and said_size[1] != size) or (said_ground and said_ground[1] != ground):
+def holds(caption: str, facts: Mapping[str, str]) -> bool:
+    """Whether one of the two objects is as the caption says, and the other as it says if it does.
+
+    Strict: a caption that does not say which object is smaller is true if it is of either.
+    """
+    said = statement(caption)
+    main = facts["texture"], facts["colour"], facts["kind"]
+    other = "", facts["other_colour"], facts["other_kind"]
+    if said["ground"] not in (None, facts["ground"]):
         return False
-    said = re.search(r"\b(above|below|left of|right of)\b", caption)
-    return said is None or (said[1] == relation and named[0][1:] == main[1:])
+    if said["beside"] is None:
+        return any(_is(said["texture"], said["colour"], said["noun"], it) for it in (main, other))
+    return (
+        _is(said["texture"], said["colour"], said["noun"], main)
+        and _is(None, said["other_colour"], said["other_noun"], other)
+        and said["relation"] in ("beside", facts["relation"])
+    )
+
+
+def _is(
+    texture: str | None, colour: str | None, noun: str | None, thing: tuple[str, str, str]
+) -> bool:
+    kind = thing[2]
+    return (
+        texture in (None, thing[0])
+        and colour in (None, thing[1])
+        and noun in ("thing", kind, category(kind))
+    )
