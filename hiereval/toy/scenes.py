@@ -1,8 +1,8 @@
 """The world of the shapes: what a scene is, how scenes are drawn by lot, and what is said of them.
 
 A scene has one main object and a smaller one of another category and colour beside it. Its chain
-states ever more of its facts, in an order drawn by lot: one, two, four, all. Each negative states
-what the positive one does, but for the fact that came last, of which it states a false value.
+states one fact more at each tier, in an order drawn by lot. Each negative states what the positive
+one does, but for the fact that came last, of which it states a false value.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from random import Random
 from hiereval.toy.drawing import COLOURS, GROUNDS, TEXTURES
 from hiereval.toy.wording import CATEGORIES, CATEGORY, KINDS, RELATIONS, VALUES, Said, caption
 
-STATED = 1, 2, 4, 8  # facts, or as many as there are
+STATED = 1, 2, 3, 4  # facts of a scene's seven or eight, by tier
 _PLACES = {  # of the smaller object, as shares of the side: the main one is in the middle
     "above": (0.5, 0.87),
     "below": (0.5, 0.13),
