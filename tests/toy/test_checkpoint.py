@@ -107,7 +107,7 @@ def test_what_it_reaches(toy: Embeddings, data: Chains) -> None:
     retrieval = values("retrieval", toy, data)
     assert 0.06 < retrieval["rank_f1"].low < retrieval["rank_f1"].high < 0.1
     entailment = values("entailment", toy, data)
-    assert 0.7 < entailment["triplet_accuracy_released"].low
+    assert entailment["triplet_accuracy_released"].low > 0.7
     documented = entailment["triplet_accuracy_documented"]  # both sides are children: chance
     assert documented.low < 0.5 < documented.high
     flat = values("flat-retrieval", toy, data)

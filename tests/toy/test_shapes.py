@@ -8,17 +8,16 @@ import re
 from collections import defaultdict
 from itertools import pairwise
 
-import numpy as np
 import pytest
 from PIL import Image
 from reference.scene_truth import CATEGORIES, category, holds, statement
 
 from hiereval import blind
 from hiereval.errors import HierevalError
-from hiereval.toy.shapes import shapes, split_scenes
-from hiereval.types import Chains, DataOptions
 from hiereval.tasks.entailment import Entailment
 from hiereval.tasks.ordering import Ordering
+from hiereval.toy.shapes import shapes, split_scenes
+from hiereval.types import Chains, DataOptions
 
 SPLITS = ("test", "validation", "train")
 
