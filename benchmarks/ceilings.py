@@ -24,7 +24,7 @@ from hiereval.types import DataOptions, Metric, Task
 
 # task, dataset, metrics: those that papers publish, then their controlled twins
 PUBLISHED: tuple[tuple[str, str, tuple[str, ...]], ...] = (
-    ("ordering", "hierarcaps", ("tau_d", "length_matched_auroc")),
+    ("ordering", "hierarcaps", ("tau_d", "length_matched_auroc", "style_matched_auroc")),
     ("retrieval", "hierarcaps", ("precision", "recall")),
     (
         "pep",

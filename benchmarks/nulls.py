@@ -24,7 +24,7 @@ from hiereval.places import Places
 from hiereval.types import DataOptions
 
 TASKS = ("ordering", "entailment", "image-entailment", "retrieval", "interpolation",
-         "flat-retrieval")  # fmt: skip
+         "flat-retrieval", "pep")  # fmt: skip
 
 
 def main() -> None:

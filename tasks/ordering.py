@@ -7,7 +7,7 @@ always the more specific ones, so length controls are part of the task.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from math import factorial
@@ -58,7 +58,10 @@ class PartialTau:
 def metrics(k: int) -> tuple[Metric, ...]:
     """Return the metrics of chains of k captions."""
     steps = range(1, k)
-    matched = [Auroc("upper", "lower", ("upper_words", "lower_words"), j - 1) for j in steps]
+    matched, styled = (
+        [Auroc("upper", "lower", (f"upper_{same}", f"lower_{same}"), j - 1) for j in steps]
+        for same in ("words", "style")
+    )
     return (
         Metric(
             "tau_d",
@@ -87,7 +90,6 @@ def metrics(k: int) -> tuple[Metric, ...]:
             "AUROC of radius for the higher of adjacent tiers, among captions of equal word count",
             MeanOf(tuple(matched)),
             chance=0.5,
-            role="headline",
         ),
         *(
             Metric(
@@ -97,6 +99,13 @@ def metrics(k: int) -> tuple[Metric, ...]:
                 chance=0.5,
             )
             for j in steps
+        ),
+        Metric(
+            "style_matched_auroc",
+            "the same among captions that also agree in the capital letter and the full stop",
+            MeanOf(tuple(styled)),
+            chance=0.5,
+            role="headline",
         ),
         Metric(
             "adversarial_accuracy",
@@ -119,7 +128,7 @@ class Ordering:
     """Radius against tier within chains, with controls for caption length (text only)."""
 
     name: ClassVar[str] = "ordering"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     dataset_type: ClassVar[type[Dataset]] = Chains
     datasets: ClassVar[tuple[str, ...]] = ("hierarcaps",)
     modalities: ClassVar[frozenset[Modality]] = frozenset({"text"})
@@ -143,16 +152,17 @@ class Ordering:
         A tie is no correct order. A chain whose radii are all equal has no tau.
         """
         chains = torch.from_numpy(dataset.chains)
-        words = torch.tensor([len(text.split()) for text in dataset.texts])[chains]
+        words = nulls.word_counts(dataset.texts)[chains]
+        style = _styles(dataset.texts)[chains]
         radius = space.radius[chains].double()
-        items = _items(chains, radius, words)
+        items = _items(chains, radius, words, style)
         all_metrics = metrics(chains.shape[1])
         return Scores(
             ids=[f"chain {i}" for i in range(len(chains))],
             items=items,
             undefined=undefined(all_metrics, radii_trouble(radius.reshape(-1)))
             or _undefined(all_metrics, items),
-            nulls=_nulls(all_metrics, space.radius.double(), dataset),
+            nulls=_nulls(all_metrics, space.radius.double(), dataset, words, style),
             summary={"radius_by_tier": _by_tier(radius)},
             details=lambda i: {
                 "captions": [dataset.texts[t] for t in chains[i].tolist()],
@@ -175,20 +185,32 @@ def _by_tier(radius: Float64[Tensor, "c k"]) -> list[dict[str, float]]:
 
 
 def _nulls(
-    all_metrics: tuple[Metric, ...], radius: Float64[Tensor, " t"], dataset: Chains
+    all_metrics: tuple[Metric, ...],
+    radius: Float64[Tensor, " t"],
+    dataset: Chains,
+    words: Int64[Tensor, "c k"],
+    style: Int64[Tensor, "c k"],
 ) -> dict[NullKind, Null]:
     chains = torch.from_numpy(dataset.chains)
-    words = nulls.word_counts(dataset.texts)[chains]
 
     def items(dealt: Int64[Tensor, "b t"]) -> dict[str, Tensor]:
-        return _items(chains, radius[dealt][:, chains], words)
+        return _items(chains, radius[dealt][:, chains], words, style)
 
     size = 12 * chains.shape[1] * chains.numel()
     return nulls.reassigned(all_metrics, nulls.groups_of_texts(dataset.texts), items, size=size)
 
 
+def _styles(texts: Sequence[str]) -> Int64[Tensor, " t"]:
+    """Return one number for each combination of word count, capital letter and full stop."""
+    marks = [2 * text[:1].isupper() + text.rstrip().endswith(".") for text in texts]
+    return 4 * nulls.word_counts(texts) + torch.tensor(marks)
+
+
 def _items(
-    chains: Int64[Tensor, "c k"], radius: Float64[Tensor, "*b c k"], words: Int64[Tensor, "c k"]
+    chains: Int64[Tensor, "c k"],
+    radius: Float64[Tensor, "*b c k"],
+    words: Int64[Tensor, "c k"],
+    style: Int64[Tensor, "c k"],
 ) -> dict[str, Tensor]:
     """Return the items of one set of radii, or of b of them."""
     finite = radius.isfinite().all(-1, keepdim=True)
@@ -201,7 +223,7 @@ def _items(
     terms += [(x, x) for x in (signs, tier_signs, word_signs)]
     shared = _at_both_tiers(chains)
     agreement = [(x * y).sum(-1).expand(radius.shape[:-1]) for x, y in terms]
-    of_all = words.expand(1, *words.shape) if radius.ndim > 2 else words
+    of_all = [x.expand(1, *x.shape) if radius.ndim > 2 else x for x in (words, style)]
     return {
         "tau": kendall(radius),
         "exact": adjacent.amin(-1),
@@ -210,8 +232,10 @@ def _items(
         "agreement": torch.stack(agreement, -1),
         "lower": radius[..., :-1].masked_fill(shared[0], torch.nan),
         "upper": radius[..., 1:].masked_fill(shared[1], torch.nan),
-        "lower_words": of_all[..., :-1],
-        "upper_words": of_all[..., 1:],
+        "lower_words": of_all[0][..., :-1],
+        "upper_words": of_all[0][..., 1:],
+        "lower_style": of_all[1][..., :-1],
+        "upper_style": of_all[1][..., 1:],
     }
 
 
@@ -228,6 +252,7 @@ def _undefined(all_metrics: tuple[Metric, ...], items: Mapping[str, Tensor]) -> 
         "tau_partial": "the radius or the tier follows word count exactly",
         "adversarial_accuracy": "no pair has a more specific caption without more words",
         "tau_d": "the radii of every chain are all equal",
+        "style_matched_auroc": "no captions of adjacent tiers have equal word counts and marks",
     }
     ones = torch.ones(1, len(items["tau"]), dtype=torch.float64)
     found = {}

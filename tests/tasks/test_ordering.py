@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Callable
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -39,6 +41,19 @@ def mean(numbers: list[float]) -> float:
     return math.fsum(numbers) / len(numbers) if numbers else math.nan
 
 
+def styled(data: Chains) -> Chains:
+    """Give half of the captions a capital letter, and a third of them a full stop."""
+    texts = [
+        (text.capitalize() if i % 2 else text) + "." * (i % 3 == 0)
+        for i, text in enumerate(data.texts)
+    ]
+    return replace(data, texts=texts)
+
+
+def style(text: str) -> tuple[int, bool, bool]:
+    return len(text.split()), text[0].isupper(), text[-1] == "."
+
+
 def oracle(data: Chains, radii: list[float], items: list[int]) -> dict[str, float]:
     """Every metric from its definition, over these chains (repeats count)."""
     k = data.chains.shape[1]
@@ -66,24 +81,40 @@ def oracle(data: Chains, radii: list[float], items: list[int]) -> dict[str, floa
     }
     for j in range(k - 1):
         found[f"adjacent_accuracy_{j + 1}_{j + 2}"] = mean([float(x[j] < x[j + 1]) for x in r])
-        low, high = ({data.texts[t] for t in data.chains[:, c]} for c in (j, j + 1))
-        right = total = 0.0
-        for length in {v[j + 1] for v in w}:
-            cells = list(zip(chains, w, r, strict=True))
-            upper = [x[j + 1] for c, v, x in cells if v[j + 1] == length and c[j + 1] not in low]
-            lower = [x[j] for c, v, x in cells if v[j] == length and c[j] not in high]
-            right, total = right + wins(upper, lower), total + len(upper) * len(lower)
-        found[f"length_matched_auroc_{j + 1}_{j + 2}"] = right / total if total else math.nan
+        found[f"length_matched_auroc_{j + 1}_{j + 2}"] = matched(data, chains, r, j, words)
     found["length_matched_auroc"] = mean(
         [found[f"length_matched_auroc_{j}_{j + 1}"] for j in range(1, k)]
     )
+    found["style_matched_auroc"] = mean([matched(data, chains, r, j, style) for j in range(k - 1)])
     return found
+
+
+def words(text: str) -> int:
+    return len(text.split())
+
+
+def matched(
+    data: Chains,
+    chains: list[list[str]],
+    r: list[list[float]],
+    j: int,
+    of: Callable[[str], object],
+) -> float:
+    """AUROC of tier j + 1 over tier j among captions of which `of` says the same."""
+    low, high = ({data.texts[t] for t in data.chains[:, c]} for c in (j, j + 1))
+    cells = list(zip(chains, r, strict=True))
+    right = total = 0.0
+    for same in {of(c[j + 1]) for c in chains}:
+        upper = [x[j + 1] for c, x in cells if of(c[j + 1]) == same and c[j + 1] not in low]
+        lower = [x[j] for c, x in cells if of(c[j]) == same and c[j] not in high]
+        right, total = right + wins(upper, lower), total + len(upper) * len(lower)
+    return right / total if total else math.nan
 
 
 @settings(max_examples=25, derandomize=True, deadline=None)
 @given(seed=st.integers(0, 10_000), k=st.integers(2, 5), grid=st.booleans())
 def test_agrees_with_the_definitions(seed: int, k: int, grid: bool) -> None:
-    data = random_chains(seed, k=k)
+    data = styled(random_chains(seed, c=40, k=k))
     space = random_space(seed, data, dim=2, grid=grid)
     scores = Ordering().score(space, data, torch.Generator())
     weights = drawn(len(data.chains), seed)
@@ -147,6 +178,7 @@ def test_no_matched_lengths_is_undefined() -> None:
     assert scores.undefined == {
         "length_matched_auroc": "no captions of adjacent tiers have equal word counts",
         "length_matched_auroc_1_2": "no captions of adjacent tiers have equal word counts",
+        "style_matched_auroc": "no captions of adjacent tiers have equal word counts and marks",
         "adversarial_accuracy": "no pair has a more specific caption without more words",
         "tau_partial": "the radius or the tier follows word count exactly",
     }
