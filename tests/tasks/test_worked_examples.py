@@ -83,7 +83,7 @@ def test_worked_example(task: Task, data: Dataset, points: list[tuple[float, flo
     text = torch.tensor(points, dtype=torch.float64)
     space = EuclideanSpace(text, IMAGES, torch.zeros(2, dtype=torch.float64))
     scores = task.score(space, data, torch.Generator().manual_seed(0))
-    found = bootstrap(task.metrics, scores, seed=0, resamples=5)
+    found = bootstrap(metrics_of(task, scores.items), scores, seed=0, resamples=5)
     expected = [[name, shown(estimate.value)] for name, estimate in found.items()]
     assert table(task.name, "Worked example") == expected
 
