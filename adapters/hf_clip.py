@@ -34,6 +34,8 @@ class Family:
     pools_end: bool  # the text vector stands at the end token, seen causally; else at the first
     fixed: bool = False  # `context` is the family's own, whatever the encoder could hold
     first_position: int = 0  # position of the first token
+    every_token: bool = False  # the features are of every token, the first is the vector
+    unused: tuple[str, ...] = ()  # heads that no vector depends on
 
 
 FAMILIES = {
@@ -41,12 +43,17 @@ FAMILIES = {
     "metaclip_2": Family("MetaClip2Model", 512, 77, pools_end=True),
     "align": Family("AlignModel", 640, 64, pools_end=False, fixed=True),
     "altclip": Family("AltCLIPModel", 768, 514, pools_end=False, first_position=2),
+    "flava": Family(
+        "FlavaModel", 768, 512, pools_end=False, every_token=True,
+        unused=("mim_head.", "mlm_head.", "itm_head.", "mmm_image_head.", "mmm_text_head.",
+                "image_codebook."),
+    ),
     "chinese_clip": Family("ChineseCLIPModel", 512, 512, pools_end=False),
-}
+}  # fmt: skip
 
 
 class HFClip:
-    """CLIP, MetaCLIP 2, ALIGN, AltCLIP and ChineseCLIP in transformers' format."""
+    """CLIP, MetaCLIP 2, ALIGN, AltCLIP, ChineseCLIP and FLAVA in transformers' format."""
 
     modalities: frozenset[Modality] = frozenset({"text", "image"})
 
@@ -70,7 +77,7 @@ class HFClip:
     @cached_property
     def model(self) -> Any:
         """Return the network; loads the weights."""
-        return self.files.load_model(self.family.model)
+        return self.files.load_model(self.family.model, unused=self.family.unused)
 
     @cached_property
     def tokenizer(self) -> Any:
@@ -100,7 +107,7 @@ class HFClip:
         else:
             inputs["attention_mask"] = encoded["attention_mask"].to(device)
         with self.files.compute():
-            return self.model.get_text_features(**inputs).pooler_output.float()
+            return self._vector(self.model.get_text_features(**inputs))
 
     def text_tower(self) -> tuple[Any, tuple[str, ...]]:
         """Return the network and the prefixes of its text side's parameters, for fine-tuning."""
@@ -118,7 +125,11 @@ class HFClip:
         """Return [n, d] float32 image vectors of the joint space, not normalised."""
         with self.files.compute():
             batch = collate(inputs, self.files.options.device)
-            return self.model.get_image_features(**batch).pooler_output.float()
+            return self._vector(self.model.get_image_features(**batch))
+
+    def _vector(self, features: Any) -> Tensor:
+        pooled = features.pooler_output.float()
+        return pooled[:, 0] if self.family.every_token else pooled
 
 
 def _context_length(files: Checkpoint, family: Family) -> int:

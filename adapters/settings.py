@@ -24,11 +24,16 @@ REFUSED = {
 }
 # keys of a configuration that are no setting of the architecture
 DROPPED = frozenset({"auto_map", "attn_implementation", "_attn_implementation", "_name_or_path"})
-NESTED = ("text_config", "vision_config", "text_config_dict", "vision_config_dict")
+NESTED = (
+    "text_config", "vision_config", "text_config_dict", "vision_config_dict", "qformer_config",
+    "image_config", "multimodal_config", "image_codebook_config",
+)  # fmt: skip
 LORA = ("adapter_config.json", "adapter_model.safetensors", "adapter_model.bin")
 IMAGE_PROCESSORS = frozenset(
     f"{family}ImageProcessor"
-    for family in ("CLIP", "ChineseCLIP", "Siglip", "Siglip2", "Blip", "EfficientNet", "ViT")
+    for family in (
+        "CLIP", "ChineseCLIP", "Siglip", "Siglip2", "Blip", "EfficientNet", "Flava", "ViT"
+    )
 )  # fmt: skip
 
 

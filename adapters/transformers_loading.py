@@ -36,7 +36,9 @@ ADAPTERS = {
     "metaclip_2": "hf-clip",
     "siglip": "siglip",
     "siglip2": "siglip",
+    "flava": "hf-clip",
     "blip": "blip",
+    "blip-2": "blip2",
     "bert": "text",
     "distilbert": "text",
     "mpnet": "text",
@@ -169,9 +171,17 @@ class Checkpoint:
             return model.float().eval().requires_grad_(False).to(self.options.device)
 
     def load_tokenizer(
-        self, class_name: str = "AutoTokenizer", *, context: int, positions: int | None = None
+        self,
+        class_name: str = "AutoTokenizer",
+        *,
+        context: int,
+        positions: int | None = None,
+        embedding: int | None = None,
     ) -> Any:
-        """Return the tokenizer, padding on the right, checked to be the model's."""
+        """Return the tokenizer, padding on the right, checked to be the model's.
+
+        `embedding` is how many tokens the network knows, where `text_config` is not its own.
+        """
         import transformers
 
         with self.lock:
@@ -181,7 +191,7 @@ class Checkpoint:
                 config = settings.configuration(cls, self.name, self.config)
             tokenizer = vocabulary.load(self.name, self.processor, config, class_name)
         text = self.part("text_config") or self.config
-        rows = settings.whole(self.name, text, "vocab_size", 0)
+        rows = embedding or settings.whole(self.name, text, "vocab_size", 0)
         vocabulary.check_transformers(
             self.name,
             tokenizer,

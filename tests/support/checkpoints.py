@@ -262,6 +262,50 @@ def blip(folder: Path, *, seed: int = 0, captioning: bool = False) -> Path:
     return folder
 
 
+def blip2(folder: Path, *, seed: int = 0, captioning: bool = False) -> Path:
+    """Write a BLIP-2 for retrieval, or one that writes captions, which shares its configuration."""
+    from transformers import (
+        Blip2Config,
+        Blip2ForConditionalGeneration,
+        Blip2ForImageTextRetrieval,
+        BlipImageProcessor,
+    )
+
+    bert_tokenizer(folder)
+    qformer = {**SMALL, "vocab_size": 200, "encoder_hidden_size": 32, "max_position_embeddings": 64}
+    text = {"model_type": "opt", "hidden_size": 16, "ffn_dim": 16, "num_hidden_layers": 1}
+    config = Blip2Config(
+        qformer_config={**qformer, "use_qformer_text_input": not captioning},
+        vision_config={**SMALL, **PIXELS, "initializer_range": 0.02},
+        text_config={**text, "num_attention_heads": 1, "word_embed_proj_dim": 16,
+                     "vocab_size": 200},
+        num_query_tokens=4,
+        image_text_hidden_size=24,
+    )  # fmt: skip
+    cls = Blip2ForConditionalGeneration if captioning else Blip2ForImageTextRetrieval
+    _save(cls, config, folder, seed)
+    BlipImageProcessor(size=SQUARE).save_pretrained(folder)
+    return folder
+
+
+def flava(folder: Path, *, seed: int = 0) -> Path:
+    """Write a FLAVA as the hub has it: with the heads that it was trained with."""
+    from transformers import FlavaConfig, FlavaForPreTraining, FlavaImageProcessor
+
+    bert_tokenizer(folder)
+    config = FlavaConfig(
+        image_config={**SMALL, **PIXELS, "vocab_size": 16},
+        text_config={**SMALL, "vocab_size": 200, "max_position_embeddings": 64},
+        multimodal_config=SMALL,
+        image_codebook_config={"hidden_size": 4, "num_blocks_per_group": 1, "vocab_size": 16},
+        hidden_size=32,
+        projection_dim=24,
+    )
+    _save(FlavaForPreTraining, config, folder, seed)
+    FlavaImageProcessor(size=SQUARE, crop_size=SQUARE).save_pretrained(folder)
+    return folder
+
+
 def _save(
     cls: Any, config: Any, folder: Path, seed: int, dtype: torch.dtype = torch.float32
 ) -> None:
