@@ -305,9 +305,9 @@ def test_another_adapters_checkpoint_names_that_adapter(
 
 def test_an_unknown_architecture_lists_the_known_ones(copied: Folder) -> None:
     folder = copied("clip")
-    (folder / "config.json").write_text('{"model_type": "flava"}')
+    (folder / "config.json").write_text('{"model_type": "groupvit"}')
     assert _refusal(folder) == (
-        f"The model type 'flava' of '{folder}' must be one that 'hf-clip' loads "
+        f"The model type 'groupvit' of '{folder}' must be one that 'hf-clip' loads "
         "(clip, align, altclip, chinese_clip, metaclip_2, flava)."
     )
 
