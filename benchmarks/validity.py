@@ -1,7 +1,7 @@
 """Whether verdicts hold: what encoders without structure, of length alone, and with some reach.
 
     python benchmarks/validity.py --data-dir DATA [--tasks ordering,...] [--encoders 200]
-        [--study structureless|length|coverage|width|power]
+        [--images 300] [--study structureless|length|coverage|width|power]
 
 Every encoder gives each distinct string of HierarCaps' captions one random point, so captions
 that repeat share it, as they do under any encoder:
@@ -44,7 +44,7 @@ DIM, DRAWS, RESAMPLES, TWINS, LEVEL = 32, 200, 200, 5, 0.95
 TEXT_TASKS = ("ordering", "entailment")
 IMAGE_TASKS = ("image-entailment", "retrieval", "interpolation", "flat-retrieval")
 HEADLINES = {
-    "ordering": ("tau_d", "length_matched_auroc", "tau_partial"),
+    "ordering": ("tau_d", "length_matched_auroc", "style_matched_auroc", "tau_partial"),
     "entailment": ("triplet_accuracy_documented", "auroc", "direction_accuracy"),
     "image-entailment": ("image_auroc",),
     "retrieval": ("rank_f1",),
@@ -61,20 +61,21 @@ def main() -> None:
     parser.add_argument("--study", choices=list(STUDIES), action="append")
     parser.add_argument("--tasks", default=",".join(HEADLINES))
     parser.add_argument("--encoders", type=int, default=200)
+    parser.add_argument("--images", type=int, default=300, help="of the image tasks")
     given = parser.parse_args()
     torch.set_num_threads(1)
-    data = datasets(given.data_dir)
+    data = datasets(given.data_dir, given.images)
     print(f"{datetime.now(UTC):%Y-%m-%d}, {' '.join(given.study or ['all studies'])}")
     for study in given.study or STUDIES:
         STUDIES[study](data, given.tasks.split(","), given.encoders)
 
 
-def datasets(root: Path) -> dict[str, Chains]:
+def datasets(root: Path, images: int = 300) -> dict[str, Chains]:
     """Return each task's chains, cut to the sizes that the docstring states."""
     options = DataOptions(places=Places.of(data_dir=root, offline=True))
     test, expanded = (open_dataset(n, options) for n in ("hierarcaps", "hierarcaps-expanded"))
     first = np.unique(expanded.chain_image, return_index=True)[1]
-    small = subset(test, range(300))
+    small = subset(test, range(images))
     return {
         "ordering": test,
         "entailment": subset(expanded, np.sort(first)),

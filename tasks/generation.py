@@ -50,6 +50,7 @@ def metrics(k: int) -> tuple[Metric, ...]:
             Mean("predictions"),
             range=(0.0, float("inf")),
             higher_is_better=None,
+            role="descriptive",
         ),
     )
 
