@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from random import Random
 
 from hiereval.toy.drawing import COLOURS, GROUNDS, TEXTURES
-from hiereval.toy.wording import CATEGORIES, CATEGORY, KINDS, RELATIONS, VALUES, Said, caption
+from hiereval.toy.phrases import CATEGORIES, CATEGORY, KINDS, RELATIONS, VALUES, Said, caption
 
 STATED = 1, 2, 3, 4  # facts of a scene's seven or eight, by tier
 _PLACES = {  # of the smaller object, as shares of the side: the main one is in the middle

@@ -18,8 +18,8 @@ from hiereval.geometry import normalise, space_of
 from hiereval.models import open_adapter, resolve
 from hiereval.places import Places
 from hiereval.store import Store
+from hiereval.toy.phrases import VALUES, caption
 from hiereval.toy.shapes import split_scenes
-from hiereval.toy.wording import VALUES, caption
 from hiereval.types import Chains, DataOptions, Embeddings, LoadOptions
 
 FOLDER = Path(resolve("toy", Places.of()).checkpoint)
