@@ -49,7 +49,7 @@ def runs(config: RunConfig) -> Iterator[tuple[str, list[RunConfig]]]:
         yield (
             name,
             [
-                replace(plain, random_init=config.seed + i, text_only=i >= image)
+                replace(plain, name=config.name, random_init=config.seed + i, text_only=i >= image)
                 for i in range(max(text, image))
             ],
         )

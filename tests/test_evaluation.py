@@ -102,7 +102,8 @@ def test_controls_and_five_text_twins_stand_beside_the_model(chains: Path) -> No
         ("control:constant", None),
         *(("fake-a", seed) for seed in range(5)),
     ]
-    fewer = small(datasets=chains, controls="random-init", twins=2, seed=4)
+    fewer = small(datasets=chains, controls="random-init", twins=2, seed=4, name="mine")
+    assert {r.model.name for r in fewer.controls} == {"mine"}
     assert [r.model.random_init for r in fewer.controls] == [4, 5]
 
 
