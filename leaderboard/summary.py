@@ -12,6 +12,7 @@ from hiereval.choice import some
 from hiereval.leaderboard.board import Board, build
 from hiereval.leaderboard.cells import Cell
 from hiereval.leaderboard.columns import Column
+from hiereval.leaderboard.rows import USUAL_PROBE
 from hiereval.leaderboard.wording import clean, number, plural, span
 from hiereval.results import Results
 
@@ -69,11 +70,11 @@ def _asked(result: Results) -> str:
 
 
 def _cells(board: Board) -> list[tuple[Column, Cell]]:
-    """Return the ranked headline cells of the model's first row in each section."""
+    """Return the ranked headline cells of the model's usual row in each section."""
     return [
         (column, cell)
         for section in board.sections
-        for row in section.measured[:1]
+        for row in sorted(section.measured, key=lambda row: row.probe != USUAL_PROBE)[:1]
         for column, cell in zip(section.columns, row.cells, strict=True)
         if cell is not None and cell.value is not None and column.higher_is_better is not None
     ]
