@@ -304,8 +304,8 @@ def test_an_alias_of_ones_own(cli: Cli, tmp_path: Path, monkeypatch: pytest.Monk
     table.write_text('[counts]\nadaptor = "control"\n')
     assert one_line(cli(*arguments, "--model", "counts")) == (
         f"The model 'counts' of the file {str(table)!r} must have fields of adapter, checkpoint, "
-        "description, revision, parameters, context_length, licence, paper, link, needs, model_args; "
-        "'adaptor' is none. Did you mean 'adapter'?"
+        "description, revision, parameters, context_length, licence, paper, link, needs, "
+        "model_args; 'adaptor' is none. Did you mean 'adapter'?"
     )
 
 
