@@ -73,7 +73,7 @@ def tried(model: ModelId, adapter: Adapter, output_dtype: str, cache: Path) -> M
     passed = "; ".join(f"{check.name}: {check.detail}" for check in checks if check.passed)
     seen = {"output_dtype": output_dtype, "conformance": f"passed: {passed}"}
     files.write_whole(_file(model, cache), json.dumps(seen).encode())
-    return replace(model, **seen)
+    return replace(model, output_dtype=seen["output_dtype"], conformance=seen["conformance"])
 
 
 def _file(model: ModelId, cache: Path) -> Path:

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 COMMIT = re.compile(r"[0-9a-f]{40}")
 PromptType = Literal["query", "document"]
 # wrappers whose vectors are not those of the registered commit
+MODALITIES: tuple[Modality, ...] = ("text", "image")
 LOOSE = {
     "openclip_loader": "takes no revision and computes under CUDA's autocast: "
     "'--model openclip:hf-hub:{name}' does neither",
@@ -72,9 +73,8 @@ class MtebModel:
                 f"The wrapper of {checkpoint!r} in MTEB {loose.format(name=checkpoint)}. "
                 "'--model-args insist=true' runs it all the same."
             )
-        self.modalities: frozenset[Modality] = frozenset({"text", "image"}) & frozenset(
-            self.meta.modalities
-        )
+        offered = self.meta.modalities
+        self.modalities: frozenset[Modality] = frozenset(m for m in MODALITIES if m in offered)
         self.id = first_use.known(self._identity(remote), options.places.cache)
 
     def _identity(self, remote: bool) -> ModelId:

@@ -164,7 +164,7 @@ def no_missing(name: str) -> Iterator[None]:
     """
     import transformers
 
-    load = transformers.PreTrainedModel.from_pretrained.__func__
+    load: Any = transformers.PreTrainedModel.from_pretrained.__func__  # type: ignore[attr-defined]
     missing: list[str] = []
 
     def watched(cls: Any, *args: Any, **given: Any) -> Any:
