@@ -218,7 +218,7 @@ def later(value: dict[str, Any], **fields: Any) -> None:
         ),
         (
             lambda v: v["dataset"].update(sha256="0" * 64),
-            "dataset.sha256: 000000000000 is not shapes:test, which is f1591e967bbd",
+            "dataset.sha256: 000000000000 is not shapes:test, which is 608ac984431c",
         ),
         (
             lambda v: v["model"].update(fingerprint="0" * 64),
