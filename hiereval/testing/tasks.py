@@ -79,7 +79,7 @@ class _Kit:
         )
         require(issubclass(self.task.dataset_type, Dataset), "dataset_type must be a Dataset")
         require(
-            bool(self.task.modalities) != isinstance(self.task, Answered)
+            (bool(self.task.modalities) or isinstance(self.task, Answered))
             and self.task.modalities <= {"text", "image"},
             "modalities must be of 'text' and 'image', or empty for a task that scores answers, "
             f"not {self.task.modalities!r}",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import re
 import shutil
 from pathlib import Path
@@ -13,6 +14,7 @@ from hiereval import evaluate, training
 from hiereval.cli import main
 from hiereval.errors import HierevalError
 from hiereval.probes import artefacts
+from hiereval.toy.shapes import split_scenes
 from hiereval.types import Chains
 
 SMALL = "epochs=2,batch=256,rank=4"
@@ -26,17 +28,13 @@ def call(*arguments: str) -> int:
 
 @pytest.fixture
 def few_shapes(tmp_path: Path) -> Path:
-    """The toy's vocabulary in a few chains without images."""
-    chain = "shape => {0} => {1} {0} => a {1} {0} above a {2} star"
-    kinds = [("circle", "red"), ("square", "blue"), ("heart", "green"), ("star", "gold")]
-    lines = ["positive,negative"]
-    for i in range(24):
-        kind, colour = kinds[i % 4]
-        other, another = kinds[(i + 1) % 4]
-        last = kinds[(i // 4) % 4][1]
-        lines.append(f"{chain.format(kind, colour, last)},{chain.format(other, another, last)}")
+    """A few chains of the world's training split, without images."""
     path = tmp_path / "few.csv"
-    path.write_text("\n".join(lines) + "\n")
+    with path.open("w", newline="") as file:
+        rows = csv.writer(file)
+        rows.writerow(["positive", "negative"])
+        for scene in split_scenes("train")[:24]:
+            rows.writerow([" => ".join(scene.chain), " => ".join(scene.negatives)])
     return path
 
 
