@@ -100,7 +100,9 @@ def test_metrics_from_samples_equal_those_of_the_run(tmp_path: Path) -> None:
 def test_metrics_follow_the_number_of_tiers(
     tmp_path: Path, task: str, items: dict[str, torch.Tensor], some: str
 ) -> None:
-    names = [m.name for m in samples.metrics_of(sampled.record(task=task).task, items)]
+    version = registry.load("tasks", task).version
+    info = sampled.record(task=task, task__version=version).task
+    names = [m.name for m in samples.metrics_of(info, items)]
     numbered = [name for name in names if name[-1] == some[-1] and name.startswith(some[:-1])]
     assert numbered == [some]
     assert some[:-1] + str(int(some[-1]) + 1) not in names
