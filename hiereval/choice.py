@@ -1,4 +1,4 @@
-"""Names as people give and read them: comma lists, globs, "and 3 more"."""
+"""Names as people give and read them: comma lists, k=v lists, globs, "and 3 more"."""
 
 from __future__ import annotations
 
@@ -13,6 +13,21 @@ def listed(given: str | None) -> tuple[str, ...]:
     ('ordering', '*retrieval')
     """
     return tuple(filter(None, (part.strip() for part in (given or "").split(","))))
+
+
+def pairs(given: str) -> dict[str, str]:
+    """Read `key=value,...`, a dash in a key as an underscore; ValueError names a bad part.
+
+    >>> pairs("image-size=224, pooling=cls")
+    {'image_size': '224', 'pooling': 'cls'}
+    """
+    found = {}
+    for part in listed(given):
+        key, equals, value = part.partition("=")
+        if not equals or not key.strip():
+            raise ValueError(f"{part!r} must be written key=value.")
+        found[key.strip().replace("-", "_")] = value.strip()
+    return found
 
 
 def matches(name: str, patterns: Iterable[str]) -> bool:

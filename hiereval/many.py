@@ -63,10 +63,10 @@ def _parsed(words: list[str], where: str) -> dict[str, Any]:
 
 def _value(option: str, value: str, where: str) -> Any:
     if option == "model-args":
-        pairs = [part.partition("=") for part in choice.listed(value)]
-        if not all(key.strip() and equals for key, equals, _ in pairs):
-            raise HierevalError(f"{where}: --model-args {value!r} must be written key=value.")
-        return {key.strip().replace("-", "_"): given.strip() for key, _, given in pairs}
+        try:
+            return choice.pairs(value)
+        except ValueError as error:
+            raise HierevalError(f"{where}: --model-args {error}") from error
     if option == "random-init":
         if not value.isdecimal():
             raise HierevalError(f"{where}: --random-init {value!r} must be a whole number.")

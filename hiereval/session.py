@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hiereval import models
 from hiereval.datasets import open_dataset
@@ -106,35 +106,25 @@ class Session:
         self, adapter: Adapter, data: Dataset, *, images: bool, anchors: Sequence[str] = ()
     ) -> tuple[Embeddings, EmbedStats]:
         """Return a dataset's vectors, encoding only what the store lacks."""
-        self.report(adapter.id.name, "loading", 0, 0)
-        return embed(
-            adapter,
-            data,
-            images=images,
-            anchors=tuple(dict.fromkeys(anchors)),
-            store=Store(self.places.cache),
-            batch_size=self.batch_size,
-            device=self.options.device,
-            progress=self.progress(adapter.id.name),
-            processes=self.processes,
-        )
+        return embed(adapter, data, images=images, **self._how(adapter, anchors))
 
     def encode(
         self, adapter: Adapter, data: Dataset, *, images: bool, anchors: Sequence[str] = ()
     ) -> None:
         """Encode this process's part of what the store lacks, and read nothing back."""
+        encode(adapter, data, images=images, **self._how(adapter, anchors))
+
+    def _how(self, adapter: Adapter, anchors: Sequence[str]) -> dict[str, Any]:
+        """Return what encoding and reading back are both told."""
         self.report(adapter.id.name, "loading", 0, 0)
-        encode(
-            adapter,
-            data,
-            images=images,
-            anchors=tuple(dict.fromkeys(anchors)),
-            store=Store(self.places.cache),
-            batch_size=self.batch_size,
-            device=self.options.device,
-            progress=self.progress(adapter.id.name),
-            processes=self.processes,
-        )
+        return {
+            "anchors": tuple(dict.fromkeys(anchors)),
+            "store": Store(self.places.cache),
+            "batch_size": self.batch_size,
+            "device": self.options.device,
+            "progress": self.progress(adapter.id.name),
+            "processes": self.processes,
+        }
 
     def progress(self, model: str) -> Progress:
         """Return the callback (stage, done, total) for one model's work."""

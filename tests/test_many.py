@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from hiereval.commands.run import command
 from hiereval.errors import HierevalError
 from hiereval.many import listed, run_all
 from hiereval.plan import RunConfig
@@ -25,6 +26,13 @@ def test_a_file_of_models(tmp_path: Path) -> None:
         {"model": "hf-clip:/a/folder", "name": "my model", "random_init": 3},
         {"model": "toy", "model_args": {"processor": "/b", "size": "2"}, "revision": "main"},
     ]
+
+
+def test_the_lines_that_the_help_shows_can_be_read(tmp_path: Path) -> None:
+    shown = (command.epilog or "").partition("models.txt is a model and options of its own:\n")[2]
+    path = tmp_path / "models.txt"
+    path.write_text(shown)
+    assert [fields["model"] for fields in listed(path)] == ["siglip", "hf-clip:/path/to/checkpoint"]
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from hiereval.choice import listed
+from hiereval import choice
 from hiereval.errors import HierevalError
 
 if TYPE_CHECKING:
@@ -28,13 +28,10 @@ class Pairs(click.ParamType):  # type: ignore[type-arg]
     def convert(self, value: Any, param: Any, ctx: Any) -> dict[str, str]:
         if isinstance(value, dict):
             return value
-        pairs = {}
-        for part in listed(value):
-            key, equals, given = part.partition("=")
-            if not equals or not key.strip():
-                self.fail(f"{part!r} must be written key=value.", param, ctx)
-            pairs[key.strip().replace("-", "_")] = given.strip()
-        return pairs
+        try:
+            return choice.pairs(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
 
 
 def pairs(flag: str, what: str) -> Callable[[F], F]:
@@ -48,7 +45,7 @@ def pairs(flag: str, what: str) -> Callable[[F], F]:
 
 def names(ctx: click.Context, param: click.Parameter, given: str | None) -> tuple[str, ...]:
     """Split a comma-separated option."""
-    return listed(given)
+    return choice.listed(given)
 
 
 def combine(*options: Callable[[F], F]) -> Callable[[F], F]:

@@ -32,7 +32,7 @@ Examples:
   hiereval run --models models.txt                         # a line each, with its options
 \b
 A line of models.txt is a model and options of its own:
-  siglip --precision bf16
+  siglip --revision main
   hf-clip:/path/to/checkpoint --name mine --model-args processor=openai/clip-vit-base-patch32
 """
 )
