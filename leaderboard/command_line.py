@@ -12,19 +12,11 @@ from hiereval.records import Record
 _PRECISION = {"bfloat16": "bf16", "float16": "fp16"}
 
 
-def of_record(record: Record) -> str:
-    """Return the command that measures this record again, from the same checkpoint and data.
+def of_model(record: Record) -> str:
+    """Return the command's part that all of a row's tasks share: model, probe, seed.
 
     A checkpoint in a folder of somebody's machine is named by its last part.
     """
-    parameters = json.dumps(record.task.parameters, sort_keys=True)
-    data = record.dataset
-    dataset = f"--dataset {quoted(f'{data.name}:{data.split}' if data.split else data.name)}"
-    return f"{of_model(record)} {dataset} {of_task(record.task.name, parameters)}"
-
-
-def of_model(record: Record) -> str:
-    """Return the command's part that all of a row's tasks share: model, probe, seed."""
     model = record.model
     revision = f" --revision {quoted(model.revision)}" if model.revision is not None else ""
     name = quoted(f"{model.adapter}:{public(model.checkpoint)}")

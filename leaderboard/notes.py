@@ -26,11 +26,6 @@ BARS: dict[Bar, str] = {
 _NAMES_SHOWN = 6
 
 
-def is_words(row: Row) -> bool:
-    """Whether this is the control that counts words."""
-    return row.model.adapter == "control" and row.model.checkpoint == "words"
-
-
 def notes(
     records: Sequence[Record], measured: list[Row], controls: list[Row], columns: list[Column]
 ) -> Iterator[str]:
