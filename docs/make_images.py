@@ -12,7 +12,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from hiereval import records
+from hiereval import reading
 from hiereval.leaderboard import board, page
 from hiereval.toy import drawing
 from hiereval.toy.drawing import SIDE
@@ -31,7 +31,7 @@ def draw(results: Path, picture: Path) -> None:
     """Write the board of `results` as a PNG, half as fine again as it is shown."""
     from selenium import webdriver
 
-    there = records.read_all([results])
+    there = reading.read_all([results])
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder, "board.html")
         file.write_text(page.written(board.build(there, every_metric=True)), "utf-8")

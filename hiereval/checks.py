@@ -15,6 +15,7 @@ from functools import cache, lru_cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
+from hiereval import identity
 from hiereval.errors import HierevalError, nearest
 from hiereval.records import MetricValue, ModelInfo, NullValue, Record
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 ROUNDING = 1e-6  # of a value against the ends of its range
 _AGAIN = "run it again with 'hiereval run'"
+_LEAVE = f"leave records as they are written, or {_AGAIN}"
 _FIRST = datetime(2024, 1, 1, tzinfo=UTC)  # no record is older
 
 
@@ -38,16 +40,16 @@ class Problem:
         return f"{self.field}: {self.what}; {self.mend}"
 
 
-def problems(record: Record) -> Iterator[Problem]:
-    """Yield whatever is wrong with a record by itself, and against tasks and data known here."""
-    for name, metric in record.metrics.items():
-        for part, what in _of_value(metric):
-            yield Problem(f"metrics.{name}.{part}", what, _AGAIN)
-    yield from _of_counts(record)
-    yield from _of_date(record)
-    yield from _of_model(record)
-    yield from _of_data(record)
-    yield from _of_task(record)
+def problems(record: Record) -> list[Problem]:
+    """Return whatever is wrong with a record by itself, and against tasks and data known here."""
+    found = [
+        Problem(f"metrics.{name}.{part}", what, _AGAIN)
+        for name, metric in record.metrics.items()
+        for part, what in _of_value(metric)
+    ]
+    for check in (_of_counts, _of_date, _of_model, _of_data, _of_task):
+        found.extend(check(record))
+    return found or list(_of_identity(record))
 
 
 # --- values --------------------------------------------------------------------------------------
@@ -111,7 +113,12 @@ def _of_date(record: Record) -> Iterator[Problem]:
 def _of_model(record: Record) -> Iterator[Problem]:
     if _fingerprint(record.model) != record.model.fingerprint:
         what = "it is not the fingerprint of the model's fields"
-        yield Problem("model.fingerprint", what, f"leave records as they are written, or {_AGAIN}")
+        yield Problem("model.fingerprint", what, _LEAVE)
+
+
+def _of_identity(record: Record) -> Iterator[Problem]:
+    if identity.of_record(record) != record.record_id:
+        yield Problem("record_id", f"{record.record_id} is not of the record's fields", _LEAVE)
 
 
 @lru_cache(maxsize=1 << 12)  # a model has a record for each task

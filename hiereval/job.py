@@ -10,7 +10,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict
 
-from hiereval import estimates, files, nulls, records, samples, seen, training
+from hiereval import estimates, files, nulls, samples, seen, training
+from hiereval.appending import ResultsFile
 from hiereval.datasets import head
 from hiereval.degenerate import not_finite
 from hiereval.errors import HierevalError
@@ -73,10 +74,10 @@ class Job:
         self.recorder = Recorder(adapter.id, session.options.device, drawn)
         self.result = Results()
         self.lineage = lineage_of(adapter)
-        self.file: records.ResultsFile | None = None
+        self.file: ResultsFile | None = None
         if config.output is not None:
             self.result.path = path = records_file(config.output, adapter.id)
-            self.file = records.ResultsFile(path)
+            self.file = ResultsFile(path)
 
     def measure(self, dataset: Dataset, tasks: list[Task], probes: list[ProbeRun]) -> None:
         """Measure the dataset and, where something was trained, its unseen strings once more."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any, Literal
 from hiereval import registry
 from hiereval.choice import listed, matches
 from hiereval.errors import HierevalError, nearest
+from hiereval.identity import probe_key
 from hiereval.records import TrainingInfo
 from hiereval.registry import parameters
 from hiereval.types import ModelId, Probe, Task
@@ -69,9 +69,7 @@ class ProbeRun:
     @property
     def key(self) -> str:
         """What tells it from the other probes of a run."""
-        training = self.training.model_dump() if self.training else None
-        identity = (self.probe.name, dict(self.parameters), self.seed, training)
-        return json.dumps(identity, sort_keys=True, default=str)
+        return probe_key(self.probe.name, self.parameters, self.seed, self.training)
 
 
 def plan_tasks(

@@ -21,8 +21,6 @@ def clean(text: object, longest: int = LONGEST) -> str:
     longer than `longest` ends in "…".
     """
     whole = str(text)
-    if len(whole) <= longest and whole.isprintable() and max(whole, default="") < _FIRST_MARK:
-        return " ".join(whole.split())
     line = " ".join(_shown(whole[: 4 * longest]).split())
     cut = len(line) > longest or len(whole) > 4 * longest
     return line[: longest - 1].rstrip() + "…" if cut else line
@@ -46,6 +44,8 @@ class Printable(logging.Formatter):
 
 
 def _shown(text: str) -> str:
+    if text.isprintable() and max(text, default="") < _FIRST_MARK:  # nearly every text
+        return text
     shown: list[str] = []
     marks = 0
     for character in text:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal
 
+from hiereval import identity
 from hiereval.environment import environment
 from hiereval.estimates import Estimate
 from hiereval.nulls import Bars
@@ -69,16 +68,14 @@ class Recorder:
     def record_id(self, dataset: Dataset, task: Task, probe: ProbeRun) -> str:
         """Return 32 hex digits that are the same whenever the same thing is measured."""
         drawn = self.drawn
-        identity = {
-            "model": self.model.fingerprint(),
-            "name": self.model.name,
-            "dataset": [dataset.name, dataset.split, dataset.sha256],
-            "task": [task.name, task.version, parameters(task)],
-            "probe": probe.key,
-            "run": [drawn.seed, drawn.limit, drawn.resamples, drawn.null_draws],
-        }
-        text = json.dumps(identity, sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()[:32]
+        return identity.record_id(
+            model=self.model.fingerprint(),
+            name=self.model.name,
+            dataset=(dataset.name, dataset.split, dataset.sha256),
+            task=(task.name, task.version, parameters(task)),
+            probe=probe.key,
+            run=(drawn.seed, drawn.limit, drawn.resamples, drawn.null_draws),
+        )
 
     def record(self, dataset: Dataset, task: Task, probe: ProbeRun, outcome: Outcome) -> Record:
         """Return the complete record of one outcome."""
@@ -123,6 +120,7 @@ class Recorder:
             bootstrap_resamples=self.drawn.resamples,
             seed=self.drawn.seed,
             limit=self.drawn.limit,
+            null_draws=self.drawn.null_draws,
             seen=outcome.seen,
             summary=dict(outcome.summary),
         )

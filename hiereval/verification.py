@@ -130,7 +130,6 @@ def from_vectors(session: Session, record: Record, folder: Path) -> Verification
     from hiereval.run import RunConfig, measure
 
     probe, data = record.probe, record.dataset
-    drawn = any(metric.nulls or metric.ceilings for metric in record.metrics.values())
     made = measure(
         session,
         RunConfig(
@@ -143,7 +142,7 @@ def from_vectors(session: Session, record: Record, folder: Path) -> Verification
             train_data=probe.training.dataset if probe.training else None,
             seed=record.seed,
             resamples=record.bootstrap_resamples,
-            null_draws=None if drawn else 0,
+            null_draws=record.null_draws,
         ),
     )
     for again in made.records:

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 from support.fakes import HashAdapter
 
-from hiereval import evaluate, records, registry
+from hiereval import evaluate, reading, registry
 from hiereval.errors import HierevalError
 from hiereval.records import Record
 
@@ -72,7 +72,7 @@ def test_a_run_gives_a_complete_record_for_every_task(
     assert None not in (tau.ci_low, tau.value, tau.ci_high)
     assert tau.ci_low <= tau.value <= tau.ci_high  # type: ignore[operator]
     assert "adapters:fake" in record.environment.plugins
-    assert list(records.read(tmp_path / "out" / "fake-a.jsonl")) == list(found.values())
+    assert list(reading.read(tmp_path / "out" / "fake-a.jsonl")) == list(found.values())
 
 
 def test_a_second_run_skips_what_is_there(go: Callable[..., list[Record]], tmp_path: Path) -> None:

@@ -54,13 +54,13 @@ def command(
     Controls and runs made with --limit are left out of every format but csv and latex, which
     leave out --limit runs alone.
     """
-    from hiereval import records
+    from hiereval import reading
     from hiereval.leaderboard.marked import write
     from hiereval.leaderboard.selection import chosen
 
     if form == "every-eval-ever" and not organization:
         raise HierevalError("The --organization must be given for every-eval-ever: who ran this.")
-    kept = chosen(records.read_all(results), listed(datasets), listed(tasks))
+    kept = chosen(reading.read_all(results), listed(datasets), listed(tasks))
     files = _files(form, kept, hub, source_url, organization or "", relationship)
     if not files:
         raise HierevalError(f"The results {str(results[0])!r} must hold a full run of a model.")

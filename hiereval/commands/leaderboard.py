@@ -67,7 +67,7 @@ def command(
     """
     import gc
 
-    from hiereval import records
+    from hiereval import reading
     from hiereval.leaderboard import configuration, formats, marked
     from hiereval.leaderboard.paired import SamplesBeside
     from hiereval.leaderboard.selection import chosen
@@ -84,7 +84,7 @@ def command(
         columns=tuple(listed(columns)) or own.columns,
         sort=sort or own.sort,
     )
-    there = records.read_all(results)
+    there = reading.read_all(results)
     if not there:
         raise HierevalError(
             f"The results {str(results[0])!r} must hold at least one record. "

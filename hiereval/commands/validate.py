@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from hiereval.errors import HierevalError, shorten
+from hiereval.reading import KEEP_ONE, Standing, results_files
 from hiereval.seals import lines, unsealed
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ class _Report:
 
     records: int = 0
     found: list[dict[str, Any]] = field(default_factory=list)
-    measured: dict[str, tuple[str, str]] = field(default_factory=dict)  # id -> (place, numbers)
+    standing: Standing = field(default_factory=Standing)
 
     def add(self, path: Path, line: int, problem: Problem) -> None:
         from hiereval.printable import clean
@@ -94,11 +95,9 @@ def _check(report: _Report, path: Path, number: int, line: bytes, schema: bool) 
         return
     for problem in checks.problems(record):
         report.add(path, number, problem)
-    other = _conflict(report, f"{path}:{number}", record)
-    if other:
-        what = f"{record.record_id} has other numbers at {other}"
-        mend = "keep the one that 'hiereval verify' computes again, and delete the other"
-        report.add(path, number, checks.Problem("record_id", what, mend))
+    conflict = report.standing.add(path, number, record)
+    if conflict:
+        report.add(path, number, checks.Problem("record_id", conflict, KEEP_ONE))
 
 
 def _record(report: _Report, path: Path, number: int, line: bytes) -> Record | None:
@@ -106,7 +105,8 @@ def _record(report: _Report, path: Path, number: int, line: bytes) -> Record | N
     from pydantic import ValidationError
 
     from hiereval.checks import Problem
-    from hiereval.records import Record, parsed
+    from hiereval.reading import parsed
+    from hiereval.records import Record
 
     record = parsed(line)
     if record is not None:
@@ -122,31 +122,11 @@ def _record(report: _Report, path: Path, number: int, line: bytes) -> Record | N
     return None
 
 
-def _conflict(report: _Report, place: str, record: Record) -> str | None:
-    """Return where a record of the same thing stands that says something else."""
-    if record.status != "ok":
-        return None
-    numbers = _numbers(record)
-    first, known = report.measured.setdefault(record.record_id, (place, numbers))
-    return first if known != numbers else None
-
-
-def _numbers(record: Record) -> str:
-    """Return what a record says was measured, to nine digits, without when and where."""
-    identity = (record.model.fingerprint, record.task.name, record.dataset.sha256)
-    values = {
-        name: [None if v is None else f"{v:.9g}" for v in (m.value, m.ci_low, m.ci_high)]
-        for name, m in sorted(record.metrics.items())
-    }
-    return json.dumps([identity, values])
-
-
-def _files(given: tuple[Path, ...]) -> Iterator[Path]:
-    for path in given:
-        found = sorted(path.rglob("*.jsonl")) if path.is_dir() else [path]
-        found = [file for file in found if not file.name.endswith(".samples.jsonl")]
-        if not path.exists() or not found:
+def _files(given: tuple[Path, ...]) -> list[Path]:
+    found = {path: list(results_files([path])) for path in given}
+    for path, files in found.items():
+        if not files:
             raise HierevalError(
                 f"The results {str(path)!r} must be a file, or a folder with *.jsonl files."
             )
-        yield from found
+    return [file for files in found.values() for file in files]

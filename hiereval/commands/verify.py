@@ -52,14 +52,14 @@ def command(
     Where all agree, --out is a verification record: which records, from which files, by which
     version. A number that differs is named, nothing is written, and the exit code is 1.
     """
-    from hiereval import records as results
+    from hiereval import reading
 
     if sum(given is not None for given in (vectors, samples, write_vectors)) != 1:
         raise HierevalError(
             "The command must have one of --vectors FOLDER, --samples FOLDER, --write-vectors "
             "FOLDER."
         )
-    there = [record for record in results.read_all(records) if record.status == "ok"]
+    there = [record for record in reading.read_all(records) if record.status == "ok"]
     if not there:
         raise HierevalError(f"The results {str(records[0])!r} must hold a record with numbers.")
     if write_vectors is not None:

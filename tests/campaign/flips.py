@@ -15,7 +15,7 @@ from support.made_records import make_record
 from support.sampled import coin
 from support.sampled import write as write_samples
 
-from hiereval import records, samples, seals
+from hiereval import appending, reading, samples, seals
 from hiereval.errors import HierevalError
 from hiereval.finetune.output import Output
 from hiereval.fingerprint import weights_sha256
@@ -115,7 +115,7 @@ def _vectors(path: Path) -> Any:
 def _records(folder: Path) -> Path:
     path = folder / "records.jsonl"
     for i in range(3):
-        records.append(path, make_record(record_id=str(i)))
+        appending.append(path, make_record(record_id=str(i)))
     return path
 
 
@@ -195,7 +195,7 @@ def _settings(folder: Path) -> Path:
 
 KINDS = {
     "stored vectors": Kind(_shard, _vectors),
-    "records": Kind(_records, lambda path: list(records.read(path))),
+    "records": Kind(_records, lambda path: list(reading.read(path))),
     "samples": Kind(_samples, _read_samples),
     "a probe's weights": Kind(lambda f: probe(f) / artefacts.WEIGHTS, _read_probe),
     "a probe's card": Kind(lambda f: probe(f) / artefacts.CARD, _read_probe),

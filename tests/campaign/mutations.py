@@ -19,7 +19,7 @@ from pathlib import Path
 from support.made_records import make_record
 
 from campaign.scenes import chains, fresh
-from hiereval import records, seals
+from hiereval import appending, seals
 
 SECONDS = 10.0  # after which an input hangs
 MEGABYTES = 1000.0  # of memory beyond what was there before
@@ -271,7 +271,7 @@ def _packed(folder: Path) -> Path:
 def _records(folder: Path) -> Path:
     path = folder / "r.jsonl"
     for i in range(2):
-        records.append(path, make_record(record_id=str(i)))
+        appending.append(path, make_record(record_id=str(i)))
     return path
 
 

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from hiereval import records, upkeep
+from hiereval import appending, reading, upkeep
 from hiereval.leaderboard.marked import MADE
 from hiereval.probes import artefacts
 from hiereval.samples import SUFFIX
@@ -64,7 +64,7 @@ def _run(folder: Path) -> list[str]:
 
 def check_records(folder: Path) -> None:
     """Records are whole, none stands twice; samples are whole; so are stored vectors."""
-    found = [record for path in _files(folder, "*.jsonl") for record in records.read(path)]
+    found = [record for path in _files(folder, "*.jsonl") for record in reading.read(path)]
     ids = [record.record_id for record in found]
     assert len(ids) == len(set(ids)), "a record stands twice"
     for path in _files(folder, f"*{SUFFIX}"):
@@ -91,7 +91,7 @@ def measured(folder: Path) -> Any:
     found = {
         (path.name, record.record_id): record.model_dump(mode="json")["metrics"]
         for path in _files(folder, "*.jsonl")
-        for record in records.read(path)
+        for record in reading.read(path)
     }
     vectors = {shelf.folder.name: len(shelf) for shelf in Store(folder / "cache").shelves()}
     samples = sorted(path.name for path in _files(folder, f"*{SUFFIX}"))
@@ -155,7 +155,7 @@ def _old_board(folder: Path) -> None:
 
     for i in range(3):
         made = make_record(record_id=str(i), timestamp=datetime(2026, 1, 1, i, tzinfo=UTC))
-        records.append(folder / "results" / "toy.jsonl", made)
+        appending.append(folder / "results" / "toy.jsonl", made)
     for name in ("board.html", *_EXPORTED):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(OLD)

@@ -10,7 +10,7 @@ import pytest
 from support import sampled
 from support.made_records import metric
 
-from hiereval import records, registry
+from hiereval import reading, registry
 from hiereval.cli import main
 
 Cli = Callable[..., tuple[int, str, str]]
@@ -251,7 +251,7 @@ def test_score_of_generated_chains(cli: Cli, tmp_path: Path) -> None:
     assert out.splitlines()[-1] == (
         "Records: results/captioner.jsonl    Board: hiereval leaderboard results"
     )
-    (record,) = records.read(tmp_path / "results" / "captioner.jsonl")
+    (record,) = reading.read(tmp_path / "results" / "captioner.jsonl")
     assert record.model.adapter == "answers"
     assert record.model.name == "captioner"
     assert (record.task.name, record.probe.name, record.dataset.name) == (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from hiereval import records
+from hiereval import reading
 from hiereval.leaderboard import markdown
 from hiereval.leaderboard.board import build
 
@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def test_the_page_is_made_from_the_records() -> None:
-    published = records.read_all([ROOT / "leaderboard" / "results"])
+    published = reading.read_all([ROOT / "leaderboard" / "results"])
     assert {record.dataset.name for record in published} == {"hierarcaps"}
     page = (ROOT / "docs" / "board.md").read_text("utf-8")
     assert page.endswith(
@@ -21,7 +21,7 @@ def test_the_page_is_made_from_the_records() -> None:
 
 
 def test_what_is_published_was_measured_in_full_by_known_code() -> None:
-    for record in records.read_all([ROOT / "leaderboard" / "results"]):
+    for record in reading.read_all([ROOT / "leaderboard" / "results"]):
         assert record.limit is None
         assert record.environment.git_commit is not None
         assert record.environment.git_dirty is False

@@ -15,7 +15,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from hiereval import records, seals, verification
+from hiereval import reading, records, seals, verification
 from hiereval.cli import main
 from hiereval.records import Record
 from hiereval.run import RunConfig, run
@@ -77,7 +77,7 @@ def cli(capsys: pytest.CaptureFixture[str], session: Session) -> Run:
 def changed(results: Path, folder: Path, change: Callable[[dict[str, Any]], None]) -> Path:
     """Write the records once more, their first one changed, sealed as if nothing had happened."""
     (file,) = results.glob("*.jsonl")
-    first, *rest = records.read(file)
+    first, *rest = reading.read(file)
     value = json.loads(first.model_dump_json())
     change(value)
     folder.mkdir(exist_ok=True)
@@ -104,7 +104,7 @@ def test_every_number_is_computed_again_from_vectors(
     code, told, err = cli(*asked)
     assert (code, err) == (0, f"wrote {out}\n")
     assert len(told.splitlines()) == 1
-    made = records.read_all([results])
+    made = reading.read_all([results])
     found = {one.record_id: one for one in verification.read(out)}
     assert found.keys() == {record.record_id for record in made}
     for record in made:
@@ -225,6 +225,9 @@ def later(value: dict[str, Any], **fields: Any) -> None:
             lambda v: v["model"].update(fingerprint="0" * 64),
             "model.fingerprint: it is not the fingerprint of the model's fields",
         ),
+        (lambda v: later(v, record_id="mine"), "record_id: mine is not of the record's fields"),
+        (lambda v: later(v, seed=1), "record_id: "),
+        (lambda v: later(v, limit=7), "record_id: "),
         (lambda v: later(v, timestamp="2999-01-01T00:00:00Z"), "timestamp: 2999-01-01"),
         (lambda v: v["dataset"].update(n_truncated=10**6), "dataset.n_truncated: 1000000 of"),
         (lambda v: v["timings"].update(fit_s=-1), "timings.fit_s: seconds must not be negative"),
@@ -251,13 +254,13 @@ def test_two_records_of_one_thing_are_a_conflict_that_names_both(
     code, out, _ = cli("validate", file, folder, "--format", "json")
     report = json.loads(out)
     assert (code, report["records"], report["refused"]) == (2, 2, 1)
-    first = next(records.read(file))
+    first = next(reading.read(file))
     assert report["problems"] == [
         {
             "file": str(folder / "forged.jsonl"),
             "line": 1,
             "field": "record_id",
-            "problem": f"{first.record_id} has other numbers at {file}:1",
+            "problem": f"{first.record_id} has another metrics.image_to_text_r5.value at {file}:1",
             "mend": "keep the one that 'hiereval verify' computes again, and delete the other",
         }
     ]
@@ -266,13 +269,36 @@ def test_two_records_of_one_thing_are_a_conflict_that_names_both(
     assert cli("validate", file, again)[0] == 0
 
 
+def test_no_command_lets_a_conflict_pass(
+    cli: Run, session: Session, results: Path, vectors: Path, tmp_path: Path
+) -> None:
+    (file,) = results.glob("*.jsonl")
+    forged = changed(results, tmp_path / "forged", forge) / "forged.jsonl"
+    out = tmp_path / "out"
+    commands = [
+        ("leaderboard", file, forged),
+        ("leaderboard", file, forged, "--out", out / "board.html"),
+        ("export", file, forged, "--format", "mteb", "--out", out),
+        ("verify", file, forged, "--vectors", vectors, "--out", out / "v.json", *cached(session)),
+    ]
+    for command in commands:
+        code, told, err = cli(*command)
+        assert (code, told) == (2, "")
+        assert err == (
+            f"error: {forged}:1: record_id: {next(reading.read(file)).record_id} has another "
+            f"metrics.image_to_text_r5.value at {file}:1; keep the one that 'hiereval verify' "
+            "computes again, and delete the other\n"
+        )
+    assert not out.exists()
+
+
 def test_records_that_are_read_at_once_are_those_that_are_read_slowly(results: Path) -> None:
     def slowly(path: Path) -> Iterator[Record]:
         for _, line in seals.lines(path):
             yield Record.model_validate(seals.unsealed(line))
 
     (file,) = results.glob("*.jsonl")
-    assert list(records.read(file)) == list(slowly(file))
+    assert list(reading.read(file)) == list(slowly(file))
 
 
 # --- a board's repository ------------------------------------------------------------------------

@@ -11,7 +11,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from hiereval import records
+from hiereval import reading
 from hiereval.cli import main
 from hiereval.records import Record
 
@@ -49,7 +49,7 @@ def run(folder: Path, task: str, output: Path, *arguments: str) -> Record:
         with pytest.raises(SystemExit) as caught:
             main([*command, "--output-path", str(output), "--resamples", "20", *arguments])
     assert not caught.value.code
-    (record,) = records.read_all([output])
+    (record,) = reading.read_all([output])
     return record
 
 

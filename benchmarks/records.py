@@ -1,0 +1,92 @@
+"""Many records: how long `hiereval validate` and `hiereval leaderboard` take, and their memory.
+
+    python benchmarks/records.py [--records 10000 30000 100000] [--longest 5000] [--keep FOLDER]
+
+The records are the published ones of at most so many bytes, each under the names and weights of
+many models, fingerprints and identities computed anew: all of them are valid. Each command runs
+in a process of its own.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from hiereval.identity import fingerprint, record_id
+from hiereval.reading import read_all
+from hiereval.records import Record, line
+
+PUBLISHED = Path(__file__).parent.parent / "leaderboard" / "results"
+FILES = 20  # that the records stand in
+
+
+def main() -> None:
+    """Measure and print a row for each number of records and command."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--records", type=int, nargs="+", default=[10_000, 30_000, 100_000])
+    parser.add_argument("--longest", type=int, default=5_000, help="bytes of a record")
+    parser.add_argument("--keep", type=Path, help="write the results here")
+    chosen = parser.parse_args()
+    print("| records | MB | command | seconds | of processors | peak memory, MB |")
+    print("|--:|--:|---|--:|--:|--:|")
+    with tempfile.TemporaryDirectory() as scratch:
+        for number in chosen.records:
+            folder = (chosen.keep or Path(scratch)) / f"{number}"
+            size = write(folder, number, chosen.longest)
+            board = Path(scratch) / "board.csv"
+            for asked in (["validate", folder], ["leaderboard", folder, "--out", board]):
+                clock, processors, memory = timed(list(map(str, asked)))
+                print(
+                    f"| {number:,} | {size / 1e6:.0f} | {asked[0]} | {clock:.1f} "
+                    f"| {processors:.1f} | {memory / 1e6:,.0f} |"
+                )
+
+
+def write(folder: Path, number: int, longest: int) -> int:
+    """Write so many valid records into a folder, and return their bytes."""
+    folder.mkdir(parents=True, exist_ok=True)
+    records, size = _records(number, longest), 0
+    for i in range(FILES):
+        with (folder / f"{i}.jsonl").open("wb") as file:
+            for _ in range(number * i // FILES, number * (i + 1) // FILES):
+                size += file.write(next(records))
+    return size
+
+
+def _records(number: int, longest: int) -> Iterator[bytes]:
+    published = [one for one in read_all([PUBLISHED]) if len(line(one)) <= longest]
+    for i in range(number):
+        again, model = published[i % len(published)], i // len(published)
+        yield _of_model(again, model)
+
+
+def _of_model(record: Record, number: int) -> bytes:
+    """Return the line of the same numbers measured with another model."""
+    weights = f"{number:064x}"
+    model = record.model.model_copy(
+        update={"name": f"org-{number % 97}/clip-{number}", "weights_sha256": weights}
+    )
+    model = model.model_copy(update={"fingerprint": fingerprint(model)})
+    changed = record.model_copy(update={"model": model})
+    return line(changed.model_copy(update={"record_id": record_id(changed)}))
+
+
+def timed(arguments: list[str]) -> tuple[float, float, int]:
+    """Run hiereval; return seconds of the clock, of the processors, and the peak of its bytes."""
+    start = time.perf_counter()
+    command = [Path(sys.executable).with_name("hiereval"), *arguments]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    _, status, usage = os.wait4(process.pid, 0)
+    clock = time.perf_counter() - start
+    assert os.waitstatus_to_exitcode(status) == 0, arguments
+    return clock, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024
+
+
+if __name__ == "__main__":
+    main()

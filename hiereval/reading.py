@@ -1,0 +1,170 @@
+"""Records read from files: each line checked, and all of them together.
+
+Boards, exports, verification and comparison read records through here, so that no record takes
+another's place in silence.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from hiereval import identity, seals
+from hiereval.errors import HierevalError
+from hiereval.records import Record
+
+KEEP_ONE = "keep the one that 'hiereval verify' computes again, and delete the other"
+
+
+def results_files(given: Iterable[Path]) -> Iterator[Path]:
+    """Yield files of records: those given, and every *.jsonl below folders but samples."""
+    for path in given:
+        if not path.exists():
+            raise HierevalError(f"The results {str(path)!r} must be a file or folder that exists.")
+        for file in sorted(path.rglob("*.jsonl")) if path.is_dir() else [path]:
+            if not file.name.endswith(".samples.jsonl"):
+                yield file
+
+
+def read_all(paths: Iterable[Path]) -> list[Record]:
+    """Read files, and every *.jsonl below folders; one record of each `record_id` stands.
+
+    Of records that say the same the newest stands, and one with numbers before one without. Two
+    that do not say the same raise HierevalError, which names both.
+    """
+    standing = Standing()
+    for file in results_files(paths):
+        for number, record in numbered(file):
+            problem = standing.add(file, number, record)
+            if problem is not None:
+                raise HierevalError(f"{file}:{number}: record_id: {problem}; {KEEP_ONE}")
+    return list(standing.records.values())
+
+
+class Standing:
+    """The records that stand, by `record_id`, and where each was read."""
+
+    def __init__(self) -> None:
+        self.records: dict[str, Record] = {}
+        self._places: dict[str, tuple[Path, int]] = {}
+
+    def add(self, file: Path, number: int, record: Record) -> str | None:
+        """Let a record stand; return what is wrong where another says something else."""
+        old = self.records.get(record.record_id)
+        if old is not None:
+            differs = identity.difference(old, record)
+            if differs is not None:
+                first, line = self._places[record.record_id]
+                return f"{record.record_id} has another {differs} at {first}:{line}"
+            if stands(old, record) is old:
+                return None
+        self.records[record.record_id] = record
+        self._places[record.record_id] = (file, number)
+        return None
+
+
+def stands(old: Record, new: Record) -> Record:
+    """Return which of two records of one thing stands: one with numbers, then the newest."""
+    if (old.status == "ok") != (new.status == "ok"):
+        return old if old.status == "ok" else new
+    return old if old.timestamp > new.timestamp else new
+
+
+# --- lines ---------------------------------------------------------------------------------------
+
+
+def read(path: Path) -> Iterator[Record]:
+    """Yield the records of one file; a bad line raises, naming file, line and field."""
+    return (record for _, record in numbered(path))
+
+
+def numbered(path: Path) -> Iterator[tuple[int, Record]]:
+    """Yield the records of one file as `read` does, each with the number of its line."""
+    for number, text in seals.lines(path):
+        record = parsed(text)
+        if record is None:
+            value = seals.opened(path, number, text)
+            if value is None:
+                return
+            record = _validated(path, number, value)
+        yield number, record
+
+
+def _validated(path: Path, number: int, value: dict[str, Any]) -> Record:
+    try:
+        return Record.model_validate(value)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"])) or "the record"
+        raise HierevalError(f"{path}:{number}: {where}: {first['msg']}") from error
+
+
+_DIGITS = bytes(48 if 48 <= c <= 57 else 32 for c in range(256))  # every digit is 0, else blank
+_NUMBER = re.compile(rb"[\s:,\[-][0-9]{19}")
+_ESCAPE = b"\\u"
+
+
+def parsed(text: bytes) -> Record | None:
+    """Return the record of a sealed line at once; None where anything about it must be looked at.
+
+    The same as `seals.unsealed` and validation, in a fifth of the time: a line that might hold
+    halves of surrogate pairs, numbers beyond 64 bits or deep nesting is left to them.
+    """
+    head = seals.head_of(text)
+    if head is None or _ESCAPE in text or _has_long_number(text):
+        return None
+    try:
+        record = Record.model_validate_json(head)
+    except ValidationError:
+        return None
+    free = (record.task.parameters, record.probe.parameters, record.summary)
+    return None if any(seals.deeper(part, seals.DEEPEST - 2) for part in free) else _light(record)
+
+
+def _has_long_number(text: bytes) -> bool:
+    """Whether a number may have more than 18 digits; looked for closely only where one might."""
+    return b"0" * 19 in text.translate(_DIGITS) and _NUMBER.search(text) is not None
+
+
+def _light(record: Record) -> Record:
+    """Let records share what they have in common: a third of the memory.
+
+    Equal parts of records that follow one another are one part, and parts whose fields were all
+    given have one set of their names.
+    """
+    own = record.__dict__
+    for name, of in _IN_COMMON.items():
+        part = own[name]
+        key = (name, *(getattr(part, field) for field in of))
+        known = _SHARED.setdefault(key, part)
+        if known is not part and known.__dict__ == part.__dict__:
+            own[name] = known
+        else:
+            _SHARED[key] = part
+    for metric in record.metrics.values():
+        _name_once(metric)
+        for null in metric.nulls.values():
+            _name_once(null)
+    _name_once(record)
+    _name_once(record.timings)
+    return record
+
+
+def _name_once(part: BaseModel) -> None:
+    given = part.__pydantic_fields_set__
+    object.__setattr__(part, "__pydantic_fields_set__", _NAMES.setdefault(frozenset(given), given))
+
+
+_IN_COMMON = {  # part -> the fields by which the last one of its kind is found
+    "model": (),
+    "task": ("name",),
+    "dataset": ("name", "split"),
+    "probe": ("name",),
+    "environment": (),
+}
+_SHARED: dict[tuple[str, ...], BaseModel] = {}
+_NAMES: dict[frozenset[str], set[str]] = {}
