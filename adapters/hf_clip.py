@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hiereval.adapters.architectures import DUAL
 from hiereval.adapters.image_processing import collate, process
 from hiereval.adapters.settings import whole
 from hiereval.adapters.transformers_loading import (
@@ -50,10 +51,29 @@ FAMILIES = {
     ),
     "chinese_clip": Family("ChineseCLIPModel", 512, 512, pools_end=False),
 }  # fmt: skip
+# VisionTextDualEncoder joins any two towers; these have the pooled output that it projects
+JOINED = "VisionTextDualEncoderModel"
+TEXT_TOWERS = {
+    "albert": Family(JOINED, 512, 512, pools_end=False),
+    "bert": Family(JOINED, 512, 512, pools_end=False),
+    "camembert": Family(JOINED, 512, 514, pools_end=False, first_position=2),
+    "clip_text_model": Family(JOINED, 512, 77, pools_end=True),
+    "mpnet": Family(JOINED, 512, 514, pools_end=False, first_position=2),
+    "roberta": Family(JOINED, 512, 514, pools_end=False, first_position=2),
+    "xlm-roberta": Family(JOINED, 512, 514, pools_end=False, first_position=2),
+}
+IMAGE_TOWERS = (
+    "beit", "clip_vision_model", "deit", "dinov2", "dinov2_with_registers", "siglip_vision_model",
+    "swin", "vit",
+)  # fmt: skip
 
 
 class HFClip:
-    """CLIP, MetaCLIP 2, ALIGN, AltCLIP, ChineseCLIP and FLAVA in transformers' format."""
+    """CLIP and its kin, FLAVA and VisionTextDualEncoder in transformers' format.
+
+    That is CLIP, MetaCLIP 2, ALIGN, AltCLIP, ChineseCLIP, and a vision and a text tower of other
+    families that a projection each joins (clip-italian and others).
+    """
 
     modalities: frozenset[Modality] = frozenset({"text", "image"})
 
@@ -65,7 +85,7 @@ class HFClip:
         subfolder: str | None = None,
     ) -> None:
         self.files = open_checkpoint("hf-clip", checkpoint, options, processor, subfolder)
-        self.family = FAMILIES[self.files.model_type]
+        self.family = _family(self.files)
         self.context_length = _context_length(self.files, self.family)
         self.id = self.files.identify(
             context_length=self.context_length,
@@ -84,8 +104,8 @@ class HFClip:
         """Return the tokenizer, checked to end texts with the token that the model pools on."""
         tokenizer = self.files.load_tokenizer(context=self.context_length)
         if self.family.pools_end:
-            clip = self.files.model_type == "clip"
-            check_end(self.files.name, tokenizer, self.files.part("text_config"), legacy=clip)
+            legacy = self.files.model_type != "metaclip_2"
+            check_end(self.files.name, tokenizer, self.files.part("text_config"), legacy=legacy)
         return tokenizer
 
     def text_lengths(self, texts: Sequence[str]) -> list[int]:
@@ -130,6 +150,20 @@ class HFClip:
     def _vector(self, features: Any) -> Tensor:
         pooled = features.pooler_output.float()
         return pooled[:, 0] if self.family.every_token else pooled
+
+
+def _family(files: Checkpoint) -> Family:
+    """Return what is special about an architecture; refuse towers without a pooled output."""
+    if files.model_type != DUAL:
+        return FAMILIES[files.model_type]
+    (text, _), (image, _) = files.side("text_config"), files.side("vision_config")
+    for what, given, known in (("text", text, TEXT_TOWERS), ("vision", image, IMAGE_TOWERS)):
+        if given not in known:
+            raise HierevalError(
+                f"The {what} tower {given!r} of {files.name!r} must be one whose pooled output is "
+                f"known to be its vector ({', '.join(known)})."
+            )
+    return TEXT_TOWERS[text]
 
 
 def _context_length(files: Checkpoint, family: Family) -> int:

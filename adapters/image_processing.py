@@ -29,23 +29,26 @@ def to_rgb(image: Image) -> Image:
     return image.convert("RGB")
 
 
-def process(processor: Any, image: Image) -> dict[str, Tensor]:
-    """Return what an image processor makes of one picture, without the batch axis."""
+def process(processor: Any, image: Image, longest: int = LONGEST) -> dict[str, Tensor]:
+    """Return what an image processor makes of one picture, without the batch axis.
+
+    A picture over `longest` times as long as it is wide is cut to its middle before a centre crop.
+    """
     image = to_rgb(image)
     if getattr(processor, "do_center_crop", None) and processor.size.shortest_edge:
-        image = middle(image)
+        image = middle(image, longest)
     inputs = processor(images=image, return_tensors="pt")
     return {key: value[0] for key, value in inputs.items()}
 
 
-def middle(image: Image) -> Image:
-    """Return the middle of a picture that is over LONGEST times as long as it is wide.
+def middle(image: Image, longest: int = LONGEST) -> Image:
+    """Return the middle of a picture that is over `longest` times as long as it is wide.
 
     A centre crop would drop the rest after the resize, which takes gigabytes for a strip of
     1 x 4000. The middle stays where it was.
     """
-    longest = LONGEST * min(image.size)
-    cuts = [max(0, side - longest) // 2 for side in image.size]
+    kept = longest * min(image.size)
+    cuts = [max(0, side - kept) // 2 for side in image.size]
     if not any(cuts):
         return image
     (width, height), (x, y) = image.size, cuts

@@ -28,11 +28,16 @@ NESTED = (
     "text_config", "vision_config", "text_config_dict", "vision_config_dict", "qformer_config",
     "image_config", "multimodal_config", "image_codebook_config",
 )  # fmt: skip
+# what a class reads of its configuration without declaring it, and its value in older versions
+UNDECLARED = {
+    "BridgeTowerConfig": {"contrastive_hidden_size": 512, "logit_scale_init_value": 2.6592}
+}
 LORA = ("adapter_config.json", "adapter_model.safetensors", "adapter_model.bin")
 IMAGE_PROCESSORS = frozenset(
     f"{family}ImageProcessor"
     for family in (
-        "CLIP", "ChineseCLIP", "Siglip", "Siglip2", "Blip", "EfficientNet", "Flava", "ViT"
+        "Beit", "Bit", "Blip", "BridgeTower", "CLIP", "ChineseCLIP", "DeiT", "EfficientNet",
+        "Flava", "Siglip", "Siglip2", "ViT",
     )
 )  # fmt: skip
 
@@ -73,15 +78,31 @@ def _cleaned(name: str, config: Mapping[str, Any], where: str) -> dict[str, Any]
 
 
 def configuration(cls: Any, name: str, config: Mapping[str, Any]) -> Any:
-    """Return the configuration object of a class of transformers, from its own settings alone."""
+    """Return the configuration object of a class of transformers, from its own settings alone.
+
+    Where the class leaves open what a part of it is, the part's own `model_type` says it.
+    """
     try:
-        known = cls().to_dict()
-        return cls(**_known(config, known))
+        undeclared = UNDECLARED.get(cls.__name__, {})
+        known = {**cls().to_dict(), **undeclared, **_open_parts(cls, config)}
+        return cls(**undeclared | _known(config, known))
     except Exception as error:  # each class checks its fields in its own way
         line = " ".join(str(error).split())[:200]
         raise HierevalError(
             f"The configuration of {name!r} must be one that {cls.__name__} takes: {line}"
         ) from error
+
+
+def _open_parts(cls: Any, config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings of the parts that may be of any architecture."""
+    from transformers import CONFIG_MAPPING, AutoConfig
+
+    kinds = {
+        key: config[key].get("model_type")
+        for key, part in cls.sub_configs.items()
+        if part is AutoConfig and key in config
+    }
+    return {key: CONFIG_MAPPING[kind]().to_dict() for key, kind in kinds.items() if kind}
 
 
 def _known(config: Mapping[str, Any], known: Mapping[str, Any]) -> dict[str, Any]:
@@ -163,3 +184,14 @@ def image_processor_settings(name: str, folder: Path) -> dict[str, Any] | None:
         )
     kept = {key: value for key, value in found.items() if key not in DROPPED}
     return {**kept, "image_processor_type": kind} if kind else kept
+
+
+def cropped_to_size(found: Mapping[str, Any]) -> dict[str, Any]:
+    """Return settings of an image processor whose crop is, where none is stated, the size itself.
+
+    So it was when BridgeTower's were written; newer versions have a default of their own.
+    """
+    if found.get("crop_size") is not None or found.get("size") is None:
+        return dict(found)
+    size = found["size"]
+    return {**found, "crop_size": {"shortest_edge": size} if isinstance(size, int) else size}

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from hiereval import fingerprint, snapshots
-from hiereval.adapters import settings, vocabulary
+from hiereval.adapters import architectures, settings, vocabulary
 from hiereval.adapters.precision import DTYPES, inference
 from hiereval.adapters.transformers_weights import (
     WHOLE,
@@ -26,38 +26,6 @@ from hiereval.adapters.transformers_weights import (
 )
 from hiereval.errors import HierevalError
 from hiereval.types import LoadOptions, ModelId
-
-# which adapter loads a config.json's model_type
-ADAPTERS = {
-    "clip": "hf-clip",
-    "align": "hf-clip",
-    "altclip": "hf-clip",
-    "chinese_clip": "hf-clip",
-    "metaclip_2": "hf-clip",
-    "siglip": "siglip",
-    "siglip2": "siglip",
-    "flava": "hf-clip",
-    "blip": "blip",
-    "blip-2": "blip2",
-    "bert": "text",
-    "distilbert": "text",
-    "mpnet": "text",
-    "roberta": "text",
-    "xlm-roberta": "text",
-    "camembert": "text",
-    "albert": "text",
-    "electra": "text",
-    "deberta": "text",
-    "deberta-v2": "text",
-    "modernbert": "text",
-    "nomic_bert": "text",
-    "t5": "text",
-    "llama": "text",
-    "mistral": "text",
-    "qwen2": "text",
-    "qwen3": "text",
-    "clip_text_model": "clip-text",
-}
 
 
 @dataclass(frozen=True)
@@ -97,6 +65,16 @@ class Checkpoint:
     def part(self, key: str) -> dict[str, Any]:
         """Return a nested configuration, {} where there is none."""
         return settings.table(self.name, self.config, key)
+
+    def side(self, key: str) -> tuple[str, Mapping[str, Any]]:
+        """Return the architecture whose tokenizer or image processor is meant, and its settings.
+
+        A tower's own, where a model joins any two; else the whole model's.
+        """
+        if self.model_type != architectures.DUAL:
+            return self.model_type, self.config
+        part = self.part(key)
+        return settings.text(self.name, part, "model_type", "none"), part
 
     def allowed_tokens(self, positions: int) -> int:
         """Return how many tokens a text may have by its tokenizer, at most `positions`."""
@@ -187,8 +165,9 @@ class Checkpoint:
         with self.lock:
             config = None
             if class_name == "AutoTokenizer":
-                cls = transformers.CONFIG_MAPPING[self.model_type]
-                config = settings.configuration(cls, self.name, self.config)
+                kind, stated = self.side("text_config")
+                cls = transformers.CONFIG_MAPPING[kind]
+                config = settings.configuration(cls, self.name, stated)
             tokenizer = vocabulary.load(self.name, self.processor, config, class_name)
         text = self.part("text_config") or self.config
         rows = embedding or settings.whole(self.name, text, "vocab_size", 0)
@@ -213,7 +192,7 @@ class Checkpoint:
             try:
                 processor = AutoImageProcessor.from_pretrained(
                     made,
-                    config=AutoConfig.for_model(self.model_type),
+                    config=AutoConfig.for_model(self.side("vision_config")[0]),
                     backend="pil",
                     local_files_only=True,
                     trust_remote_code=False,
@@ -238,7 +217,7 @@ class Checkpoint:
                 f"The checkpoint {self.name!r} must hold preprocessor_config.json."
                 f"{self._processor_hint()}"
             )
-        return found
+        return settings.cropped_to_size(found) if self.model_type == "bridgetower" else found
 
     def _preprocessing(self) -> str:
         """Return the SHA-256 of what the image processor does, by its own effective settings."""
@@ -247,7 +226,8 @@ class Checkpoint:
             stated = self.image_processor.to_dict()
             return fingerprint.json_sha256(json.loads(json.dumps(stated, default=str)))
 
-        state = {"image processor": self.image_settings, "model": self.model_type}
+        model, _ = self.side("vision_config")
+        state = {"image processor": self.image_settings, "model": model}
         libraries = fingerprint.versions("transformers", "pillow")
         processor = fingerprint.remembered(
             {**state, "libraries": libraries}, self.memory, effective
@@ -297,7 +277,7 @@ def open_checkpoint(
         raise HierevalError(f"The checkpoint {name!r} must hold config.json.{_hint(name, found)}")
     settings.refuse_lora(name, found.folder)
     config = settings.read_config(name, config_file)
-    _check_type(adapter, name, config)
+    architectures.check(adapter, name, config)
     other = found
     if processor is not None:
         other = snapshots.snapshot(
@@ -340,15 +320,3 @@ def tokenize(tokenizer: Any, texts: Sequence[str], padding: str, length: int) ->
 def token_counts(tokenizer: Any, texts: Sequence[str]) -> list[int]:
     """Return each text's number of tokens before truncation, specials included."""
     return [len(ids) for ids in tokenizer(list(texts), verbose=False)["input_ids"]]
-
-
-def _check_type(adapter: str, name: str, config: Mapping[str, Any]) -> None:
-    given = config.get("model_type")
-    right = ADAPTERS.get(str(given))
-    if right == adapter:
-        return
-    known = ", ".join(kind for kind, where in ADAPTERS.items() if where == adapter)
-    hint = f" The adapter for it is {right!r}: '{right}:{name}'." if right else ""
-    raise HierevalError(
-        f"The model type {given!r} of {name!r} must be one that {adapter!r} loads ({known}).{hint}"
-    )

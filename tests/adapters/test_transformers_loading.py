@@ -308,7 +308,7 @@ def test_an_unknown_architecture_lists_the_known_ones(copied: Folder) -> None:
     (folder / "config.json").write_text('{"model_type": "groupvit"}')
     assert _refusal(folder) == (
         f"The model type 'groupvit' of '{folder}' must be one that 'hf-clip' loads "
-        "(clip, align, altclip, chinese_clip, metaclip_2, flava)."
+        "(clip, align, altclip, chinese_clip, metaclip_2, flava, vision-text-dual-encoder)."
     )
 
 

@@ -77,6 +77,27 @@ def xlmr_tokenizer(folder: Path, sentences: Sequence[str] = SENTENCES, **setting
     return folder
 
 
+def roberta_tokenizer(folder: Path, sentences: Sequence[str] = SENTENCES) -> Path:
+    """Write RoBERTa's byte-level BPE, tokenizer.json and vocab.json alone, as some hub folders."""
+    from tokenizers import ByteLevelBPETokenizer
+    from transformers import RobertaTokenizer
+
+    trained = ByteLevelBPETokenizer()
+    specials = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
+    trained.train_from_iterator(
+        sentences, vocab_size=400, special_tokens=specials, show_progress=False
+    )
+    folder.mkdir(parents=True, exist_ok=True)
+    trained.save_model(str(folder))
+    merges = (folder / "merges.txt").read_text("utf-8").splitlines()[1:]
+    RobertaTokenizer(
+        vocab=trained.get_vocab(), merges=[tuple(line.split()) for line in merges]
+    ).save_pretrained(folder)
+    for name in ("merges.txt", "tokenizer_config.json", "special_tokens_map.json"):
+        (folder / name).unlink(missing_ok=True)
+    return folder
+
+
 def siglip_tokenizer(folder: Path, sentences: Sequence[str] = SENTENCES, size: int = 80) -> Path:
     """Write a SentencePiece tokenizer with the special tokens of SigLIP 1."""
     import sentencepiece
@@ -303,6 +324,83 @@ def flava(folder: Path, *, seed: int = 0) -> Path:
     )
     _save(FlavaForPreTraining, config, folder, seed)
     FlavaImageProcessor(size=SQUARE, crop_size=SQUARE).save_pretrained(folder)
+    return folder
+
+
+def bridgetower(folder: Path, *, seed: int = 0, head: str = "ContrastiveLearning") -> Path:
+    """Write a BridgeTower as the hub has it: its image processor states a size and no crop."""
+    import json
+
+    import transformers
+
+    roberta_tokenizer(folder)
+    sizes = {**SMALL, "hidden_size": 64}
+    config = transformers.BridgeTowerConfig(
+        text_config={**sizes, "num_hidden_layers": 3, "vocab_size": 400,
+                     "max_position_embeddings": 66},
+        vision_config={"hidden_size": 64, "num_hidden_layers": 3, "image_size": 36,
+                       "patch_size": 12},
+        **{**sizes, "contrastive_hidden_size": 24, "logit_scale_init_value": 2.6592},
+    )  # fmt: skip
+    _save(getattr(transformers, f"BridgeTowerFor{head}"), config, folder, seed)
+    stated = {"max_text_len": 50, "size": 36, "size_divisor": 8, "tokenizer": "roberta-large"}
+    (folder / "preprocessor_config.json").write_text(json.dumps(stated))
+    return folder
+
+
+# towers of VisionTextDualEncoder: class of the configuration, tokenizer's writer, sizes
+IMAGE_TOWERS: dict[str, tuple[str, dict[str, Any]]] = {
+    "beit": ("BeitConfig", SMALL),
+    "clip_vision_model": ("CLIPVisionConfig", SMALL),
+    "deit": ("DeiTConfig", SMALL),
+    "dinov2": ("Dinov2Config", SMALL),
+    "dinov2_with_registers": ("Dinov2WithRegistersConfig", SMALL),
+    "siglip_vision_model": ("SiglipVisionConfig", SMALL),
+    "swin": ("SwinConfig", {"embed_dim": 16, "depths": [1, 1], "num_heads": [1, 2],
+                            "window_size": 2, "patch_size": 4}),
+    "vit": ("ViTConfig", SMALL),
+}  # fmt: skip
+WORDS = {**SMALL, "vocab_size": 200, "max_position_embeddings": 66}
+XLMR_WORDS = {**WORDS, "pad_token_id": 1, "bos_token_id": 0, "eos_token_id": 2}
+TEXT_TOWERS: dict[str, tuple[str, Any, dict[str, Any]]] = {
+    "albert": ("AlbertConfig", bert_tokenizer, {**WORDS, "embedding_size": 16}),
+    "bert": ("BertConfig", bert_tokenizer, WORDS),
+    "camembert": ("CamembertConfig", xlmr_tokenizer, XLMR_WORDS),
+    "clip_text_model": ("CLIPTextConfig", clip_tokenizer, {**WORDS, "vocab_size": 49408}),
+    "distilbert": ("DistilBertConfig", bert_tokenizer, {"dim": 32, "n_layers": 1, "n_heads": 2}),
+    "mpnet": ("MPNetConfig", xlmr_tokenizer, XLMR_WORDS),
+    "roberta": ("RobertaConfig", xlmr_tokenizer, XLMR_WORDS),
+    "xlm-roberta": ("XLMRobertaConfig", xlmr_tokenizer, XLMR_WORDS),
+}
+
+
+def dual_encoder(
+    folder: Path, *, text: str = "bert", image: str = "vit", seed: int = 0, old: bool = False
+) -> Path:
+    """Write a VisionTextDualEncoder of two towers; `old`: CLIP's towers as transformers 4 did."""
+    import transformers
+    from safetensors.torch import load_file, save_file
+
+    image_class, image_sizes = IMAGE_TOWERS[image]
+    text_class, tokenizer, text_sizes = TEXT_TOWERS[text]
+    tokenizer(folder)
+    config = transformers.VisionTextDualEncoderConfig.from_vision_text_configs(
+        getattr(transformers, image_class)(**{**PIXELS, **image_sizes}),
+        getattr(transformers, text_class)(**text_sizes),
+        projection_dim=24,
+    )
+    _save(transformers.VisionTextDualEncoderModel, config, folder, seed)
+    if old:
+        file = folder / "model.safetensors"
+        inner = ("vision_model", "text_model") if text == "clip_text_model" else ("vision_model",)
+        renamed = {
+            f"{key.partition('.')[0]}.{key}" if key.startswith(inner) else key: value
+            for key, value in load_file(file).items()
+        }
+        save_file(renamed, file, metadata={"format": "pt"})
+    if image == "clip_vision_model":
+        return clip_processor(folder)
+    transformers.ViTImageProcessor(size=SQUARE).save_pretrained(folder)
     return folder
 
 
