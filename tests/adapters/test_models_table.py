@@ -38,6 +38,9 @@ EXPECTED = [
     "hierarcaps-clip-l",
     "meru",
     "hycoclip",
+    "long-clip",
+    "clip-italian",
+    "bridgetower",
 ]
 CARDS = cards(Places(cache=Path(), data=Path()))
 OPENCLIP = [name for name, card in CARDS.items() if card.adapter == "openclip"]
@@ -94,6 +97,36 @@ def test_an_openclip_row_is_open_clips_own(name: str) -> None:
     assert settings.get("quick_gelu", False) == config.get("quick_gelu", False)
     assert card.link == f"https://huggingface.co/{settings['hf_hub'].rstrip('/')}"
     assert card.context_length == config["text_cfg"].get("context_length", 77)
+
+
+def test_counts_are_those_of_the_architectures() -> None:
+    """As their published configurations have them, without weights."""
+    import torch
+    import transformers
+
+    large = {"hidden_size": 1024, "num_hidden_layers": 24}
+    text = {"intermediate_size": 4096, "num_attention_heads": 16}
+    bridge = transformers.BridgeTowerConfig(
+        text_config={**large, **text},
+        vision_config={**large, "image_size": 294, "patch_size": 14},
+        hidden_size=1024,
+        contrastive_hidden_size=512,
+        logit_scale_init_value=2.6592,
+    )
+    long = transformers.CLIPConfig(
+        text_config={"hidden_size": 768, "intermediate_size": 3072, "num_attention_heads": 12,
+                     "max_position_embeddings": 248},
+        vision_config={**large, **text, "patch_size": 14},
+        projection_dim=768,
+    )  # fmt: skip
+    with torch.device("meta"):
+        networks = {
+            "bridgetower": transformers.BridgeTowerForContrastiveLearning(bridge),
+            "flava": transformers.FlavaModel(transformers.FlavaConfig()),
+            "long-clip": transformers.CLIPModel(long),
+        }
+    counted = {name: sum(p.numel() for p in net.parameters()) for name, net in networks.items()}
+    assert counted == {name: CARDS[name].parameters for name in networks}
 
 
 def test_merus_architectures_are_the_published_ones() -> None:

@@ -23,7 +23,13 @@ WRITERS: dict[str, tuple[Callable[[Path], Path], str, str]] = {
         kind: (partial(checkpoints.text_encoder, kind=kind), model, "mean")
         for kind, (_, model, _) in checkpoints.TEXT_ENCODERS.items()
     },
-    "camembert": (checkpoints.camembert, "CamembertModel", "mean"),
+    **{
+        kind: (partial(checkpoints.roberta, kind=kind), f"{name}Model", "mean")
+        for kind, name in (
+            ("roberta", "Roberta"), ("xlm-roberta", "XLMRoberta"), ("camembert", "Camembert"),
+            ("mpnet", "MPNet"),
+        )
+    },
     "t5": (checkpoints.t5_encoder, "T5EncoderModel", "mean"),
     **{
         kind: (partial(checkpoints.decoder, kind=kind), f"{name}Model", "last")

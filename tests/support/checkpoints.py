@@ -431,6 +431,7 @@ def _save(
 # class of the configuration, class of the network, how this family calls the common sizes
 TEXT_ENCODERS: dict[str, tuple[str, str, dict[str, Any]]] = {
     "bert": ("BertConfig", "BertModel", {}),
+    "distilbert": ("DistilBertConfig", "DistilBertModel", {}),
     "electra": ("ElectraConfig", "ElectraModel", {"embedding_size": 16}),
     "albert": ("AlbertConfig", "AlbertModel", {"embedding_size": 16}),
     "deberta": (
@@ -467,16 +468,18 @@ def text_encoder(folder: Path, kind: str, *, seed: int = 0, **settings: Any) -> 
     return folder
 
 
-def camembert(folder: Path, *, seed: int = 0) -> Path:
-    """Write a CamemBERT with its language-modelling head; positions begin at 2."""
-    from transformers import AutoTokenizer, CamembertConfig, CamembertForMaskedLM
+def roberta(folder: Path, kind: str = "roberta", *, seed: int = 0) -> Path:
+    """Write a RoBERTa or one of its kin with its language-modelling head; positions begin at 2."""
+    import transformers
 
     xlmr_tokenizer(folder)
-    config = CamembertConfig(
-        vocab_size=len(AutoTokenizer.from_pretrained(folder)),
+    name = {"roberta": "Roberta", "xlm-roberta": "XLMRoberta", "camembert": "Camembert",
+            "mpnet": "MPNet"}[kind]  # fmt: skip
+    config = getattr(transformers, f"{name}Config")(
+        vocab_size=len(transformers.AutoTokenizer.from_pretrained(folder)),
         max_position_embeddings=66, pad_token_id=1, bos_token_id=0, eos_token_id=2, **SMALL,
     )  # fmt: skip
-    _save(CamembertForMaskedLM, config, folder, seed)
+    _save(getattr(transformers, f"{name}ForMaskedLM"), config, folder, seed)
     return folder
 
 
