@@ -148,6 +148,12 @@ def test_neighbours_are_refused(tmp_path: Path) -> None:
         "(text_model.pooler.dense.bias, text_model.pooler.dense.weight, "
         "vision_model.pooler.dense.bias, ...)."
     )
+    deeper = {key.replace("text_projection.", "text_projection.0."): whole[key] for key in whole}
+    save_file(deeper, file, metadata={"format": "pt"})  # a model of code in its repository
+    assert _refused(folder) == (
+        "The weights of 'F' must be exactly those of VisionTextDualEncoderModel; keys: 1 missing "
+        "(text_projection.weight); 1 unexpected (text_projection.0.weight)."
+    )
     config.write_text(json.dumps({**stated, "vision_config": {"model_type": "resnet"}}))
     assert _refused(folder) == (
         "The vision tower 'resnet' of 'F' must be one whose pooled output is known to be its "

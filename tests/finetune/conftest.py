@@ -3,6 +3,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -39,10 +40,18 @@ WRITERS: dict[str, Callable[[Path], Path]] = {
     "hf-clip": checkpoints.clip,
     "siglip": checkpoints.siglip,
     "blip": checkpoints.blip,
+    "bridgetower": checkpoints.bridgetower,
     "openclip": openclip,
+    "dual-encoder": partial(
+        checkpoints.dual_encoder, text="clip_text_model", image="clip_vision_model", old=True
+    ),
     "chinese-clip": checkpoints.chinese_clip,  # a text tower with dropout
 }
-ADAPTERS = {"openclip": "openclip:local-dir", "chinese-clip": "hf-clip"}
+ADAPTERS = {
+    "openclip": "openclip:local-dir",
+    "chinese-clip": "hf-clip",
+    "dual-encoder": "hf-clip",
+}
 
 
 @pytest.fixture(autouse=True)

@@ -20,7 +20,7 @@ from hiereval.models import open_adapter
 from hiereval.places import Places
 from hiereval.types import DataOptions, LoadOptions
 
-FAMILIES = ["hf-clip", "siglip", "blip", "openclip"]
+FAMILIES = ["hf-clip", "siglip", "blip", "openclip", "bridgetower", "dual-encoder"]
 IMAGE_SIDE = ("vision_model.", "visual", "vision_proj.", "logit", "itm_head.")
 Tune = Callable[..., Path]
 
@@ -225,7 +225,7 @@ def test_data_that_cannot_be_trained_on_is_refused(
 def test_an_adapter_without_a_text_tower_is_refused(tune: Tune) -> None:
     with fails(
         "The adapter 'control' of 'control:words' must have a text tower that can be trained; "
-        "these do: blip, hf-clip, openclip, siglip."
+        "these do: blip, bridgetower, hf-clip, openclip, siglip."
     ):
         tune(model="control:words")
 
