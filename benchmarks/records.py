@@ -10,6 +10,7 @@ in a process of its own.
 from __future__ import annotations
 
 import argparse
+import hashlib
 import os
 import subprocess
 import sys
@@ -18,12 +19,15 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from hiereval.identity import fingerprint, record_id
+from hiereval.fingerprint import of_model
+from hiereval.identity import of_record
 from hiereval.reading import read_all
 from hiereval.records import Record, line
 
 PUBLISHED = Path(__file__).parent.parent / "leaderboard" / "results"
 FILES = 20  # that the records stand in
+ARCHITECTURES = 200
+ENDINGS = ("html", "csv", "json", "md", "txt")
 
 
 def main() -> None:
@@ -39,12 +43,14 @@ def main() -> None:
         for number in chosen.records:
             folder = (chosen.keep or Path(scratch)) / f"{number}"
             size = write(folder, number, chosen.longest)
-            board = Path(scratch) / "board.csv"
-            for asked in (["validate", folder], ["leaderboard", folder, "--out", board]):
-                clock, processors, memory = timed(list(map(str, asked)))
+            boards = [f"leaderboard --out board.{ending}" for ending in ENDINGS]
+            for asked in ["validate", *boards]:
+                command, *rest = asked.replace("board.", f"{scratch}/board.").split()
+                clock, processors, memory = timed([command, str(folder), *rest])
                 print(
-                    f"| {number:,} | {size / 1e6:.0f} | {asked[0]} | {clock:.1f} "
-                    f"| {processors:.1f} | {memory / 1e6:,.0f} |"
+                    f"| {number:,} | {size / 1e6:.0f} | `{asked}` | {clock:.1f} "
+                    f"| {processors:.1f} | {memory / 1e6:,.0f} |",
+                    flush=True,
                 )
 
 
@@ -67,14 +73,24 @@ def _records(number: int, longest: int) -> Iterator[bytes]:
 
 
 def _of_model(record: Record, number: int) -> bytes:
-    """Return the line of the same numbers measured with another model."""
-    weights = f"{number:064x}"
-    model = record.model.model_copy(
-        update={"name": f"org-{number % 97}/clip-{number}", "weights_sha256": weights}
-    )
-    model = model.model_copy(update={"fingerprint": fingerprint(model)})
+    """Return the line of the same numbers measured with another model: 200 architectures, five
+    twins of each, the rest trained."""
+    architecture = number % ARCHITECTURES
+    changes = {
+        "name": f"org-{number % 97}/clip-{number}",
+        "checkpoint": f"org/architecture-{architecture}",
+        "config_sha256": _sha256(f"architecture {architecture}"),
+        "weights_sha256": _sha256(f"weights {number}"),
+        "random_init": number // ARCHITECTURES if number < 5 * ARCHITECTURES else None,
+    }
+    model = record.model.model_copy(update=changes)
+    model = model.model_copy(update={"fingerprint": of_model(vars(model))})
     changed = record.model_copy(update={"model": model})
-    return line(changed.model_copy(update={"record_id": record_id(changed)}))
+    return line(changed.model_copy(update={"record_id": of_record(changed)}))
+
+
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def timed(arguments: list[str]) -> tuple[float, float, int]:

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 from hiereval import identity
 from hiereval.errors import HierevalError, nearest
-from hiereval.records import MetricValue, ModelInfo, NullValue, Record
+from hiereval.fingerprint import of_model
+from hiereval.records import MetricValue, ModelInfo, NullValue, Record, parameters_text
 
 if TYPE_CHECKING:
     from hiereval.types import Metric
@@ -123,9 +124,7 @@ def _of_identity(record: Record) -> Iterator[Problem]:
 
 @lru_cache(maxsize=1 << 12)  # a model has a record for each task
 def _fingerprint(model: ModelInfo) -> str:
-    from hiereval.types import ModelId
-
-    return ModelId(**model.model_dump(exclude={"fingerprint"})).fingerprint()
+    return of_model(vars(model))
 
 
 @cache
@@ -157,7 +156,7 @@ def _of_task(record: Record) -> Iterator[Problem]:
         what = f"{record.task.version} is not the version of {record.task.name} here"
         yield Problem("task.version", what, f"with version {found.version}, {_AGAIN}")
         return
-    declared = _metrics(record.task.name, json.dumps(record.task.parameters, sort_keys=True))
+    declared = _metrics(record.task.name, parameters_text(record.task))
     if isinstance(declared, str):
         yield Problem("task.parameters", declared, _AGAIN)
         return

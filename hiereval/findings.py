@@ -14,16 +14,15 @@ leaves out the other's point:
 
 from __future__ import annotations
 
-import json
 import math
 import statistics
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Literal
+from typing import Literal, NamedTuple
 
-from hiereval.records import MetricValue, NullValue, Record
+from hiereval.records import MetricValue, NullValue, Record, parameters_text
 
 Bar = Literal["null", "twins", "blind", "capacity"]
 COVERS = (
@@ -44,8 +43,7 @@ class Finding:
     missing: tuple[Bar, ...] = ()
 
 
-@dataclass(frozen=True)
-class _Reached:
+class _Reached(NamedTuple):
     """What came of one bar; `passed` is None where it is missing."""
 
     bar: Bar
@@ -71,7 +69,7 @@ def judge(
         return Finding(None, "not known: it has no interval")
     beside = _twins(value, twins) if capacity is None else _capacity(value, capacity)
     reached = [_null(value), *beside, *_blind(value)]
-    level = f"at {100 * value.ci_level:g} %"
+    level = _at(value.ci_level)
     failed = [one for one in reached if one.passed is False]
     missing = [one for one in reached if one.passed is None]
     bars = _bars(failed), _bars(missing)
@@ -140,30 +138,40 @@ def _known(values: Sequence[MetricValue]) -> list[MetricValue]:
 
 def _against(bar: Bar, value: MetricValue, others: list[MetricValue], words: str) -> _Reached:
     """Compare with the seeds of one thing: beyond all, and beyond their prediction interval."""
-    numbers = [other.value for other in others if other.value is not None]
-    mean = statistics.fmean(numbers)
-    if len(others) == 1:
-        return _Reached(
-            bar, _beyond(value, mean, _half(others[0], better=True)), words.format(f"{mean:.3f}")
-        )
-    wide = _prediction(tuple(numbers), value.ci_level)
+    numbers = tuple(other.value for other in others if other.value is not None)
+    if len(numbers) == 1:
+        passed = _beyond(value, numbers[0], _half(others[0], better=True))
+        return _Reached(bar, passed, words.format(f"{numbers[0]:.3f}"))
+    mean, wide, around = _prediction(numbers, value.ci_level)
     best = max(numbers) if value.higher_is_better else min(numbers)
     passed = _beyond(value, mean, wide) and _beyond(value, best, 0.0)
-    return _Reached(bar, passed, words.format(f"{mean:.3f} ± {wide:.3f}"))
+    return _Reached(bar, passed, words.format(around))
 
 
 def _blind(value: MetricValue) -> list[_Reached]:
     """Return the blind scores that are not passed, or else the best; nothing without any."""
     if not value.ceilings:
         return []
+    assert value.value is not None
     own = _half(value, better=False)
+    apart = math.hypot(own, own)
     sign = 1.0 if value.higher_is_better else -1.0
-    ordered = sorted(value.ceilings.items(), key=lambda item: -sign * item[1])
+    ordered = _blind_scores(tuple(value.ceilings.items()), bool(value.higher_is_better))
     reached = [
-        _Reached("blind", _beyond(value, score, own), f"the blind score {name} ({score:.3f})")
-        for name, score in ordered
+        _Reached("blind", False, words)
+        for score, words in ordered
+        if not sign * (value.value - score) > apart
     ]
-    return [one for one in reached if not one.passed] or reached[:1]
+    return reached or [_Reached("blind", True, ordered[0][1])]
+
+
+@lru_cache(maxsize=1 << 12)  # they are of the data, not of the model
+def _blind_scores(
+    ceilings: tuple[tuple[str, float], ...], higher_is_better: bool
+) -> list[tuple[float, str]]:
+    """Return blind scores, the best first, each in words."""
+    ordered = sorted(ceilings, key=lambda item: item[1], reverse=higher_is_better)
+    return [(score, f"the blind score {name} ({score:.3f})") for name, score in ordered]
 
 
 def _beyond(value: MetricValue, bar: float, half: float) -> bool:
@@ -182,17 +190,24 @@ def _half(value: MetricValue, *, better: bool) -> float:
 
 
 @lru_cache(maxsize=1 << 14)  # models of one architecture share their twins
-def _prediction(numbers: tuple[float, ...], level: float) -> float:
-    """Return half the prediction interval of one more seed: t sd sqrt(1 + 1/k), k - 1 degrees."""
+def _prediction(numbers: tuple[float, ...], level: float) -> tuple[float, float, str]:
+    """Return the mean, half the prediction interval of one more seed (t sd sqrt(1 + 1/k), k - 1
+    degrees), and both in words."""
     from scipy.special import stdtrit
 
     k = len(numbers)
     t = float(stdtrit(k - 1, (1.0 + level) / 2.0))
-    return t * statistics.stdev(numbers) * math.sqrt(1.0 + 1.0 / k)
+    mean, wide = statistics.fmean(numbers), t * statistics.stdev(numbers) * math.sqrt(1.0 + 1.0 / k)
+    return mean, wide, f"{mean:.3f} ± {wide:.3f}"
+
+
+@lru_cache
+def _at(level: float) -> str:
+    return f"at {100 * level:g} %"
 
 
 def _bars(reached: Sequence[_Reached]) -> tuple[Bar, ...]:
-    return tuple(dict.fromkeys(one.bar for one in reached))
+    return tuple(dict.fromkeys([one.bar for one in reached])) if reached else ()
 
 
 def _listed(reached: Sequence[_Reached], last: str) -> str:
@@ -209,8 +224,8 @@ class Beside:
     def __init__(self, records: Iterable[Record]) -> None:
         self._twins: dict[tuple[str, ...], list[Record]] = defaultdict(list)
         self._fits: dict[tuple[str, ...], list[Record]] = defaultdict(list)
-        self._found: dict[int, list[Record]] = {}  # by the record's place in memory
-        for record in sorted(records, key=lambda record: record.timestamp.timestamp()):
+        self._found: dict[tuple[tuple[str, ...], ...], list[Record]] = {}
+        for record in sorted(records, key=lambda record: record.timestamp):
             if record.status != "ok":
                 continue
             if record.model.random_init is not None:
@@ -220,19 +235,17 @@ class Beside:
 
     def twins(self, record: Record) -> list[Record]:
         """Return the newest random-init record of every seed: same architecture, task and probe."""
-        known = self._found.get(id(record))
+        key = *_architectures(record), (record.probe.name,)
+        known = self._found.get(key)
         if known is None:
-            known = self._found[id(record)] = self._twins_of(record)
+            found = {
+                twin.model.random_init: twin
+                for name in key[:-1]
+                for twin in self._twins.get(name, ())
+                if twin.probe.name == record.probe.name
+            }
+            known = self._found[key] = list(found.values())
         return known
-
-    def _twins_of(self, record: Record) -> list[Record]:
-        found = {
-            twin.model.random_init: twin
-            for key in _architectures(record)
-            for twin in self._twins.get(key, [])
-            if twin.probe.name == record.probe.name
-        }
-        return list(found.values())
 
     def capacity(self, record: Record) -> dict[str, list[Record]]:
         """Return what a trained probe's record must beat: its shuffled twins and `empty-root`."""
@@ -270,7 +283,7 @@ def of_metric(records: Iterable[Record], metric: str) -> list[MetricValue]:
 def _measured(record: Record) -> tuple[str, ...]:
     """Return what must agree for two numbers to be of the same thing."""
     task, data = record.task, record.dataset
-    parameters = json.dumps(task.parameters, sort_keys=True)
+    parameters = parameters_text(task)
     rest = (data.name, data.split, data.sha256, str(record.limit), record.model.root_text)
     return task.name, str(task.version), parameters, *rest
 

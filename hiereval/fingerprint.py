@@ -13,6 +13,14 @@ from hiereval import hashes
 from hiereval.errors import HierevalError
 
 LARGEST_JSON = 1 << 26  # bytes of a configuration or an index
+_SAME_VECTORS = frozenset(
+    {"fingerprint", "name", "checkpoint", "revision", "n_params", "output_dtype", "conformance"}
+)
+
+
+def of_model(fields: Mapping[str, Any]) -> str:
+    """Return the fingerprint that a model's fields give: of those that a vector depends on."""
+    return json_sha256({name: fields[name] for name in fields if name not in _SAME_VECTORS})
 
 
 def weights_sha256(files: Sequence[Path], memory: Path | None = None) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 
 from hiereval.records import ProbeInfo, Record, TrainingInfo
 
+_json = json.JSONEncoder(sort_keys=True, default=str).encode
 AGREE = 1e-9  # numbers of one measurement lie no further apart
 _OF_ONE_RUN = {"run_id", "timestamp", "environment", "timings", "batch_size"}  # not of what it is
 
@@ -31,7 +32,7 @@ def record_id(
         "probe": probe,
         "run": list(run),
     }
-    return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:32]
+    return hashlib.sha256(_json(identity).encode()).hexdigest()[:32]
 
 
 def probe_key(
@@ -39,7 +40,7 @@ def probe_key(
 ) -> str:
     """Return what tells a probe from the others of a run."""
     identity = (name, dict(parameters), seed, training.model_dump() if training else None)
-    return json.dumps(identity, sort_keys=True, default=str)
+    return _json(identity)
 
 
 def of_record(record: Record) -> str:

@@ -7,11 +7,12 @@ clipboard, and characters that turn the direction of writing show another text t
 from __future__ import annotations
 
 import logging
+import re
 import unicodedata
 
 LONGEST = 120  # characters of any one string on a board
 _MARKS_IN_A_ROW = 2
-_FIRST_MARK = "\u0300"  # no character before it is a combining one
+_MARKS = re.compile("[\u0300-\U0010ffff]")  # no character before them is a combining one
 
 
 def clean(text: object, longest: int = LONGEST) -> str:
@@ -44,7 +45,7 @@ class Printable(logging.Formatter):
 
 
 def _shown(text: str) -> str:
-    if text.isprintable() and max(text, default="") < _FIRST_MARK:  # nearly every text
+    if text.isprintable() and _MARKS.search(text) is None:  # nearly every text
         return text
     shown: list[str] = []
     marks = 0

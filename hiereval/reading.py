@@ -6,7 +6,6 @@ another's place in silence.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -104,8 +103,8 @@ def _validated(path: Path, number: int, value: dict[str, Any]) -> Record:
 
 
 _DIGITS = bytes(48 if 48 <= c <= 57 else 32 for c in range(256))  # every digit is 0, else blank
-_NUMBER = re.compile(rb"[\s:,\[-][0-9]{19}")
-_ESCAPE = b"\\u"
+_RUN = b"0" * 19
+_BEFORE = frozenset(b" \t\r\n:,[-")  # what stands before a number, and not before its decimals
 
 
 def parsed(text: bytes) -> Record | None:
@@ -115,7 +114,8 @@ def parsed(text: bytes) -> Record | None:
     halves of surrogate pairs, numbers beyond 64 bits or deep nesting is left to them.
     """
     head = seals.head_of(text)
-    if head is None or _ESCAPE in text or _has_long_number(text):
+    escapes = b"\\" in text and b"\\u" in text  # one byte is found much sooner than two
+    if head is None or escapes or _has_long_number(text):
         return None
     try:
         record = Record.model_validate_json(head)
@@ -126,8 +126,14 @@ def parsed(text: bytes) -> Record | None:
 
 
 def _has_long_number(text: bytes) -> bool:
-    """Whether a number may have more than 18 digits; looked for closely only where one might."""
-    return b"0" * 19 in text.translate(_DIGITS) and _NUMBER.search(text) is not None
+    """Whether a number may have more than 18 digits before its decimals."""
+    digits = text.translate(_DIGITS)
+    at = digits.find(_RUN)
+    while at >= 0:
+        if text[at - 1] in _BEFORE:
+            return True
+        at = digits.find(_RUN, digits.find(b" ", at))  # an object's line ends in no digit
+    return False
 
 
 def _light(record: Record) -> Record:
@@ -155,8 +161,9 @@ def _light(record: Record) -> Record:
 
 
 def _name_once(part: BaseModel) -> None:
-    given = part.__pydantic_fields_set__
-    object.__setattr__(part, "__pydantic_fields_set__", _NAMES.setdefault(frozenset(given), given))
+    given, kind = part.__pydantic_fields_set__, type(part)
+    if len(given) == len(kind.__pydantic_fields__):
+        _set(part, "__pydantic_fields_set__", _NAMES.setdefault(kind, given))
 
 
 _IN_COMMON = {  # part -> the fields by which the last one of its kind is found
@@ -167,4 +174,5 @@ _IN_COMMON = {  # part -> the fields by which the last one of its kind is found
     "environment": (),
 }
 _SHARED: dict[tuple[str, ...], BaseModel] = {}
-_NAMES: dict[frozenset[str], set[str]] = {}
+_NAMES: dict[type[BaseModel], set[str]] = {}
+_set = object.__setattr__

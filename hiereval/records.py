@@ -6,6 +6,7 @@ The schema is the only thing that a board, an export or a comparison reads: `rea
 
 from __future__ import annotations
 
+import json
 from typing import Annotated, Any, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
@@ -204,6 +205,21 @@ class Record(Strict):
         if (self.status == "ok") == (self.reason is not None):
             raise ValueError("reason is given exactly when status is skipped or failed")
         return self
+
+
+def parameters_text(part: TaskInfo | ProbeInfo) -> str:
+    """Return the parameters of a task or probe as JSON, keys in order: made once where records
+    share the part."""
+    known = _TEXTS.get(id(part))
+    if known is None or known[0] is not part:
+        if len(_TEXTS) >= _MOST_TEXTS:
+            _TEXTS.clear()
+        known = _TEXTS[id(part)] = part, json.dumps(part.parameters, sort_keys=True)
+    return known[1]
+
+
+_TEXTS: dict[int, tuple[TaskInfo | ProbeInfo, str]] = {}  # by place in memory: kept, so that it is
+_MOST_TEXTS = 1 << 12
 
 
 def line(record: Record) -> bytes:

@@ -8,12 +8,11 @@ Nothing heavy is imported here.
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, Self, runtime_checkable
 
+from hiereval.fingerprint import of_model
 from hiereval.places import Places
 from hiereval.printable import clean
 
@@ -181,9 +180,7 @@ class ModelId:
 
     def fingerprint(self) -> str:
         """Return 64 hex digits that differ whenever a vector could."""
-        skip = {"name", "checkpoint", "revision", "n_params", "output_dtype", "conformance"}
-        fields = {key: value for key, value in asdict(self).items() if key not in skip}
-        return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()
+        return of_model(vars(self))
 
 
 @runtime_checkable

@@ -44,19 +44,33 @@ class Cell:
     sources: tuple[str, ...] = ()  # the records it is made from
 
 
-def cell(records: Sequence[Record], metric: str, beside: Beside) -> Cell | None:
-    """Make a cell of every record of one row and task; None where there is none.
+@dataclass(frozen=True, slots=True)
+class Fits:
+    """The records of one row and task: a probe's own, and those on shuffled tiers."""
+
+    own: Sequence[Record]
+    shuffled: Sequence[Record]
+
+
+def fits(records: Sequence[Record]) -> Fits:
+    """Sort out the records of one row and task: of two of one seed and order of tiers the newer
+    counts."""
+    newest: dict[tuple[int | None, bool], Record] = {}
+    for record in sorted(records, key=lambda record: record.timestamp):
+        newest[record.probe.seed, record.probe.shuffled] = record
+    return Fits(
+        own=[record for (_, other), record in sorted(newest.items(), key=_fit) if not other],
+        shuffled=[record for (_, other), record in newest.items() if other],
+    )
+
+
+def cell(found: Fits, metric: str, beside: Beside) -> Cell | None:
+    """Make a cell of one row and task; None where the metric is in none of the records.
 
     `beside` holds the twins and whatever else the verdict needs. One undefined seed makes the mean
-    undefined. Of two records of the same seed and order of tiers, the newer counts.
+    undefined.
     """
-    if not records:
-        return None
-    newest: dict[tuple[int | None, bool], Record] = {}
-    for record in sorted(records, key=lambda record: record.timestamp.timestamp()):
-        newest[record.probe.seed, record.probe.shuffled] = record
-    own = [record for (_, other), record in sorted(newest.items(), key=_fit) if not other]
-    shuffled = [record for (_, other), record in newest.items() if other]
+    own, shuffled = found.own, found.shuffled
     if not own:
         return Cell(None, state="skipped", reason="only shuffled tiers were run")
     for record in own:
@@ -72,7 +86,7 @@ def cell(records: Sequence[Record], metric: str, beside: Beside) -> Cell | None:
             return Cell(None, state="undefined", n=value.n, reason=reason, because=reason)
     verdict = findings.over_seeds([beside.finding(record, metric) for record in held])
     judged: dict[str, Any] = {
-        "sources": tuple(record.record_id for record in held),
+        "sources": tuple([record.record_id for record in held]),
         "finding": verdict.finding,
         "because": clean(verdict.because, 300),
         "failed": verdict.failed,

@@ -14,7 +14,7 @@ from math import isfinite
 from typing import Any, Literal
 
 from hiereval.leaderboard.wording import clean
-from hiereval.records import Record
+from hiereval.records import Record, parameters_text
 from hiereval.types import Role
 
 ROOT = "root text"  # stands among a task's parameters where the root is not ""
@@ -97,7 +97,9 @@ def columns_of(records: list[Record], every_metric: bool = False) -> list[Column
 def task_key(record: Record) -> tuple[str, int, str]:
     """Return what must agree for two records to share a column."""
     task, root = record.task, record.model.root_text
-    parameters = {**task.parameters, **({ROOT: repr(root)} if root else {})}
+    if not root:
+        return task.name, task.version, parameters_text(task)
+    parameters = {**task.parameters, ROOT: repr(root)}
     return task.name, task.version, json.dumps(parameters, sort_keys=True)
 
 

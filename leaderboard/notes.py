@@ -41,13 +41,15 @@ def notes(
 
 
 def _not_beyond(measured: list[Row], columns: list[Column]) -> Iterator[str]:
+    found: dict[Bar, dict[int, list[str]]] = {bar: defaultdict(list) for bar in MARKS}
+    for row in measured:
+        for place, cell in enumerate(row.cells):
+            for bar in cell.failed if cell else ():
+                found[bar][place].append(row.name)
     for bar, mark in MARKS.items():
-        found: dict[str, list[str]] = defaultdict(list)
-        for row, cell, column in _cells(measured, columns):
-            if bar in cell.failed:
-                found[_named(column)].append(row.name)
-        for what, labels in found.items():
-            yield f"{mark} {what}: not beyond {BARS[bar]}: {some(labels, _NAMES_SHOWN)}."
+        for place, labels in found[bar].items():
+            what = f"{mark} {_named(columns[place])}: not beyond {BARS[bar]}"
+            yield f"{what}: {some(labels, _NAMES_SHOWN)}."
 
 
 def _without_twins(measured: list[Row]) -> Iterator[str]:

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from hiereval.choice import some
 from hiereval.findings import COVERS, Beside
-from hiereval.leaderboard.cells import Cell, cell
+from hiereval.leaderboard.cells import Cell, cell, fits
 from hiereval.leaderboard.notes import BARS, MARKS
 from hiereval.leaderboard.rows import row_key
 from hiereval.leaderboard.wording import number, span
@@ -78,7 +78,7 @@ def _table(mine: list[Record], theirs: list[Record], verdicts: Beside, every: bo
         for metric, value in records[0].metrics.items():
             if not every and (value.value is None or value.role == "descriptive"):
                 continue
-            shown = cell(records, metric, verdicts)
+            shown = cell(fits(records), metric, verdicts)
             assert shown is not None
             others = [
                 by[task].metrics.get(metric) if task in by else None for by in beside.values()

@@ -7,6 +7,7 @@ import math
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Literal
 
 from hiereval.findings import Beside
@@ -14,7 +15,7 @@ from hiereval.leaderboard import cells
 from hiereval.leaderboard.cells import Cell
 from hiereval.leaderboard.columns import Column, plain, task_key
 from hiereval.leaderboard.wording import clean, public
-from hiereval.records import ModelInfo, ProbeInfo, Record
+from hiereval.records import ModelInfo, ProbeInfo, Record, parameters_text
 
 Kind = Literal["measured", "control"]
 _OF_ONE_FIT = {"seed", "shuffled", "device"}  # parameters that do not make another row
@@ -52,10 +53,10 @@ class Row:
         usual = self.probe in (USUAL_PROBE, "none")
         return self.label if usual else f"{self.label} / {self.probe}"
 
-    @property
+    @cached_property
     def newest(self) -> Record:
         """The record that was made last."""
-        return max(self.records, key=lambda record: record.timestamp.timestamp())
+        return max(self.records, key=lambda record: record.timestamp)
 
     @property
     def date(self) -> str:
@@ -79,11 +80,12 @@ def is_control(record: Record) -> bool:
 def row_key(record: Record) -> tuple[str, ...]:
     """Model and probe; seeds and shuffled tiers of a trained probe share a row."""
     probe, training = record.probe, record.probe.training
-    fitted_on = (training.dataset, training.split, training.sha256) if training else ()
-    skip = _OF_ONE_FIT if training else set()
-    own = {name: value for name, value in probe.parameters.items() if name not in skip}
-    parameters = json.dumps(own, sort_keys=True)
-    return record.model.name, record.model.fingerprint, probe.name, parameters, *fitted_on
+    model = record.model.name, record.model.fingerprint, probe.name
+    if training is None:
+        return *model, parameters_text(probe)
+    own = {name: value for name, value in probe.parameters.items() if name not in _OF_ONE_FIT}
+    fitted_on = training.dataset, training.split, training.sha256
+    return *model, json.dumps(own, sort_keys=True), *fitted_on
 
 
 def rows_of(records: list[Record], columns: list[Column]) -> list[Row]:
@@ -101,6 +103,7 @@ def _row(id: str, records: list[Record], columns: list[Column], beside: Beside) 
     by_task: dict[tuple[str, int, str], list[Record]] = defaultdict(list)
     for record in records:
         by_task[task_key(record)].append(record)
+    fits = {key: cells.fits(own) for key, own in by_task.items()}
     name = clean(first.model.name, 60)
     if first.model.random_init is not None and "random" not in name:
         name += " (random init)"
@@ -110,7 +113,9 @@ def _row(id: str, records: list[Record], columns: list[Column], beside: Beside) 
         kind="control" if is_control(first) else "measured",
         model=first.model,
         probe=clean(first.probe.name, 40),
-        cells=tuple(cells.cell(by_task.get(c.key, []), c.metric, beside) for c in columns),
+        cells=tuple(
+            cells.cell(fits[c.key], c.metric, beside) if c.key in fits else None for c in columns
+        ),
         curve=_curve(records),
         records=tuple(records),
         twins=max(len(beside.twins(record)) for record in records),
@@ -152,7 +157,7 @@ def _probe_parameters(probe: ProbeInfo) -> str:
 def _curve(records: list[Record]) -> tuple[Tier, ...]:
     """Radii by tier from the newest record that has them; a malformed summary gives none."""
     own = [r for r in records if not r.probe.shuffled]
-    for record in sorted(own, key=lambda record: -record.timestamp.timestamp()):
+    for record in sorted(own, key=lambda record: record.timestamp, reverse=True):
         try:
             tiers = [
                 Tier(

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 from collections.abc import Iterable, Iterator
 
 from hiereval.findings import Beside
 from hiereval.leaderboard.wording import clean, public
-from hiereval.records import MetricValue, Record
+from hiereval.records import MetricValue, Record, parameters_text
 
 _LONGEST = 1000
 _FORMULA = ("=", "+", "-", "@", "|", "%", "＝", "＋", "－", "＠")
@@ -31,30 +30,41 @@ def written(records: Iterable[Record]) -> str:
     given = list(records)
     beside = Beside(given)
     for record in given:
+        before, after = tuple(_before(record)), _after(record)
         for name, metric in record.metrics.items() or [("", None)]:
-            writer.writerow(["" if v is None else v for v in _row(record, name, metric, beside)])
+            own = (*before, safe(name), *_of_metric(record, name, metric, beside), *after)
+            writer.writerow(own)  # None is an empty cell
     return out.getvalue()
 
 
-def _row(record: Record, name: str, metric: MetricValue | None, beside: Beside) -> Iterator[object]:
+def _before(record: Record) -> Iterator[object]:
     model, data, probe = record.model, record.dataset, record.probe
     yield from map(safe, (model.name, model.adapter, public(model.checkpoint), model.revision))
     yield from (safe(model.fingerprint), safe(model.dtype), model.random_init)
     yield from map(safe, (data.name, data.split, data.revision, data.sha256))
     yield from (data.n_truncated, safe(record.task.name), record.task.version)
-    yield safe(json.dumps(record.task.parameters, sort_keys=True))
-    yield from (safe(probe.name), safe(json.dumps(probe.parameters, sort_keys=True)), probe.seed)
+    yield safe(parameters_text(record.task))
+    yield from (safe(probe.name), safe(parameters_text(probe)), probe.seed)
     yield probe.training.shuffled if probe.training else None
-    yield from (record.status, safe(record.reason), safe(name))
+    yield from (record.status, safe(record.reason))
+
+
+def _of_metric(
+    record: Record, name: str, metric: MetricValue | None, beside: Beside
+) -> tuple[object, ...]:
     if metric is None:
-        yield from [None] * 10
-    else:
-        yield from (metric.value, metric.ci_low, metric.ci_high, metric.ci_level, metric.n)
-        yield from (safe(metric.undefined_reason), metric.higher_is_better, metric.chance)
-        verdict = beside.finding(record, name)
-        yield from (verdict.finding, safe(verdict.because))
-    yield from (record.timestamp.isoformat(), safe(record.environment.hiereval))
-    yield safe(record.record_id)
+        return (None,) * 10
+    verdict = beside.finding(record, name)
+    return (
+        metric.value, metric.ci_low, metric.ci_high, metric.ci_level, metric.n,
+        safe(metric.undefined_reason), metric.higher_is_better, metric.chance,
+        verdict.finding, safe(verdict.because),
+    )  # fmt: skip
+
+
+def _after(record: Record) -> tuple[object, ...]:
+    made = record.timestamp.isoformat()
+    return made, safe(record.environment.hiereval), safe(record.record_id)
 
 
 def safe(text: str | None) -> str | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from rich.box import Box
 from rich.console import Console, ConsoleRenderable, Group
@@ -20,6 +21,7 @@ _RULED = Box("    \n    \n ── \n    \n ·· \n ── \n    \n    \n")  # li
 _EMPTY = {"undefined": "n/a", "skipped": "skipped", "failed": "failed"}
 _WRAP = 15  # a metric's name is broken at "_" beyond this many characters
 _GAP = 2
+_MOST_ROWS = 500  # of a section, and of its controls
 
 Part = tuple[str, list[int]]  # a task's heading and some of its columns
 
@@ -41,7 +43,7 @@ def render(board: Board, width: int) -> Iterator[ConsoleRenderable]:
     """Yield what is to be printed, at most `width` columns wide (from about 60 on)."""
     if board.title:
         yield Text(clean(board.title), style="bold underline")
-    for section in board.sections:
+    for section in map(_first, board.sections):
         yield Text(section.title, style="bold")
         yield Text(about(section), style="dim")
         for parts in blocks(section, width):
@@ -52,6 +54,19 @@ def render(board: Board, width: int) -> Iterator[ConsoleRenderable]:
             yield Text(note, style="dim")
         yield Text()
     yield Text(legend(board), style="dim")
+
+
+def _first(section: Section) -> Section:
+    """Leave out the rows that nobody scrolls to, and say how many there are."""
+    left = sum(max(0, len(rows) - _MOST_ROWS) for rows in (section.measured, section.controls))
+    if not left:
+        return section
+    return replace(
+        section,
+        measured=section.measured[:_MOST_ROWS],
+        controls=section.controls[:_MOST_ROWS],
+        notes=(f"{left:,} more rows: --out board.html or board.csv has all.", *section.notes),
+    )
 
 
 def about(section: Section) -> str:

@@ -92,7 +92,8 @@ def command(
         )
     kept = chosen(there, own.datasets, own.tasks)
     paired = SamplesBeside(results)
-    made = _board(form, kept, own, paired, verified)
+    every = form == "csv" and not (own.sort or own.columns)  # it needs no board
+    made = _board(form, [] if every else kept, own, paired, verified)
     if out is None and update is None and form == "table":
         from hiereval.leaderboard import terminal
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from hiereval.errors import HierevalError, shorten
-from hiereval.reading import KEEP_ONE, Standing, results_files
+from hiereval.reading import results_files
 from hiereval.seals import lines, unsealed
 
 if TYPE_CHECKING:
@@ -39,6 +39,7 @@ def command(files: tuple[Path, ...], schema: bool, form: str) -> None:
         for number, line in lines(path):
             report.records += 1
             _check(report, path, number, line, schema)
+    _conflicts(report)
     if form == "json":
         click.echo(json.dumps(report.written(), indent=1))
         if report.found:
@@ -60,7 +61,7 @@ class _Report:
 
     records: int = 0
     found: list[dict[str, Any]] = field(default_factory=list)
-    standing: Standing = field(default_factory=Standing)
+    places: dict[str, list[tuple[Path, int]]] = field(default_factory=dict)  # of each record_id
 
     def add(self, path: Path, line: int, problem: Problem) -> None:
         from hiereval.printable import clean
@@ -95,9 +96,25 @@ def _check(report: _Report, path: Path, number: int, line: bytes, schema: bool) 
         return
     for problem in checks.problems(record):
         report.add(path, number, problem)
-    conflict = report.standing.add(path, number, record)
-    if conflict:
-        report.add(path, number, checks.Problem("record_id", conflict, KEEP_ONE))
+    report.places.setdefault(record.record_id, []).append((path, number))
+
+
+def _conflicts(report: _Report) -> None:
+    """Read once more the records of which there are several, and compare them."""
+    from hiereval.checks import Problem
+    from hiereval.reading import KEEP_ONE, Standing
+
+    several: dict[Path, set[int]] = {}
+    for places in report.places.values():
+        for path, number in places if len(places) > 1 else ():
+            several.setdefault(path, set()).add(number)
+    standing = Standing()
+    for path, numbers in several.items():
+        for number, line in lines(path):
+            record = _record(report, path, number, line) if number in numbers else None
+            conflict = record and standing.add(path, number, record)
+            if conflict:
+                report.add(path, number, Problem("record_id", conflict, KEEP_ONE))
 
 
 def _record(report: _Report, path: Path, number: int, line: bytes) -> Record | None:

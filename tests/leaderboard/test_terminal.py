@@ -103,3 +103,12 @@ def test_long_names_are_cut(long_record: Record) -> None:
     shown = terminal.written(build([long_record]), 80)
     assert len(shown) < 8000
     assert max(map(cell_len, shown.splitlines())) <= 80
+
+
+def test_a_table_holds_as_many_rows_as_anybody_scrolls_to(record: Callable[..., Record]) -> None:
+    made = [record(f"model-{i:04}", metrics={"tau_d": i / 1000}) for i in range(503)]
+    told = terminal.written(build(made))
+    rows = [line.split()[0] for line in told.split("\n\n")[1].splitlines() if "model-" in line]
+    assert rows == [f"model-{i:04}" for i in range(502, 2, -1)]
+    assert "\n3 more rows: --out board.html or board.csv has all.\n" in told
+    assert "more rows" not in terminal.written(build(made[:500]))
