@@ -138,7 +138,7 @@ def _known(values: Sequence[MetricValue]) -> list[MetricValue]:
 
 def _against(bar: Bar, value: MetricValue, others: list[MetricValue], words: str) -> _Reached:
     """Compare with the seeds of one thing: beyond all, and beyond their prediction interval."""
-    numbers = tuple(other.value for other in others if other.value is not None)
+    numbers = tuple([other.value for other in others if other.value is not None])
     if len(numbers) == 1:
         passed = _beyond(value, numbers[0], _half(others[0], better=True))
         return _Reached(bar, passed, words.format(f"{numbers[0]:.3f}"))
@@ -224,7 +224,9 @@ class Beside:
     def __init__(self, records: Iterable[Record]) -> None:
         self._twins: dict[tuple[str, ...], list[Record]] = defaultdict(list)
         self._fits: dict[tuple[str, ...], list[Record]] = defaultdict(list)
-        self._found: dict[tuple[tuple[str, ...], ...], list[Record]] = {}
+        self._found: dict[int, list[Record]] = {}  # by the record's place in memory
+        self._values: dict[tuple[int, str], list[MetricValue]] = {}  # by the twins' place
+        self._shared: dict[tuple[tuple[str, ...], ...], list[Record]] = {}
         for record in sorted(records, key=lambda record: record.timestamp):
             if record.status != "ok":
                 continue
@@ -235,8 +237,22 @@ class Beside:
 
     def twins(self, record: Record) -> list[Record]:
         """Return the newest random-init record of every seed: same architecture, task and probe."""
+        known = self._found.get(id(record))
+        if known is None:
+            known = self._found[id(record)] = self._twins_of(record)
+        return known
+
+    def _of_twins(self, record: Record, metric: str) -> list[MetricValue]:
+        """Return the twins' values of a metric, looked up once for an architecture."""
+        twins = self.twins(record)
+        known = self._values.get((id(twins), metric))
+        if known is None:
+            known = self._values[id(twins), metric] = _known(of_metric(twins, metric))
+        return known
+
+    def _twins_of(self, record: Record) -> list[Record]:
         key = *_architectures(record), (record.probe.name,)
-        known = self._found.get(key)
+        known = self._shared.get(key)
         if known is None:
             found = {
                 twin.model.random_init: twin
@@ -244,7 +260,7 @@ class Beside:
                 for twin in self._twins.get(name, ())
                 if twin.probe.name == record.probe.name
             }
-            known = self._found[key] = list(found.values())
+            known = self._shared[key] = list(found.values())
         return known
 
     def capacity(self, record: Record) -> dict[str, list[Record]]:
@@ -264,7 +280,7 @@ class Beside:
             return Finding(None, "its tiers were shuffled")
         value = record.metrics[metric]
         if record.probe.training is None:
-            return judge(value, of_metric(self.twins(record), metric))
+            return judge(value, self._of_twins(record, metric))
         bars = self.capacity(record)
         return judge(value, capacity={bar: of_metric(r, metric) for bar, r in bars.items()})
 

@@ -151,7 +151,14 @@ def _light(record: Record) -> Record:
             own[name] = known
         else:
             _SHARED[key] = part
-    for metric in record.metrics.values():
+    task = record.task.name
+    for name, metric in record.metrics.items():
+        fields = metric.__dict__
+        known = _CEILINGS.get((task, name))  # they are of the data, not of the model
+        if known == fields["ceilings"]:
+            fields["ceilings"] = known
+        else:
+            _CEILINGS[task, name] = fields["ceilings"]
         _name_once(metric)
         for null in metric.nulls.values():
             _name_once(null)
@@ -174,5 +181,6 @@ _IN_COMMON = {  # part -> the fields by which the last one of its kind is found
     "environment": (),
 }
 _SHARED: dict[tuple[str, ...], BaseModel] = {}
+_CEILINGS: dict[tuple[str, str], dict[str, float]] = {}
 _NAMES: dict[type[BaseModel], set[str]] = {}
 _set = object.__setattr__

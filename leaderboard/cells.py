@@ -5,7 +5,6 @@ from __future__ import annotations
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 from hiereval import findings
 from hiereval.findings import Bar, Beside
@@ -85,21 +84,25 @@ def cell(found: Fits, metric: str, beside: Beside) -> Cell | None:
             reason = _reason(value.undefined_reason)
             return Cell(None, state="undefined", n=value.n, reason=reason, because=reason)
     verdict = findings.over_seeds([beside.finding(record, metric) for record in held])
-    judged: dict[str, Any] = {
-        "sources": tuple([record.record_id for record in held]),
-        "finding": verdict.finding,
-        "because": clean(verdict.because, 300),
-        "failed": verdict.failed,
-        "missing": verdict.missing,
-    }
-    if own[0].probe.training is None:
-        last = values[-1]
-        return Cell(last.value, last.ci_low, last.ci_high, level=last.ci_level, n=last.n, **judged)
-    untrained = beside.capacity(held[0])["empty-root"]
-    found = _over_seeds(
-        values, findings.of_metric(shuffled, metric), findings.of_metric(untrained, metric)
+    last = values[-1]
+    made = Cell(
+        last.value,
+        last.ci_low,
+        last.ci_high,
+        level=last.ci_level,
+        n=last.n,
+        finding=verdict.finding,
+        because=clean(verdict.because, 300),
+        failed=verdict.failed,
+        missing=verdict.missing,
+        sources=tuple([record.record_id for record in held]),
     )
-    return replace(found, **judged)
+    if own[0].probe.training is None:
+        return made
+    untrained = beside.capacity(held[0])["empty-root"]
+    return _over_seeds(
+        made, values, findings.of_metric(shuffled, metric), findings.of_metric(untrained, metric)
+    )
 
 
 def _fit(item: tuple[tuple[int | None, bool], Record]) -> str:
@@ -107,17 +110,21 @@ def _fit(item: tuple[tuple[int | None, bool], Record]) -> str:
 
 
 def _over_seeds(
-    values: list[MetricValue], shuffled: list[MetricValue], untrained: list[MetricValue]
+    last: Cell,
+    values: list[MetricValue],
+    shuffled: list[MetricValue],
+    untrained: list[MetricValue],
 ) -> Cell:
     numbers = _numbers(values)
     lows = [value.ci_low for value in values if value.ci_low is not None]
     highs = [value.ci_high for value in values if value.ci_high is not None]
     mean = statistics.fmean(numbers)
     capacity, before = _mean(shuffled), _mean(untrained)
-    return Cell(
-        mean,
-        min(lows, default=None),
-        max(highs, default=None),
+    return replace(
+        last,
+        value=mean,
+        low=min(lows, default=None),
+        high=max(highs, default=None),
         n=min(value.n for value in values),
         level=values[0].ci_level,
         seeds=len(numbers),
