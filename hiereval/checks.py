@@ -5,7 +5,6 @@ Each problem names the field, says what is wrong, and how to mend it.
 
 from __future__ import annotations
 
-import json
 import math
 import tomllib
 from collections.abc import Iterator, Mapping
@@ -13,17 +12,15 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache, lru_cache
 from importlib.resources import files
-from typing import TYPE_CHECKING, Any
+from typing import get_args
 
-from hiereval import identity
-from hiereval.errors import HierevalError, nearest
+from hiereval import declared, identity
 from hiereval.fingerprint import of_model
-from hiereval.records import MetricValue, ModelInfo, NullValue, Record, parameters_text
-
-if TYPE_CHECKING:
-    from hiereval.types import Metric
+from hiereval.records import LEVEL, MetricValue, ModelInfo, NullValue, Record
+from hiereval.types import Geometry
 
 ROUNDING = 1e-6  # of a value against the ends of its range
+GEOMETRIES = get_args(Geometry)
 _AGAIN = "run it again with 'hiereval run'"
 _LEAVE = f"leave records as they are written, or {_AGAIN}"
 _FIRST = datetime(2024, 1, 1, tzinfo=UTC)  # no record is older
@@ -48,8 +45,9 @@ def problems(record: Record) -> list[Problem]:
         for name, metric in record.metrics.items()
         for part, what in _of_value(metric)
     ]
-    for check in (_of_counts, _of_date, _of_model, _of_data, _of_task):
+    for check in (_of_status, _of_counts, _of_date, _of_model, _of_data):
         found.extend(check(record))
+    found += [Problem(*one) for one in declared.problems(record)]
     return found or list(_of_identity(record))
 
 
@@ -57,49 +55,98 @@ def problems(record: Record) -> list[Problem]:
 
 
 def _of_value(metric: MetricValue) -> Iterator[tuple[str, str]]:
-    low, high = metric.ci_low, metric.ci_high
+    value, low, high = metric.value, metric.ci_low, metric.ci_high
+    first, last = metric.range or (-math.inf, math.inf)
     if (low is None) != (high is None):
         yield "ci_low", "an interval must have both ends or none"
     elif low is not None and high is not None:
         if low > high:
             yield "ci_low", f"{low} is above ci_high"
-        elif metric.value is not None and not low - 1e-9 <= metric.value <= high + 1e-9:
-            yield "value", f"{metric.value} is outside its own interval [{low}, {high}]"
-    if not 0.0 < metric.ci_level < 1.0:
-        yield "ci_level", f"{metric.ci_level} must lie between 0 and 1"
-    if metric.range and metric.value is not None:
-        first, last = metric.range
-        if not first - ROUNDING <= metric.value <= last + ROUNDING:
-            yield "value", f"{metric.value} is outside [{first}, {last}]"
-    if metric.n < 0 or (metric.n == 0 and metric.value is not None):
+        elif value is None:
+            yield "ci_low", "what is undefined must have no interval"
+        elif not low - 1e-9 <= value <= high + 1e-9:
+            yield "value", f"{value} is outside its own interval [{low}, {high}]"
+        elif not (first - ROUNDING <= low and high <= last + ROUNDING):
+            yield "ci_low", f"[{low}, {high}] is not within [{first}, {last}]"
+    if metric.ci_level != LEVEL:
+        yield "ci_level", f"{metric.ci_level} must be {LEVEL}"
+    if value is not None and not first - ROUNDING <= value <= last + ROUNDING:
+        yield "value", f"{value} is outside [{first}, {last}]"
+    if metric.n < 0 or (metric.n == 0 and value is not None):
         yield "n", f"{metric.n} items cannot give a value"
     for kind, null in metric.nulls.items():
-        yield from ((f"nulls.{kind}.{part}", what) for part, what in _of_null(null))
+        yield from ((f"nulls.{kind}.{part}", what) for part, what in _of_null(null, metric))
 
 
-def _of_null(null: NullValue) -> Iterator[tuple[str, str]]:
+def _of_null(null: NullValue, metric: MetricValue) -> Iterator[tuple[str, str]]:
+    first, last = metric.range or (-math.inf, math.inf)
     if null.draws < 1:
         yield "draws", f"{null.draws} must be at least 1"
     elif not 1.0 / (null.draws + 1) - 1e-12 <= null.p <= 1.0:
         yield "p", f"{null.p} cannot come of {null.draws} draws"
+    elif not _follows(null, metric):
+        yield "p", f"{null.p} cannot be: 95 % of the draws lie in [{null.low}, {null.high}]"
     if null.low > null.high or null.sd < 0:
         yield "low", "the range of a null must go from low to high"
+    elif (
+        not first - ROUNDING
+        <= min(null.low, null.mean)
+        <= max(null.high, null.mean)
+        <= (last + ROUNDING)
+    ):
+        yield "mean", f"a null must lie within [{first}, {last}]"
+
+
+def _follows(null: NullValue, metric: MetricValue) -> bool:
+    """Whether p can be: a value beyond the range of 95 % of the draws has at most one in forty at
+    least as good, and one that is not beyond has about as many, or more."""
+    if metric.value is None or metric.higher_is_better is None:
+        return True
+    better = metric.value > null.high if metric.higher_is_better else metric.value < null.low
+    bar = null.high if metric.higher_is_better else null.low
+    if abs(metric.value - bar) <= ROUNDING:
+        return True
+    tail = 0.5 * (1.0 - LEVEL) * null.draws  # of the draws
+    as_good = null.p * (null.draws + 1) - 1.0
+    return as_good <= tail + 1.0 if better else as_good >= tail - 2.0
+
+
+def _of_status(record: Record) -> Iterator[Problem]:
+    if record.status != "ok" and record.metrics:
+        yield Problem("metrics", f"what is {record.status} must have none", _AGAIN)
 
 
 def _of_counts(record: Record) -> Iterator[Problem]:
-    data, times = record.dataset, record.timings
-    for name, count in (("n_texts", data.n_texts), ("n_images", data.n_images)):
-        if count < 0:
-            yield Problem(f"dataset.{name}", f"{count} must not be negative", _AGAIN)
+    data, times, model = record.dataset, record.timings, record.model
+    least: list[tuple[str, float | None, float]] = [
+        ("dataset.n_texts", data.n_texts, 0),
+        ("dataset.n_images", data.n_images, 0),
+        ("timings.encode_s", times.encode_s, 0),
+        ("timings.fit_s", times.fit_s, 0),
+        ("timings.score_s", times.score_s, 0),
+        ("timings.images_per_s", times.images_per_s, 0),
+        ("timings.texts_per_s", times.texts_per_s, 0),
+        ("bootstrap_resamples", record.bootstrap_resamples, 1),
+        ("batch_size", record.batch_size, 1),
+        ("limit", record.limit, 1),
+        ("null_draws", record.null_draws, 0),
+        ("model.n_params", model.n_params, 0),
+        ("model.embed_dim", model.embed_dim, 1),
+        ("model.context_length", model.context_length, 1),
+    ]
+    for name, count, bound in least:
+        if count is not None and count < bound:
+            yield Problem(name, f"{count} must be at least {bound}", _AGAIN)
     if data.n_truncated is not None and not 0 <= data.n_truncated <= data.n_texts:
         what = f"{data.n_truncated} of {data.n_texts} texts cannot be truncated"
         yield Problem("dataset.n_truncated", what, _AGAIN)
-    for name in ("encode_s", "fit_s", "score_s"):
-        if getattr(times, name) < 0:
-            yield Problem(f"timings.{name}", "seconds must not be negative", _AGAIN)
-    if record.bootstrap_resamples < 1:
-        what = f"{record.bootstrap_resamples} must be at least 1"
-        yield Problem("bootstrap_resamples", what, _AGAIN)
+    seen = record.seen
+    if seen is not None and not (
+        len(seen.texts) == len(seen.seen)
+        and all(0 <= part <= whole for part, whole in zip(seen.seen, seen.texts, strict=True))
+        and 0 <= seen.unseen_chains <= seen.chains
+    ):
+        yield Problem("seen", "more cannot be seen than there is", _AGAIN)
 
 
 def _of_date(record: Record) -> Iterator[Problem]:
@@ -112,6 +159,9 @@ def _of_date(record: Record) -> Iterator[Problem]:
 
 
 def _of_model(record: Record) -> Iterator[Problem]:
+    if record.model.geometry not in GEOMETRIES:
+        what = f"{record.model.geometry!r} must be one of {', '.join(GEOMETRIES)}"
+        yield Problem("model.geometry", what, _AGAIN)
     if _fingerprint(record.model) != record.model.fingerprint:
         what = "it is not the fingerprint of the model's fields"
         yield Problem("model.fingerprint", what, _LEAVE)
@@ -136,77 +186,8 @@ def _known_data() -> Mapping[str, str]:
 def _of_data(record: Record) -> Iterator[Problem]:
     data = record.dataset
     known = _known_data().get(f"{data.name}:{data.split}")
-    if data.image_source.startswith("COCO"):  # the originals, which users have of their own
-        return
+    if data.image_source.startswith("COCO") and data.name.startswith("hierarcaps"):
+        return  # with the originals, which users have of their own, it is another content
     if known is not None and data.sha256 != known:
         what = f"{data.sha256[:12]} is not {data.name}:{data.split}, which is {known[:12]}"
         yield Problem("dataset.sha256", what, f"fetch it with 'hiereval download {data.name}'")
-
-
-# --- tasks ---------------------------------------------------------------------------------------
-
-
-def _of_task(record: Record) -> Iterator[Problem]:
-    """Compare with the task that is registered here, at its version."""
-    found = _task(record.task.name)
-    if isinstance(found, str):
-        yield Problem("task.name", found, "install the plugin that has it")
-        return
-    if found.version != record.task.version:
-        what = f"{record.task.version} is not the version of {record.task.name} here"
-        yield Problem("task.version", what, f"with version {found.version}, {_AGAIN}")
-        return
-    declared = _metrics(record.task.name, parameters_text(record.task))
-    if isinstance(declared, str):
-        yield Problem("task.parameters", declared, _AGAIN)
-        return
-    if declared is None or record.status != "ok":
-        return
-    for name, metric in record.metrics.items():
-        if name not in declared:
-            what = f"{record.task.name} has no such metric.{nearest(name, declared)}"
-            yield Problem(f"metrics.{name}", what, "leave it out, or raise the task's version")
-        else:
-            yield from _as_declared(name, metric, declared[name])
-
-
-def _as_declared(name: str, metric: MetricValue, declared: Metric) -> Iterator[Problem]:
-    if metric.higher_is_better != declared.higher_is_better:
-        what = f"{metric.higher_is_better} is not {declared.higher_is_better}, as the task says"
-        yield Problem(f"metrics.{name}.higher_is_better", what, _AGAIN)
-    if metric.range is not None and not _same(metric.range, declared.range):
-        what = f"{list(metric.range)} is not {list(declared.range)}, as the task says"
-        yield Problem(f"metrics.{name}.range", what, _AGAIN)
-
-
-def _same(a: tuple[float, float], b: tuple[float, float]) -> bool:
-    return all(x == y or math.isclose(x, y, rel_tol=1e-12) for x, y in zip(a, b, strict=True))
-
-
-@cache
-def _task(name: str) -> Any:
-    """Return the task's class, or why there is none."""
-    from hiereval import registry
-
-    try:
-        return registry.load("tasks", name)
-    except HierevalError as error:
-        return str(error)
-
-
-@cache
-def _metrics(name: str, parameters: str) -> Mapping[str, Metric] | str | None:
-    """Return a configured task's metrics by name; a text is what is wrong with its parameters.
-
-    None where its items decide which metrics it has.
-    """
-    from hiereval import registry
-    from hiereval.types import MetricsOfItems
-
-    try:
-        task = registry.configure(_task(name), json.loads(parameters), f"the task {name!r}")
-    except HierevalError as error:
-        return str(error)
-    if isinstance(task, MetricsOfItems):
-        return None
-    return {metric.name: metric for metric in task.metrics}

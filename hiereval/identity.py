@@ -68,7 +68,12 @@ def difference(a: Record, b: Record) -> str | None:
     """
     if a.status != "ok" or b.status != "ok":
         return None
-    return next(_differences("", _content(a), _content(b)), None)
+    return first_difference("", _content(a), _content(b))
+
+
+def first_difference(place: str, a: Any, b: Any) -> str | None:
+    """Return where two values of JSON do not say the same, numbers to 1e-9; None: nowhere."""
+    return next(_differences(place, a, b), None)
 
 
 def _content(record: Record) -> dict[str, Any]:

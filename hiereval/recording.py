@@ -14,6 +14,7 @@ from hiereval.estimates import Estimate
 from hiereval.nulls import Bars
 from hiereval.plan import ProbeRun
 from hiereval.records import (
+    LEVEL,
     DatasetInfo,
     MetricValue,
     ModelInfo,
@@ -29,8 +30,6 @@ from hiereval.types import Dataset, Metric, ModelId, Scores, Task
 
 if TYPE_CHECKING:
     from hiereval.embed import EmbedStats
-
-LEVEL = 0.95  # of every interval
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -18,6 +18,7 @@ from pydantic import AwareDatetime, ValidationError
 from hiereval import files, seals
 from hiereval.errors import HierevalError, nearest
 from hiereval.findings import structureless
+from hiereval.identity import AGREE
 from hiereval.records import Name, Record, Strict, TaskInfo
 from hiereval.types import Metric, Scores
 
@@ -237,8 +238,8 @@ def _number(value: Any) -> Any:
 
 
 def find(source: Path) -> list[Samples]:
-    """Return the samples of a file, or of every samples file below a folder: the newest of each
-    record."""
+    """Return the samples of a file, or of every samples file below a folder, one of each record:
+    the newest of those with the same items. Others raise HierevalError, which names both."""
     files: Iterable[Path] = [source]
     if source.is_dir():
         files = sorted(source.rglob(f"*{SUFFIX}"))
@@ -256,9 +257,24 @@ def find(source: Path) -> list[Samples]:
     newest: dict[str, Samples] = {}
     for samples in (samples for file in files for samples in read(file)):
         old = newest.get(samples.identity.record_id)
+        if old is not None and not _same_items(old.scores, samples.scores):
+            raise HierevalError(
+                f"The samples '{samples.path}' must hold the items that '{old.path}' holds of the "
+                f"record {samples.identity.record_id}. Delete the file that is not of it."
+            )
         if old is None or old.identity.timestamp <= samples.identity.timestamp:
             newest[samples.identity.record_id] = samples
     return list(newest.values())
+
+
+def _same_items(a: Scores, b: Scores) -> bool:
+    """Whether two samples of one record hold the same items, numbers to 1e-9."""
+    if a.ids != b.ids or a.items.keys() != b.items.keys():
+        return False
+    pairs = [(a.items[key].double(), b.items[key].double()) for key in a.items]
+    return all(
+        x.shape == y.shape and x.allclose(y, rtol=0.0, atol=AGREE, equal_nan=True) for x, y in pairs
+    )
 
 
 def metrics_of(task: TaskInfo, items: Mapping[str, Tensor]) -> tuple[Metric, ...]:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
-from hiereval import __version__, files, seals
+from hiereval import __version__, files, identity, seals
 from hiereval.errors import HierevalError
 from hiereval.fingerprint import file_sha256
 from hiereval.records import ModelInfo, Name, Record, Strict
@@ -148,8 +148,20 @@ def from_vectors(session: Session, record: Record, folder: Path) -> Verification
     for again in made.records:
         if _is_same_thing(again, record):
             values = {f"metrics.{path}": value for path, value in _numbers(again)}
-            return _verified(record, "vectors", sorted(folder.iterdir()), values)
+            found = _verified(record, "vectors", sorted(folder.iterdir()), values)
+            _refuse_other_words(record, again)
+            return found
     raise DiffersError(f"{record.record_id}: dataset.sha256: other data than those that are here")
+
+
+def _refuse_other_words(record: Record, again: Record) -> None:
+    """Raise DiffersError for what a record says of its metrics besides, or for the plots."""
+    for part in ("metrics", "summary"):
+        place = identity.first_difference(
+            part, *(one.model_dump(include={part})[part] for one in (record, again))
+        )
+        if place is not None:
+            raise DiffersError(f"{record.record_id}: {place}: its vectors say something else")
 
 
 def _is_same_thing(a: Record, b: Record) -> bool:
@@ -177,6 +189,12 @@ def _verified(
 ) -> Verification:
     """Compare a record with what was computed again."""
     largest, numbers = 0.0, 0
+    held = {f"metrics.{path}" for path, _ in _numbers(record)}
+    lacks = next((place for place in values if place not in held), None)
+    if lacks is not None:
+        raise DiffersError(
+            f"{record.record_id}: {lacks}: the record lacks it, its {of} say {values[lacks]}"
+        )
     for path, given in _numbers(record):
         place = f"metrics.{path}"
         if place not in values and of == "samples":

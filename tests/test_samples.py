@@ -134,16 +134,34 @@ def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
         sampled.write(tmp_path, sampled.coin([1.0]))
 
 
-def test_find_reads_folders_and_keeps_the_newest(tmp_path: Path) -> None:
-    old = sampled.write(tmp_path, sampled.coin([1.0]))
+def test_find_reads_folders_and_keeps_the_newest_of_the_same(tmp_path: Path) -> None:
+    old = sampled.write(tmp_path, sampled.coin([0.25]))
     (tmp_path / "moved").mkdir()
     old.rename(tmp_path / "moved" / old.name)
-    sampled.write(tmp_path, sampled.coin([0.0]), seconds=5)
+    sampled.write(tmp_path, sampled.coin([0.25 + 1e-10]), seconds=5)
     sampled.write(tmp_path, sampled.coin([0.5]), model="b")
     found = samples.find(tmp_path)
     assert {s.identity.model.name: s.scores.items["heads"].item() for s in found} == {
-        "a": 0.0, "b": 0.5
+        "a": 0.25 + 1e-10, "b": 0.5
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("other", [[0.26], [0.25, 0.25], [float("nan")]])
+def test_samples_of_one_record_with_other_items_are_a_conflict(
+    tmp_path: Path, other: list[float]
+) -> None:
+    old = sampled.write(tmp_path, sampled.coin(other))
+    (tmp_path / "moved").mkdir()
+    moved = old.rename(tmp_path / "moved" / old.name)
+    new = sampled.write(tmp_path, sampled.coin([0.25]), seconds=5)
+    with pytest.raises(HierevalError) as caught:
+        samples.find(tmp_path)
+    first, second = sorted([moved, new])
+    record_id = samples.find(new)[0].identity.record_id
+    assert str(caught.value) == (
+        f"The samples '{second}' must hold the items that '{first}' holds of the record "
+        f"{record_id}. Delete the file that is not of it."
+    )
 
 
 def test_find_refuses_what_is_not_there(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from hiereval.agreement import Agreement
 from hiereval.errors import HierevalError, shorten
 from hiereval.reading import results_files
 from hiereval.seals import lines, unsealed
@@ -61,6 +62,7 @@ class _Report:
 
     records: int = 0
     found: list[dict[str, Any]] = field(default_factory=list)
+    agreement: Agreement = field(default_factory=Agreement)
     places: dict[str, list[tuple[Path, int]]] = field(default_factory=dict)  # of each record_id
 
     def add(self, path: Path, line: int, problem: Problem) -> None:
@@ -94,7 +96,10 @@ def _check(report: _Report, path: Path, number: int, line: bytes, schema: bool) 
     record = _record(report, path, number, line)
     if record is None or schema:
         return
-    for problem in checks.problems(record):
+    found = checks.problems(record)
+    told = report.agreement.add(f"{path}:{number}", record)
+    found += [checks.Problem(*one, "verify both with 'hiereval verify'") for one in told]
+    for problem in found:
         report.add(path, number, problem)
     report.places.setdefault(record.record_id, []).append((path, number))
 

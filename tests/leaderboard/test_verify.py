@@ -138,6 +138,42 @@ def test_a_forged_number_is_named_and_nothing_is_written(
     assert sum("problem" in one for one in json.loads(told)) == 1
 
 
+def the_first(value: dict[str, Any]) -> dict[str, Any]:
+    return value["metrics"]["text_to_image_r1"]
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (lambda v: the_first(v).update(value=0.9, ci_low=0.89, ci_high=0.91),
+         "metrics.text_to_image_r1.value: the record says 0.9, its vectors say 0.0"),
+        (lambda v: the_first(v).update(n=7), "metrics.text_to_image_r1.n: the record says 7, "),
+        (lambda v: the_first(v).update(nulls={}),
+         "metrics.text_to_image_r1.nulls.images.mean: the record lacks it, its vectors say "),
+        (lambda v: the_first(v).update(ceilings={"words": 0.5}),
+         "metrics.text_to_image_r1.ceilings.words: the record says 0.5, its vectors say None"),
+        (lambda v: v["metrics"].pop("text_to_image_r1"),
+         "metrics.text_to_image_r1.value: the record lacks it, its vectors say 0.0"),
+        (lambda v: the_first(v).update(caution="so sure"),
+         "metrics.text_to_image_r1.caution: its vectors say something else"),
+        (lambda v: v.update(summary={"radius_by_tier": [1.0]}),
+         "summary.radius_by_tier: its vectors say something else"),
+    ],
+)  # fmt: skip
+def test_what_only_vectors_can_tell_is_told(
+    session: Session,
+    results: Path,
+    vectors: Path,
+    tmp_path: Path,
+    change: Callable[[dict[str, Any]], None],
+    told: str,
+) -> None:
+    (record,) = reading.read_all([changed(results, tmp_path / "forged", change)])
+    with pytest.raises(verification.DiffersError) as caught:
+        verification.from_vectors(session, record, vectors)
+    assert str(caught.value).startswith(f"{record.record_id}: {told}")
+
+
 def test_samples_give_values_and_intervals_again(cli: Run, results: Path, tmp_path: Path) -> None:
     out = tmp_path / "v.verified.json"
     code, _, err = cli("verify", results, "--samples", results, "--out", out)
@@ -190,7 +226,7 @@ def later(value: dict[str, Any], **fields: Any) -> None:
         ),
         (
             lambda v: a_metric(v).update(ci_level=95),
-            "metrics.text_to_image_r1.ci_level: 95.0 must lie between",
+            "metrics.text_to_image_r1.ci_level: 95.0 must be 0.95",
         ),
         (
             lambda v: a_metric(v).update(n=0),
@@ -230,7 +266,7 @@ def later(value: dict[str, Any], **fields: Any) -> None:
         (lambda v: later(v, limit=7), "record_id: "),
         (lambda v: later(v, timestamp="2999-01-01T00:00:00Z"), "timestamp: 2999-01-01"),
         (lambda v: v["dataset"].update(n_truncated=10**6), "dataset.n_truncated: 1000000 of"),
-        (lambda v: v["timings"].update(fit_s=-1), "timings.fit_s: seconds must not be negative"),
+        (lambda v: v["timings"].update(fit_s=-1), "timings.fit_s: -1.0 must be at least 0"),
     ],
 )
 def test_what_cannot_be_is_refused_with_file_line_field_and_mend(
@@ -239,10 +275,10 @@ def test_what_cannot_be_is_refused_with_file_line_field_and_mend(
     folder = changed(results, tmp_path / "forged", change)
     code, out, err = cli("validate", folder)
     assert (code, out) == (2, "")
-    line, last = err.splitlines()
-    assert line.startswith(f"{folder / 'forged.jsonl'}:1: ")
-    assert said in line
-    assert "; " in line
+    *lines, last = err.splitlines()
+    assert all(line.startswith(f"{folder / 'forged.jsonl'}:1: ") for line in lines)
+    assert all("; " in line for line in lines)
+    assert any(said in line for line in lines)
     assert last == "error: 1 of 1 records are refused."
 
 
