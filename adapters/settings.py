@@ -28,10 +28,18 @@ NESTED = (
     "text_config", "vision_config", "text_config_dict", "vision_config_dict", "qformer_config",
     "image_config", "multimodal_config", "image_codebook_config",
 )  # fmt: skip
-# what a class reads of its configuration without declaring it, and its value in older versions
-UNDECLARED = {
-    "BridgeTowerConfig": {"contrastive_hidden_size": 512, "logit_scale_init_value": 2.6592}
-}
+TYPES = ("dtype", "torch_dtype")
+# what a network reads of its configuration, whose class does not declare it: its value in older
+# versions, None where it had none
+UNDECLARED: dict[str, dict[str, Any]] = {
+    "BridgeTowerConfig": {"contrastive_hidden_size": 512, "logit_scale_init_value": 2.6592},
+    "DebertaConfig": dict.fromkeys(("embedding_size", "talking_head")),
+    "DebertaV2Config": dict.fromkeys(
+        ("attention_head_size", "conv_act", "conv_groups", "conv_kernel_size", "embedding_size",
+         "norm_rel_ebd", "position_buckets", "share_att_key")
+    ),
+    "Qwen2Config": {"head_dim": None},
+}  # fmt: skip
 LORA = ("adapter_config.json", "adapter_model.safetensors", "adapter_model.bin")
 IMAGE_PROCESSORS = frozenset(
     f"{family}ImageProcessor"
@@ -80,12 +88,16 @@ def _cleaned(name: str, config: Mapping[str, Any], where: str) -> dict[str, Any]
 def configuration(cls: Any, name: str, config: Mapping[str, Any]) -> Any:
     """Return the configuration object of a class of transformers, from its own settings alone.
 
-    Where the class leaves open what a part of it is, the part's own `model_type` says it.
+    Older files say some of them in other words (`rope_theta`), which the class itself translates.
+    Where it leaves open what a part of it is, the part's own `model_type` says it.
     """
     try:
         undeclared = UNDECLARED.get(cls.__name__, {})
-        known = {**cls().to_dict(), **undeclared, **_open_parts(cls, config)}
-        return cls(**undeclared | _known(config, known))
+        defaults = {key: value for key, value in undeclared.items() if value is not None}
+        parts = {key: part().to_dict() for key, part in _parts(cls, config).items()}
+        known = {**cls().to_dict(), **undeclared, **parts}
+        translated = cls(**_readable(cls, config)).to_dict()
+        return cls(**defaults | _known(translated, known))
     except Exception as error:  # each class checks its fields in its own way
         line = " ".join(str(error).split())[:200]
         raise HierevalError(
@@ -93,16 +105,33 @@ def configuration(cls: Any, name: str, config: Mapping[str, Any]) -> Any:
         ) from error
 
 
-def _open_parts(cls: Any, config: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the settings of the parts that may be of any architecture."""
+def _readable(cls: Any, config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a class may be given to translate: nothing that replaces a part of its own.
+
+    The weights' type is left out: it is the run's choice.
+    """
+    kept: dict[str, Any] = {}
+    parts = _parts(cls, config)
+    for key, value in config.items():
+        own = getattr(cls, key, None)
+        fixed = isinstance(own, property) and own.fset is None
+        if key in parts:
+            kept[key] = _readable(parts[key], value)
+        elif not (key.startswith("_") or key in TYPES or callable(own) or fixed):
+            kept[key] = value
+    return kept
+
+
+def _parts(cls: Any, config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the class of each part that a configuration has."""
     from transformers import CONFIG_MAPPING, AutoConfig
 
-    kinds = {
-        key: config[key].get("model_type")
-        for key, part in cls.sub_configs.items()
-        if part is AutoConfig and key in config
-    }
-    return {key: CONFIG_MAPPING[kind]().to_dict() for key, kind in kinds.items() if kind}
+    parts = {key: cls.sub_configs.get(key.removesuffix("_dict")) for key in NESTED if key in config}
+    for key, part in parts.items():
+        if part is AutoConfig:
+            kind = config[key].get("model_type")
+            parts[key] = CONFIG_MAPPING[kind] if kind else type(getattr(cls(), key))
+    return {key: part for key, part in parts.items() if part is not None}
 
 
 def _known(config: Mapping[str, Any], known: Mapping[str, Any]) -> dict[str, Any]:

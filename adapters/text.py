@@ -29,6 +29,7 @@ class Family:
     first_position: int = 0  # of the first token
     pooler: bool = True  # whether the class can be built without its pooler
     positions: int = 512  # tokens, where the configuration does not say
+    version: int = 2  # of the adapter, for this architecture
 
 
 FAMILIES = {
@@ -42,14 +43,14 @@ FAMILIES = {
     "electra": Family("ElectraModel", pooler=False),
     "deberta": Family("DebertaModel", pooler=False),
     "deberta-v2": Family("DebertaV2Model", pooler=False),
-    "modernbert": Family("ModernBertModel", pooler=False, positions=8192),
+    "modernbert": Family("ModernBertModel", pooler=False, positions=8192, version=3),
     "nomic_bert": Family("NomicBertModel", positions=2048),
     "t5": Family("T5EncoderModel", pooler=False),
     # decoders: what the last token has seen is the whole text
-    "llama": Family("LlamaModel", pooler=False, positions=2048),
-    "mistral": Family("MistralModel", pooler=False, positions=4096),
-    "qwen2": Family("Qwen2Model", pooler=False, positions=32768),
-    "qwen3": Family("Qwen3Model", pooler=False, positions=32768),
+    "llama": Family("LlamaModel", pooler=False, positions=2048, version=3),
+    "mistral": Family("MistralModel", pooler=False, positions=4096, version=3),
+    "qwen2": Family("Qwen2Model", pooler=False, positions=32768, version=3),
+    "qwen3": Family("Qwen3Model", pooler=False, positions=32768, version=3),
 }
 # no vector depends on them
 HEADS = (
@@ -98,6 +99,7 @@ class TextEncoder:
             text=text,
             tokenizer=lambda: self.tokenizer,
             images=False,
+            adapter_version=family.version,
         )
 
     @cached_property

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -26,9 +27,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return checkpoints.bridgetower(tmp_path_factory.mktemp("bridgetower") / "itc")
 
 
-def _both(
-    model: transformers.PreTrainedModel, folder: Path, texts: list[str], pixels: torch.Tensor
-):  # type: ignore[no-untyped-def]
+def _both(model: Any, folder: Path, texts: list[str], pixels: torch.Tensor) -> Any:
+    """Return the output of `forward()`, which takes texts and pictures together."""
     tokenizer = transformers.RobertaTokenizer.from_pretrained(folder)
     encoded = tokenizer(texts, padding=True, return_tensors="pt")
     inputs = {key: encoded[key] for key in ("input_ids", "attention_mask")}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -55,15 +57,56 @@ def _opened(folder: Path, pooling: str) -> Adapter:
     return open_adapter(f"text:{folder}", LoadOptions(), {"pooling": pooling})
 
 
+THETA = {"rope_theta": 50.0, "rope_scaling": None, "torch_dtype": "bfloat16"}
+LLAMA3 = {"factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0, "rope_type": "llama3",
+          "original_max_position_embeddings": 16}  # fmt: skip
+OLD: dict[str, dict[str, Any]] = {
+    "qwen3": THETA,
+    "qwen2": THETA,
+    "mistral": THETA,
+    "llama": {**THETA, "rope_scaling": LLAMA3},
+    "modernbert": {
+        "global_rope_theta": 30.0,
+        "local_rope_theta": 20.0,
+        "local_attention": 4,
+        "global_attn_every_n_layers": 2,
+    },
+    "deberta-v2": {"pos_att_type": "p2c|c2p"},
+}
+
+
+@pytest.mark.parametrize("kind", list(OLD))
+def test_settings_in_the_words_of_transformers_4_are_followed(
+    kind: str, written: Callable[[str], Path], tmp_path: Path
+) -> None:
+    """As published files have them: the base of rotary positions, the pattern of attention."""
+    folder = Path(shutil.copytree(written(kind), tmp_path / kind))
+    file = folder / "config.json"
+    stated = json.loads(file.read_text())
+    for key in ("rope_parameters", "layer_types", "dtype"):
+        stated.pop(key, None)
+    file.write_text(json.dumps({**stated, **OLD[kind]}))
+    _compare(kind, folder)
+    if kind != "deberta-v2":  # says the same in other words
+        moved = [_opened(f, WRITERS[kind][2]).encode_texts(TEXTS) for f in (folder, written(kind))]
+        assert not torch.allclose(*moved, atol=1e-3)
+
+
 @pytest.mark.parametrize("kind", list(WRITERS))
 def test_the_librarys_own_forward(kind: str, written: Callable[[str], Path]) -> None:
-    folder, (_, model_class, pooling) = written(kind), WRITERS[kind]
+    _compare(kind, written(kind))
+
+
+def _compare(kind: str, folder: Path) -> None:
+    """Each text alone, without any padding, through the library, pooled by hand."""
+    _, model_class, pooling = WRITERS[kind]
     adapter = _opened(folder, pooling)
-    model: Any = getattr(transformers, model_class).from_pretrained(folder).eval()
+    network: Any = getattr(transformers, model_class)
+    model = network.from_pretrained(folder, dtype=torch.float32).eval()
     tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
     ours = adapter.encode_texts(TEXTS)
     assert adapter.id.embed_dim == 32
-    for text, vector in zip(TEXTS, ours, strict=True):  # alone: without any padding
+    for text, vector in zip(TEXTS, ours, strict=True):
         encoded = tokenizer([text], return_tensors="pt")
         inputs = {key: encoded[key] for key in ("input_ids", "attention_mask")}
         with torch.no_grad():
@@ -81,8 +124,6 @@ def test_conforms(kind: str, written: Callable[[str], Path]) -> None:
 
 
 def test_a_text_without_any_token_needs_another_root(tmp_path: Path) -> None:
-    import json
-
     folder = checkpoints.decoder(tmp_path / "bare")
     file = folder / "tokenizer.json"
     rules = json.loads(file.read_text())

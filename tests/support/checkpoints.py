@@ -442,7 +442,9 @@ TEXT_ENCODERS: dict[str, tuple[str, str, dict[str, Any]]] = {
     "deberta-v2": (
         "DebertaV2Config",
         "DebertaV2Model",
-        {"relative_attention": True, "pos_att_type": ["p2c"], "position_biased_input": False},
+        {"relative_attention": True, "pos_att_type": ["p2c", "c2p"], "position_buckets": 8,
+         "max_relative_positions": -1, "norm_rel_ebd": "layer_norm", "share_att_key": True,
+         "position_biased_input": False, "type_vocab_size": 0},
     ),
     "modernbert": (
         "ModernBertConfig",
