@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,11 +14,11 @@ from hiereval.errors import HierevalError
 if TYPE_CHECKING:
     from hiereval.records import Record
 
-FORMATS = ("hf-eval", "model-index", "every-eval-ever", "mteb", "csv", "latex")
+FORMATS = ("hf-eval", "model-index", "every-eval-ever", "mteb", "csv", "latex", "croissant")
 
 
 @click.command()
-@click.argument("results", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("results", nargs=-1, type=click.Path(path_type=Path))
 @click.option("--format", "form", required=True, type=click.Choice(FORMATS))
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder to write to.")
 @click.option("--dataset", "datasets", help="Only these datasets: names or globs, comma-separated.")
@@ -52,23 +53,48 @@ def command(
     """Write RESULTS (record files, or folders of them) in another tool's format.
 
     Controls and runs made with --limit are left out of every format but csv and latex, which
-    leave out --limit runs alone.
+    leave out --limit runs alone. croissant takes no RESULTS: it writes the files and metadata of
+    --dataset shapes, or shapes:SPLIT.
     """
     from hiereval import reading
-    from hiereval.leaderboard.marked import write
     from hiereval.leaderboard.selection import chosen
 
+    if out.exists() and not out.is_dir():
+        raise HierevalError(f"The output {str(out)!r} must be a folder.")
+    if form == "croissant":
+        _write(out, _croissant(datasets, results))
+        return
+    if not results:
+        raise HierevalError(f"The format {form} needs RESULTS: files of records, or folders.")
     if form == "every-eval-ever" and not organization:
         raise HierevalError("The --organization must be given for every-eval-ever: who ran this.")
     kept = chosen(reading.read_all(results), listed(datasets), listed(tasks))
     files = _files(form, kept, hub, source_url, organization or "", relationship)
     if not files:
         raise HierevalError(f"The results {str(results[0])!r} must hold a full run of a model.")
-    if out.exists() and not out.is_dir():
-        raise HierevalError(f"The output {str(out)!r} must be a folder.")
-    for path, text in files.items():
-        write(out / path, text)
+    _write(out, {path: text.encode() for path, text in files.items()})
+
+
+def _write(out: Path, files: Mapping[str, bytes]) -> None:
+    from hiereval.files import write_whole
+    from hiereval.leaderboard.marked import failing_in_one_line
+
+    for path, content in files.items():
+        with failing_in_one_line(out / path):
+            write_whole(out / path, content)
         click.echo(str(out / path))
+
+
+def _croissant(dataset: str | None, results: tuple[Path, ...]) -> dict[str, bytes]:
+    from hiereval.toy import croissant
+
+    name, _, split = (dataset or "").partition(":")
+    if name != "shapes" or results:
+        raise HierevalError(
+            "The format croissant must have --dataset shapes, or shapes:SPLIT, and no RESULTS: it "
+            "describes the one dataset that hiereval makes itself."
+        )
+    return croissant.written(split or "test")
 
 
 def _files(
