@@ -44,7 +44,7 @@ FAMILIES = {
     "deberta": Family("DebertaModel", pooler=False),
     "deberta-v2": Family("DebertaV2Model", pooler=False),
     "modernbert": Family("ModernBertModel", pooler=False, positions=8192, version=3),
-    "nomic_bert": Family("NomicBertModel", positions=2048),
+    "nomic_bert": Family("NomicBertModel", positions=2048, version=3),
     "t5": Family("T5EncoderModel", pooler=False),
     # decoders: what the last token has seen is the whole text
     "llama": Family("LlamaModel", pooler=False, positions=2048, version=3),

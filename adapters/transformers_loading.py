@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from hiereval import fingerprint, snapshots
-from hiereval.adapters import architectures, settings, vocabulary
+from hiereval.adapters import architectures, nomic_config, settings, vocabulary
 from hiereval.adapters.precision import DTYPES, inference
 from hiereval.adapters.transformers_weights import (
     WHOLE,
@@ -276,7 +276,7 @@ def open_checkpoint(
     if not config_file.is_file():
         raise HierevalError(f"The checkpoint {name!r} must hold config.json.{_hint(name, found)}")
     settings.refuse_lora(name, found.folder)
-    config = settings.read_config(name, config_file)
+    config = nomic_config.translated(name, settings.read_config(name, config_file))
     architectures.check(adapter, name, config)
     other = found
     if processor is not None:

@@ -92,6 +92,45 @@ def test_settings_in_the_words_of_transformers_4_are_followed(
         assert not torch.allclose(*moved, atol=1e-3)
 
 
+NOMIC = {
+    "n_embd": 32, "n_layer": 2, "n_head": 2, "n_inner": 64, "layer_norm_epsilon": 1e-12,
+    "n_positions": 64, "max_trained_positions": 32, "activation_function": "swiglu",
+    "mlp_fc1_bias": False, "mlp_fc2_bias": False, "qkv_proj_bias": False, "prenorm": False,
+    "rotary_emb_fraction": 1.0, "rotary_emb_base": 50, "type_vocab_size": 2,
+}  # fmt: skip
+
+
+def test_nomic_as_its_own_code_writes_it(written: Callable[[str], Path], tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(written("nomic_bert"), tmp_path / "nomic"))
+    file = folder / "config.json"
+    stated = json.loads(file.read_text())
+    file.write_text(
+        json.dumps({**stated, "rope_parameters": {"rope_type": "default", "rope_theta": 50.0}})
+    )
+    wanted = _opened(folder, "mean")
+    vectors = wanted.encode_texts(TEXTS)
+    own = {**NOMIC, "model_type": "nomic_bert", "vocab_size": stated["vocab_size"]}
+    file.write_text(json.dumps(own))
+    given = _opened(folder, "mean")
+    torch.testing.assert_close(given.encode_texts(TEXTS), vectors, atol=1e-6, rtol=0)
+    assert (wanted.id.context_length, given.id.context_length) == (64, 32)
+    assert not torch.allclose(
+        vectors, _opened(written("nomic_bert"), "mean").encode_texts(TEXTS), atol=1e-3
+    )
+    for key, value, message in (
+        ("prenorm", True, f"The prenorm of '{folder}' must be false for transformers' NomicBERT, "
+         f"not true. 'st:{folder}' runs its repository's code, with --trust-remote-code."),
+        ("rotary_emb_fraction", None, f"The rotary_emb_fraction of '{folder}' must be 1.0 for "
+         f"transformers' NomicBERT, not null. 'st:{folder}' runs its repository's code, with "
+         "--trust-remote-code."),
+        ("rotary_emb_base", None, f"The configuration of '{folder}' must state rotary_emb_base."),
+    ):  # fmt: skip
+        file.write_text(json.dumps({**own, key: value}))
+        with pytest.raises(HierevalError) as caught:
+            _opened(folder, "mean")
+        assert str(caught.value) == message
+
+
 @pytest.mark.parametrize("kind", list(WRITERS))
 def test_the_librarys_own_forward(kind: str, written: Callable[[str], Path]) -> None:
     _compare(kind, written(kind))
