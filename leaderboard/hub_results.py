@@ -40,7 +40,8 @@ def eval_results(
     board: Board, datasets: Mapping[str, HubDataset], source_url: str | None = None
 ) -> dict[str, str]:
     """Return `<model>/.eval_results/hiereval.yaml` for each measured model, and each dataset
-    repository's `eval.yaml`; one scalar for each dataset, task and metric."""
+    repository's `eval.yaml`; one scalar for each dataset, task and metric of which more is better.
+    """
     from huggingface_hub import EvalResultEntry, eval_result_entries_to_yaml
 
     _refuse_two_contents(board, datasets)
@@ -49,6 +50,8 @@ def eval_results(
     entries: dict[str, list[EvalResultEntry]] = {}
     tasks: dict[str, dict[str, dict[str, Any]]] = {}
     for section, row, column, cell in scored(board):
+        if not column.higher_is_better:  # the Hub sorts every task with the largest on top
+            continue
         if section.name not in datasets:
             raise HierevalError(
                 f"The dataset {section.name!r} must be given its repository on the Hub: "

@@ -13,6 +13,10 @@ from hiereval.leaderboard.rows import USUAL_PROBE, Row
 from hiereval.leaderboard.wording import clean, public
 
 _LANGUAGES = ["eng-Latn"]
+_NOT_KNOWN = (  # fields that MTEB wants to find, whatever is in them
+    "loader", "memory_usage_mb", "license", "open_weights", "public_training_code",
+    "public_training_data", "use_instructions", "training_datasets",
+)  # fmt: skip
 
 
 def results(board: Board) -> dict[str, str]:
@@ -79,4 +83,5 @@ def _meta(row: Row) -> dict[str, Any]:
         "framework": [],
         "similarity_fn_name": "cosine" if model.geometry == "sphere" else None,
         "modalities": ["image", "text"],
+        **dict.fromkeys(_NOT_KNOWN),
     }

@@ -59,8 +59,6 @@ def command(
     from hiereval import reading
     from hiereval.leaderboard.selection import chosen
 
-    if out.exists() and not out.is_dir():
-        raise HierevalError(f"The output {str(out)!r} must be a folder.")
     if form == "croissant":
         _write(out, _croissant(datasets, results))
         return
@@ -79,6 +77,8 @@ def _write(out: Path, files: Mapping[str, bytes]) -> None:
     from hiereval.files import write_whole
     from hiereval.leaderboard.marked import failing_in_one_line
 
+    if out.exists() and not out.is_dir():
+        raise HierevalError(f"The output {str(out)!r} must be a folder.")
     for path, content in files.items():
         with failing_in_one_line(out / path):
             write_whole(out / path, content)

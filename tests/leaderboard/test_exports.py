@@ -2,14 +2,16 @@ from __future__ import annotations
 
 import json
 import uuid
+import warnings
 from collections.abc import Callable
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pytest
 import yaml
 from huggingface_hub import parse_eval_result_entries
 from huggingface_hub.repocard_data import CardData, ModelCardData, model_index_to_eval_results
+from support.made_records import metric
 
 from hiereval.errors import HierevalError
 from hiereval.leaderboard import every_eval_ever, mteb_results
@@ -44,6 +46,16 @@ def test_each_task_has_one_scalar_in_eval_results(full: list[Record]) -> None:
             entries = parse_eval_result_entries(yaml.safe_load(text))
             ids = [(entry.dataset_id, entry.task_id) for entry in entries]
             assert len(ids) == len(set(ids))
+
+
+def test_eval_results_hold_what_rises(record: Make) -> None:
+    falling = metric(0.4, higher_is_better=False)
+    board = build([record(metrics={"tau_d": 0.9, "mistakes": falling})], every_metric=True)
+    files = eval_results(board, ON_HUB)
+    (entry,) = parse_eval_result_entries(yaml.safe_load(files["toy/.eval_results/hiereval.yaml"]))
+    assert entry.task_id == "ordering_tau_d"
+    (task,) = yaml.safe_load(files["datasets/me-hierarcaps/eval.yaml"])["tasks"]
+    assert task["id"] == entry.task_id
 
 
 def test_controls_and_limited_runs_are_not_exported(full: list[Record], record: Make) -> None:
@@ -131,8 +143,8 @@ def test_every_eval_ever_writes_the_same_files_again(full: list[Record]) -> None
 
 
 def test_unbounded_metrics_have_infinite_bounds(record: Make) -> None:
-    metric = record(metrics={"x": 3.0}).metrics["x"].model_copy(update={"range": None})
-    board = build([record(task="mine").model_copy(update={"metrics": {"x": metric}})])
+    value = record(metrics={"x": 3.0}).metrics["x"].model_copy(update={"range": None})
+    board = build([record(task="mine").model_copy(update={"metrics": {"x": value}})])
     (text,) = every_eval_ever.logs(board, "Us").values()
     config = json.loads(text)["evaluation_results"][0]["metric_config"]
     assert (config["min_score"], config["max_score"]) == ("-Infinity", "Infinity")
@@ -151,6 +163,27 @@ def test_mteb(full: list[Record]) -> None:
     assert scores["main_score"] == scores["tau_d"] == 0.92
     assert (scores["exact_order_ci_low"], scores["exact_order"]) == (0.62 - 0.01, 0.62)
     assert json.loads(files[f"{home}/model_meta.json"])["name"] == "org/siglip-base"
+
+
+def test_mteb_reads_its_results(full: list[Record], tmp_path: Path) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # those of MTEB and of what it imports are not ours
+        mteb = pytest.importorskip("mteb")
+    read = 0
+    for path, text in mteb_results.results(build(full, every_metric=True)).items():
+        file = tmp_path / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
+        if file.name == "model_meta.json":
+            meta = mteb.models.ModelMeta.model_validate_json(text)
+            assert meta.name == json.loads(text)["name"]
+            continue
+        result = mteb.TaskResult.from_disk(file)
+        (scores,) = json.loads(text)["scores"]["test"]
+        assert result.task_name == file.stem
+        assert result.scores["test"][0]["main_score"] == scores["main_score"]
+        read += 1
+    assert read == 13
 
 
 def test_hostile_names_stay_in_their_folder(
@@ -285,8 +318,8 @@ def test_the_model_index_never_joins(record: Make, what: str) -> None:
     for path, text in model_index(build(made, every_metric=True), {}).items():
         for model in yaml.safe_load(text)["model-index"]:
             for result in model["results"]:
-                for metric in result["metrics"]:
+                for one in result["metrics"]:
                     where = (path, json.dumps([result["task"], result["dataset"]], sort_keys=True))
-                    found.append((*where, metric["type"], metric["value"]))
+                    found.append((*where, one["type"], one["value"]))
     assert sorted(entry[-1] for entry in found) == [0.25, 0.75]
     assert len({entry[:-1] for entry in found}) == 2
