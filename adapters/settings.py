@@ -111,13 +111,14 @@ def _readable(cls: Any, config: Mapping[str, Any]) -> dict[str, Any]:
     The weights' type is left out: it is the run's choice.
     """
     kept: dict[str, Any] = {}
-    parts = _parts(cls, config)
+    parts, known = _parts(cls, config), cls().to_dict()
+    rotary = {"rope_scaling"} if "rope_parameters" in known else set()  # a property of the class
     for key, value in config.items():
-        own = getattr(cls, key, None)
-        fixed = isinstance(own, property) and own.fset is None
         if key in parts:
             kept[key] = _readable(parts[key], value)
-        elif not (key.startswith("_") or key in TYPES or callable(own) or fixed):
+        elif key in TYPES or key.startswith("_"):
+            continue
+        elif key in known or key in rotary or not hasattr(cls, key):
             kept[key] = value
     return kept
 

@@ -71,7 +71,10 @@ def test_null_and_unknown_keys_change_nothing(checkpoint: Folder, copied: Folder
     folder = copied("clip")
     config = folder / "config.json"
     hostile = {"auto_map": {"AutoModel": "evil.Evil"}, "attn_implementation": "someone/kernel",
-               "to_dict": 3, "forward": "x", "fusion_config": {"a": 1}}  # fmt: skip
+               "to_dict": 3, "forward": "x", "fusion_config": {"a": 1}, "_commit_hash": "x",
+               "attribute_map": {"hidden_size": "projection_dim"}, "sub_configs": {},
+               "rope_scaling": {"rope_type": "linear", "factor": 2.0}, "torch_dtype": "float16",
+               "num_labels": 7}  # fmt: skip
     text = json.loads(config.read_text())["text_config"]
     _edit(config, **hostile, text_config={**text, **hostile})
     _edit(folder / "tokenizer_config.json", model_max_length=None, unknown={"deep": [1]})
