@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal, NamedTuple
 
+from hiereval.printable import clean
 from hiereval.records import MetricValue, NullValue, Record, parameters_text
 
 Bar = Literal["null", "twins", "blind", "capacity"]
@@ -29,6 +30,7 @@ COVERS = (
     "Intervals cover other items of the same kind, drawn again; they do not cover other training "
     "seeds, other data or other prompts."
 )
+_LONGEST = 300  # characters of a reason
 KINDS = ("within-length", "images", "free", "within-tier")  # the first that was drawn applies
 
 
@@ -62,7 +64,7 @@ def judge(
     is not passed is enough for False; only then does a missing one leave the answer open.
     """
     if value.value is None:
-        return Finding(None, f"undefined: {value.undefined_reason}")
+        return Finding(None, f"undefined: {clean(value.undefined_reason, _LONGEST)}")
     if value.higher_is_better is None or value.role == "descriptive":
         return Finding(None, "descriptive: no value is better than another")
     if value.ci_low is None or value.ci_high is None:
@@ -82,6 +84,8 @@ def judge(
 
 def over_seeds(found: Sequence[Finding]) -> Finding:
     """Return the verdict on a trained probe: that of its weakest seed."""
+    if len(found) == 1:
+        return found[0]
     for wanted in (False, None):
         for one in found:
             if one.finding is wanted:
@@ -157,11 +161,11 @@ def _blind(value: MetricValue) -> list[_Reached]:
     apart = math.hypot(own, own)
     sign = 1.0 if value.higher_is_better else -1.0
     ordered = _blind_scores(tuple(value.ceilings.items()), bool(value.higher_is_better))
-    reached = [
-        _Reached("blind", False, words)
-        for score, words in ordered
-        if not sign * (value.value - score) > apart
-    ]
+    reached = []
+    for score, words in ordered:
+        if sign * (value.value - score) > apart:
+            break  # and beyond all that follow
+        reached.append(_Reached("blind", False, words))
     return reached or [_Reached("blind", True, ordered[0][1])]
 
 
@@ -171,7 +175,7 @@ def _blind_scores(
 ) -> list[tuple[float, str]]:
     """Return blind scores, the best first, each in words."""
     ordered = sorted(ceilings, key=lambda item: item[1], reverse=higher_is_better)
-    return [(score, f"the blind score {name} ({score:.3f})") for name, score in ordered]
+    return [(score, f"the blind score {clean(name)} ({score:.3f})") for name, score in ordered]
 
 
 def _beyond(value: MetricValue, bar: float, half: float) -> bool:
@@ -310,4 +314,5 @@ def _architectures(record: Record) -> list[tuple[str, ...]]:
     names = [("checkpoint", model.checkpoint)]
     if model.config_sha256 is not None:
         names.append(("configuration", model.config_sha256))
-    return [(model.adapter, *name, *_measured(record)) for name in names]
+    measured = _measured(record)
+    return [(model.adapter, *name, *measured) for name in names]

@@ -122,7 +122,9 @@ def parsed(text: bytes) -> Record | None:
     except ValidationError:
         return None
     free = (record.task.parameters, record.probe.parameters, record.summary)
-    return None if any(seals.deeper(part, seals.DEEPEST - 2) for part in free) else _light(record)
+    if any(part and seals.deeper(part, seals.DEEPEST - 2) for part in free):
+        return None
+    return _light(record)
 
 
 def _has_long_number(text: bytes) -> bool:
@@ -143,11 +145,11 @@ def _light(record: Record) -> Record:
     given have one set of their names.
     """
     own = record.__dict__
-    for name, of in _IN_COMMON.items():
+    for name in _IN_COMMON:
         part = own[name]
-        key = (name, *(getattr(part, field) for field in of))
-        known = _SHARED.setdefault(key, part)
-        if known is not part and known.__dict__ == part.__dict__:
+        key = name if name in _ONE else (name, part.name)
+        known = _SHARED.get(key)
+        if known is not None and known.__dict__ == part.__dict__:
             own[name] = known
         else:
             _SHARED[key] = part
@@ -173,14 +175,9 @@ def _name_once(part: BaseModel) -> None:
         _set(part, "__pydantic_fields_set__", _NAMES.setdefault(kind, given))
 
 
-_IN_COMMON = {  # part -> the fields by which the last one of its kind is found
-    "model": (),
-    "task": ("name",),
-    "dataset": ("name", "split"),
-    "probe": ("name",),
-    "environment": (),
-}
-_SHARED: dict[tuple[str, ...], BaseModel] = {}
+_IN_COMMON = ("model", "task", "dataset", "probe", "environment")
+_ONE = frozenset({"model", "environment"})  # of these the last is kept, of the others the last of
+_SHARED: dict[str | tuple[str, str], BaseModel] = {}  # each name
 _CEILINGS: dict[tuple[str, str], dict[str, float]] = {}
 _NAMES: dict[type[BaseModel], set[str]] = {}
 _set = object.__setattr__

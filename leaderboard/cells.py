@@ -11,6 +11,8 @@ from hiereval.findings import Bar, Beside
 from hiereval.leaderboard.wording import clean
 from hiereval.records import MetricValue, Record
 
+_LONGEST = 300  # characters of a reason
+
 
 @dataclass(frozen=True, slots=True)
 class Cell:
@@ -92,7 +94,7 @@ def cell(found: Fits, metric: str, beside: Beside) -> Cell | None:
         level=last.ci_level,
         n=last.n,
         finding=verdict.finding,
-        because=clean(verdict.because, 300),
+        because=_short(verdict.because),
         failed=verdict.failed,
         missing=verdict.missing,
         sources=tuple([record.record_id for record in held]),
@@ -154,5 +156,10 @@ def _numbers(values: Sequence[MetricValue]) -> list[float]:
     return [value.value for value in values if value.value is not None]
 
 
+def _short(because: str) -> str:
+    """Return a verdict's words, which are printable."""
+    return because if len(because) <= _LONGEST else clean(because, _LONGEST)
+
+
 def _reason(reason: str | None) -> str:
-    return clean(reason or "no reason was recorded", 300)
+    return clean(reason or "no reason was recorded", _LONGEST)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import tomllib
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from functools import cache
@@ -126,8 +126,14 @@ def _column(records: list[Record], metric: str, group: str) -> Column:
         range=value.range,
         chance=value.chance,
         role=value.role,
-        ceilings={k: v for r in holders for k, v in r.metrics[metric].ceilings.items()},
+        ceilings={k: v for own in _ceilings(holders, metric) for k, v in own.items()},
     )
+
+
+def _ceilings(holders: list[Record], metric: str) -> Iterable[Mapping[str, float]]:
+    """Return each ceilings once that records share."""
+    found = [record.metrics[metric].ceilings for record in holders]
+    return {id(own): own for own in found}.values()
 
 
 def _heading(key: tuple[str, int, str], keys: list[tuple[str, int, str]]) -> str:
