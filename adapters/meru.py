@@ -1,4 +1,5 @@
-"""MERU (Desai et al., ICML 2023) and HyCoCLIP (Pal et al., ICLR 2025): hyperbolic CLIPs.
+"""Hyperbolic CLIPs: MERU (Desai et al., ICML 2023), HyCoCLIP (Pal et al., ICLR 2025) and UNCHA
+(CVPR 2026).
 
 Vectors are the space components of points on the hyperboloid of curvature -c, reached from the
 projected features by the exponential map at the vertex; c and both scales are learned. The
@@ -28,7 +29,7 @@ TINY = 1e-8  # a feature shorter than this maps to itself
 
 
 class Meru:
-    """MERU, HyCoCLIP and their CLIP baselines: a `.pth` file, org/name/file.pth or its address."""
+    """MERU, HyCoCLIP, UNCHA and CLIP baselines: a `.pth` file, org/name/file.pth or its address."""
 
     modalities: frozenset[Modality] = frozenset({"text", "image"})
 
@@ -67,7 +68,7 @@ class Meru:
 
     @cached_property
     def tokenizer(self) -> Any:
-        """Return CLIP's tokenizer, which both families use, checked to be the model's."""
+        """Return CLIP's tokenizer, which all of them use, checked to be the model's."""
         from open_clip.tokenizer import SimpleTokenizer
 
         tokenizer = SimpleTokenizer(context_length=self.shape.context_length)

@@ -1,4 +1,4 @@
-"""The `.pth` files of MERU and HyCoCLIP: found, measured from their tensors, loaded whole."""
+"""The `.pth` files of MERU, HyCoCLIP and UNCHA: found, measured from their tensors, loaded whole."""
 
 from __future__ import annotations
 
@@ -20,6 +20,14 @@ if TYPE_CHECKING:
 HEADS = {384: 12}  # of an image encoder of this width (MoCo-v3's small one); else width / 64
 SCHEME = "https://"  # of a checkpoint that is an address
 SCALARS = ("curv", "visual_alpha", "textual_alpha")
+# UNCHA's losses alone use these: three temperatures and a head that no forward pass calls
+TRAINING = (
+    "global_logit_scale",
+    "global_local_logit_scale",
+    "local_logit_scale",
+    "textual.min_radius_head.0.weight",
+    "textual.min_radius_head.0.bias",
+)
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # ImageNet's
 
 
@@ -64,8 +72,8 @@ def find(checkpoint: str, options: LoadOptions) -> Files:
     file, revision = _file(checkpoint, options)
     state = read(checkpoint, file)
     shape = _shape(checkpoint, state)
-    floats = [key for key in state if not key.startswith(("pixel_", "textual.attn_mask"))]
-    parameters = sum(state[key].numel() for key in floats)
+    unused = ("pixel_", "textual.attn_mask", *TRAINING)
+    parameters = sum(state[key].numel() for key in state if not key.startswith(unused))
     if options.random_init is not None:
         if shape.curvature is not None:
             shape = replace(shape, curvature=Shape.curvature)
@@ -189,7 +197,8 @@ def load(files: Files, options: LoadOptions) -> Any:
         model = _build(files.shape)
     if files.file is not None:
         state = {_renamed(key): value for key, value in read(files.name, files.file).items()}
-        state.pop("textual.attn_mask", None)  # made again by the encoder
+        for key in ("textual.attn_mask", *TRAINING):  # the mask is made again by the encoder
+            state.pop(key, None)
         if "textual.text_projection" in state:
             state["textual.text_projection"] = state["textual.text_projection"].T
         try:

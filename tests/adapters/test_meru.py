@@ -1,4 +1,4 @@
-"""MERU and HyCoCLIP: their `.pth` layout, equal to the forward written out in float64."""
+"""MERU, HyCoCLIP and UNCHA: their `.pth` layout, equal to the forward written out in float64."""
 
 from __future__ import annotations
 
@@ -45,13 +45,19 @@ def _refused(checkpoint: Path | str, **options: Any) -> str:
     return str(caught.value)
 
 
-@pytest.mark.parametrize("hyperbolic", [True, False])
+@pytest.mark.parametrize("family", ["meru", "clip", "uncha"])
 def test_equals_the_forward_in_float64(
-    hyperbolic: bool, tmp_path: Path, pictures: list[Image.Image]
+    family: str, tmp_path: Path, pictures: list[Image.Image]
 ) -> None:
-    state = meru_checkpoint.state(hyperbolic=hyperbolic)
+    hyperbolic = family != "clip"
+    state = (
+        meru_checkpoint.uncha()
+        if family == "uncha"
+        else meru_checkpoint.state(hyperbolic=hyperbolic)
+    )
     adapter = _open(meru_checkpoint.write(tmp_path / "x.pth", state))
     assert adapter.id.geometry == ("lorentz" if hyperbolic else "sphere")
+    assert adapter.id.n_params == sum(p.numel() for p in adapter.model.parameters())
     text = adapter.encode_texts(TEXTS)
     pixels = [adapter.preprocess(picture) for picture in pictures]
     image = adapter.encode_images(pixels)
@@ -147,6 +153,9 @@ def test_bad_files(file: Path, tmp_path: Path) -> None:
     state = {**meru_checkpoint.state(), "head.weight": torch.ones(1)}
     message = _refused(meru_checkpoint.write(path, state))
     assert 'Unexpected key(s) in state_dict: "head.weight".' in message
+    state = {**meru_checkpoint.uncha(), "visual.min_radius_head.0.bias": torch.ones(1)}
+    message = _refused(meru_checkpoint.write(path, state))
+    assert 'Unexpected key(s) in state_dict: "visual.min_radius_head.0.bias".' in message
     assert "must be left out" in _refused(file, revision="main")
 
 

@@ -1,4 +1,4 @@
-"""Small checkpoints in the `.pth` layout of MERU and HyCoCLIP, tensor by tensor."""
+"""Small checkpoints in the `.pth` layouts of the hyperbolic CLIPs, tensor by tensor."""
 
 from __future__ import annotations
 
@@ -51,6 +51,17 @@ def state(*, hyperbolic: bool = True) -> dict[str, Tensor]:
         tensors["visual_alpha"] = torch.tensor(-0.7)
         tensors["textual_alpha"] = torch.tensor(-0.9)
     return tensors
+
+
+def uncha() -> dict[str, Tensor]:
+    """Return UNCHA's: MERU's and what its losses alone use."""
+    scales = ("global_logit_scale", "global_local_logit_scale", "local_logit_scale")
+    return {
+        **state(),
+        **{name: torch.tensor(2.7) for name in scales},
+        "textual.min_radius_head.0.weight": torch.ones(1, TEXT_WIDTH),
+        "textual.min_radius_head.0.bias": torch.ones(1),
+    }
 
 
 def _wave(key: str, shape: tuple[int, ...], index: int) -> Tensor:
