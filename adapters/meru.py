@@ -1,5 +1,4 @@
-"""Hyperbolic CLIPs: MERU (Desai et al., ICML 2023), HyCoCLIP (Pal et al., ICLR 2025) and UNCHA
-(CVPR 2026).
+"""Hyperbolic CLIPs: MERU (ICML 2023), HyCoCLIP (ICLR 2025), UNCHA (CVPR 2026).
 
 Vectors are the space components of points on the hyperboloid of curvature -c, reached from the
 projected features by the exponential map at the vertex; c and both scales are learned. The
