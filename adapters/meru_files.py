@@ -1,4 +1,4 @@
-"""The `.pth` files of MERU, HyCoCLIP and UNCHA: found, measured from their tensors, loaded whole."""
+"""The `.pth` files of MERU, HyCoCLIP, UNCHA: found, measured from their tensors, loaded whole."""
 
 from __future__ import annotations
 
