@@ -18,8 +18,8 @@ from hiereval.errors import HierevalError
 from hiereval.lineage import text_hashes
 from hiereval.models import lineage_of
 from hiereval.plan import ProbeRun, RunConfig
-from hiereval.recording import LEVEL, Drawn, Outcome, Recorder, metric_values, undefined_metrics
-from hiereval.records import Record, TrainingInfo
+from hiereval.recording import Drawn, Outcome, Recorder, metric_values, undefined_metrics
+from hiereval.records import LEVEL, Record, TrainingInfo
 from hiereval.results import Results
 from hiereval.session import Session
 from hiereval.types import (

@@ -141,24 +141,24 @@ def _has_long_number(text: bytes) -> bool:
 def _light(record: Record) -> Record:
     """Let records share what they have in common: a third of the memory.
 
-    Equal parts of records that follow one another are one part, and parts whose fields were all
-    given have one set of their names.
+    Parts of records that follow one another are one part where they would be written alike, and
+    parts whose fields were all given have one set of their names.
     """
     own = record.__dict__
-    for name in _IN_COMMON:
+    for name, free in _IN_COMMON.items():
         part = own[name]
         key = name if name in _ONE else (name, part.name)
         known = _SHARED.get(key)
-        if known is not None and known.__dict__ == part.__dict__:
+        if known is not None and _alike(known.__dict__, part.__dict__, free):
             own[name] = known
         else:
             _SHARED[key] = part
     task = record.task.name
     for name, metric in record.metrics.items():
         fields = metric.__dict__
-        known = _CEILINGS.get((task, name))  # they are of the data, not of the model
-        if known == fields["ceilings"]:
-            fields["ceilings"] = known
+        ceilings = _CEILINGS.get((task, name))  # they are of the data, not of the model
+        if ceilings is not None and _same_scores(ceilings, fields["ceilings"]):
+            fields["ceilings"] = ceilings
         else:
             _CEILINGS[task, name] = fields["ceilings"]
         _name_once(metric)
@@ -169,13 +169,29 @@ def _light(record: Record) -> Record:
     return record
 
 
+def _alike(known: dict[str, Any], part: dict[str, Any], free: str) -> bool:
+    """Whether two parts are written alike: equal, and so the field in which 1 is not True, 0.0 not
+    -0.0, and keys have an order."""
+    return known == part and repr(known[free]) == repr(part[free])
+
+
+def _same_scores(a: dict[str, float], b: dict[str, float]) -> bool:
+    return a == b and list(a) == list(b) and 0.0 not in a.values()  # which may be -0.0
+
+
 def _name_once(part: BaseModel) -> None:
     given, kind = part.__pydantic_fields_set__, type(part)
     if len(given) == len(kind.__pydantic_fields__):
         _set(part, "__pydantic_fields_set__", _NAMES.setdefault(kind, given))
 
 
-_IN_COMMON = ("model", "task", "dataset", "probe", "environment")
+_IN_COMMON = {  # part -> the field that its type does not fix
+    "model": "curvature",
+    "task": "parameters",
+    "dataset": "split",
+    "probe": "parameters",
+    "environment": "packages",
+}
 _ONE = frozenset({"model", "environment"})  # of these the last is kept, of the others the last of
 _SHARED: dict[str | tuple[str, str], BaseModel] = {}  # each name
 _CEILINGS: dict[tuple[str, str], dict[str, float]] = {}

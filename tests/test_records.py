@@ -278,3 +278,43 @@ def test_numbers_beyond_64_bits_are_refused_however_a_line_is_read(tmp_path: Pat
         with pytest.raises(HierevalError) as caught:
             list(reading.read(path))
         assert str(caught.value) == f"{path}:1: whole numbers must fit into 64 bits"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"task__parameters": {"a": 1}},
+        {"task__parameters": {"a": True}},
+        {"task__parameters": {"a": 1.0}},
+        {"task__parameters": {"a": 1, "b": 2}},
+        {"task__parameters": {"b": 2, "a": 1}},
+        {"probe__parameters": {"a": [0]}},
+        {"probe__parameters": {"a": [False]}},
+        {"model__curvature": 0.0},
+        {"model__curvature": -0.0},
+        {"environment__packages": {"a": "1", "b": "2"}},
+        {"environment__packages": {"b": "2", "a": "1"}},
+        {"metrics": {"tau_d": metric(0.5, ceilings={"a": 0.1, "b": 0.2})}},
+        {"metrics": {"tau_d": metric(0.5, ceilings={"b": 0.2, "a": 0.1})}},
+        {"metrics": {"tau_d": metric(0.5, ceilings={"a": 0.0})}},
+        {"metrics": {"tau_d": metric(0.5, ceilings={"a": -0.0})}},
+    ],
+)
+def test_what_is_shared_is_written_as_it_was(changes: dict[str, Any]) -> None:
+    for before in ({}, *WRITTEN_OTHERWISE):
+        neither = a_record(metrics={"tau_d": metric(0.5, ceilings={"c": 0.3})})
+        for other in (neither, a_record(**before)):
+            reading.parsed(records.line(other))
+        line = records.line(a_record(**changes))
+        record = reading.parsed(line)
+        assert record is not None
+        assert records.line(record) == line
+
+
+WRITTEN_OTHERWISE: list[dict[str, Any]] = [
+    {"task__parameters": {"a": 1}, "probe__parameters": {"a": [0]}, "model__curvature": 0.0},
+    {"environment__packages": {"a": "1", "b": "2"}},
+    {"task__parameters": {"a": 1, "b": 2}},
+    {"metrics": {"tau_d": metric(0.5, ceilings={"a": 0.1, "b": 0.2})}},
+    {"metrics": {"tau_d": metric(0.5, ceilings={"a": 0.0})}},
+]
