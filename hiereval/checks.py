@@ -22,7 +22,7 @@ from hiereval.types import Geometry
 ROUNDING = 1e-6  # of a value against the ends of its range
 GEOMETRIES = get_args(Geometry)
 _AGAIN = "run it again with 'hiereval run'"
-_LEAVE = f"leave records as they are written, or {_AGAIN}"
+LEAVE = f"leave records as they are written, or {_AGAIN}"
 _FIRST = datetime(2024, 1, 1, tzinfo=UTC)  # no record is older
 
 
@@ -164,12 +164,12 @@ def _of_model(record: Record) -> Iterator[Problem]:
         yield Problem("model.geometry", what, _AGAIN)
     if _fingerprint(record.model) != record.model.fingerprint:
         what = "it is not the fingerprint of the model's fields"
-        yield Problem("model.fingerprint", what, _LEAVE)
+        yield Problem("model.fingerprint", what, LEAVE)
 
 
 def _of_identity(record: Record) -> Iterator[Problem]:
     if identity.of_record(record) != record.record_id:
-        yield Problem("record_id", f"{record.record_id} is not of the record's fields", _LEAVE)
+        yield Problem("record_id", f"{record.record_id} is not of the record's fields", LEAVE)
 
 
 @lru_cache(maxsize=1 << 12)  # a model has a record for each task

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +12,7 @@ import click
 from hiereval.agreement import Agreement
 from hiereval.errors import HierevalError, shorten
 from hiereval.reading import results_files
-from hiereval.seals import lines, unsealed
+from hiereval.seals import CHECKSUM, lines, unsealed
 
 if TYPE_CHECKING:
     from hiereval.checks import Problem
@@ -48,8 +47,8 @@ def command(files: tuple[Path, ...], schema: bool, form: str) -> None:
         return
     if report.found:
         told = [
-            f"{p['file']}:{p['line']}: {p['field']}{p['problem']}" + p["mend"]
-            for p in report.told()
+            f"{p['file']}:{p['line']}: {p['field']}: {p['problem']}; {p['mend']}"
+            for p in report.found
         ]
         click.echo(shorten(told, _SHOWN), err=True)
         raise HierevalError(f"{report.refused:,} of {report.records:,} records are refused.")
@@ -78,12 +77,6 @@ class _Report:
     def refused(self) -> int:
         """How many lines have a problem."""
         return len({(one["file"], one["line"]) for one in self.found})
-
-    def told(self) -> Iterator[dict[str, Any]]:
-        """Yield the problems with what stands between their parts."""
-        for one in self.found:
-            name = f"{one['field']}: " if one["field"] else ""
-            yield {**one, "field": name, "mend": f"; {one['mend']}" if one["mend"] else ""}
 
     def written(self) -> dict[str, Any]:
         """Return the report for a machine."""
@@ -126,7 +119,7 @@ def _record(report: _Report, path: Path, number: int, line: bytes) -> Record | N
     """Return the record of a line; None, and what is wrong with it in the report."""
     from pydantic import ValidationError
 
-    from hiereval.checks import Problem
+    from hiereval.checks import LEAVE, Problem
     from hiereval.reading import parsed
     from hiereval.records import Record
 
@@ -138,9 +131,11 @@ def _record(report: _Report, path: Path, number: int, line: bytes) -> Record | N
     except ValidationError as error:
         for problem in error.errors(include_url=False, include_input=False):
             where = ".".join(map(str, problem["loc"])) or "the record"
-            report.add(path, number, Problem(where, problem["msg"], ""))
+            report.add(path, number, Problem(where, problem["msg"], LEAVE))
     except ValueError as error:
-        report.add(path, number, Problem("", str(error), ""))
+        what, _, mend = str(error).partition("; ")
+        field = CHECKSUM if what.startswith(CHECKSUM) else "the line"
+        report.add(path, number, Problem(field, what.removeprefix(f"{field}: "), mend or LEAVE))
     return None
 
 
