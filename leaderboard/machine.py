@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterator
 from dataclasses import asdict, fields
 from math import isfinite
 from typing import Any
@@ -18,17 +18,26 @@ from hiereval.leaderboard.rows import Row
 def written(board: Board) -> str:
     """Return the board as one JSON object, a row on each line; numbers are exact, strings as the
     records hold them."""
+    return "".join(parts(board))
+
+
+def parts(board: Board) -> Iterator[str]:
+    """Yield what `written` returns, piece by piece: it holds every record."""
     document = {
         "title": board.title,
         "limited": board.limited,
         "levels": board.levels,
         "covers": COVERS,
     }
-    begun = json.dumps(document, indent=1, allow_nan=False).removesuffix("\n}")
-    return f'{begun},\n "sections": [{_listed(map(_section, board.sections))}]\n}}\n'
+    yield json.dumps(document, indent=1, allow_nan=False).removesuffix("\n}")
+    yield ',\n "sections": ['
+    for place, section in enumerate(board.sections):
+        yield ",\n" if place else "\n"
+        yield from _section(section)
+    yield "]\n}\n"
 
 
-def _section(section: Section) -> str:
+def _section(section: Section) -> Iterator[str]:
     document = {
         "dataset": section.name,
         "split": section.split,
@@ -39,17 +48,14 @@ def _section(section: Section) -> str:
         "reported": [asdict(figure) for figure in section.reported],
         "notes": section.notes,
     }
-    begun = _with(document, "measured", map(_row, section.measured))
-    return f'{begun[:-1]}, "controls": [{_listed(map(_row, section.controls))}]}}'
-
-
-def _with(document: dict[str, Any], last: str, texts: Iterable[str]) -> str:
-    """Return an object as JSON, with a last member that is a list of what is JSON already."""
-    return f'{json.dumps(document, allow_nan=False)[:-1]}, "{last}": [{_listed(texts)}]}}'
-
-
-def _listed(texts: Iterable[str]) -> str:
-    return ",".join(f"\n{text}" for text in texts)
+    yield json.dumps(document, allow_nan=False)[:-1]
+    for name, rows in (("measured", section.measured), ("controls", section.controls)):
+        yield f', "{name}": ['
+        for place, row in enumerate(rows):
+            yield ",\n" if place else "\n"
+            yield _row(row)
+        yield "]"
+    yield "}"
 
 
 def _column(column: Column) -> dict[str, Any]:
@@ -70,9 +76,8 @@ def _row(row: Row) -> str:
         "cells": [cell and {name: getattr(cell, name) for name in _CELL} for cell in row.cells],
         "radius_by_tier": [asdict(tier) for tier in row.curve],
     }
-    return _with(
-        document, "records", (record.model_dump_json(ensure_ascii=True) for record in row.records)
-    )
+    records = ",".join(record.model_dump_json(ensure_ascii=True) for record in row.records)
+    return f'{json.dumps(document, allow_nan=False)[:-1]}, "records": [{records}]}}'
 
 
 _CELL = [field.name for field in fields(Cell)]  # all of them plain values

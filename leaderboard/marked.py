@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -74,10 +74,11 @@ def _text(path: Path) -> str:
         raise HierevalError(f"The file {str(path)!r} must be text that can be read.") from error
 
 
-def write(path: Path, text: str) -> None:
-    """Write a file, whole, making its folder; a failure is one line."""
+def write(path: Path, text: str | Iterable[str]) -> None:
+    """Write a text, or its parts, as a whole file, making its folder; a failure is one line."""
+    parts = [text] if isinstance(text, str) else text
     with failing_in_one_line(path):
-        files.write_whole(path, text.encode())
+        files.write_whole(path, (part.encode() for part in parts))
 
 
 @contextmanager

@@ -68,7 +68,7 @@ def command(
     import gc
 
     from hiereval import reading
-    from hiereval.leaderboard import configuration, formats, marked
+    from hiereval.leaderboard import configuration, formats, machine, marked
     from hiereval.leaderboard.paired import SamplesBeside
     from hiereval.leaderboard.selection import chosen
 
@@ -98,6 +98,10 @@ def command(
         from hiereval.leaderboard import terminal
 
         terminal.show(made, options.console())
+        return
+    if out is not None and form == "json":  # every record: never whole in memory
+        marked.write(out, machine.parts(made))
+        click.echo(f"wrote {out}", err=True)
         return
     text = formats.written(form, made, kept, paired)
     if out is None and update is None:
