@@ -1,7 +1,8 @@
-"""Hyperbolic CLIPs: MERU (ICML 2023), HyCoCLIP (ICLR 2025), UNCHA (CVPR 2026).
+"""Hyperbolic CLIPs: MERU (ICML 2023), HyCoCLIP (ICLR 2025), UNCHA (CVPR), PHyCLIP (ICLR 2026).
 
 Vectors are the space components of points on the hyperboloid of curvature -c, reached from the
-projected features by the exponential map at the vertex; c and both scales are learned. The
+projected features by the exponential map at the vertex; c and both scales are learned. PHyCLIP
+cuts the features into equal parts, each on a hyperboloid with a c and scales of its own. The
 authors' CLIP baselines come in the same files and are a sphere.
 """
 
@@ -11,13 +12,13 @@ import math
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from hiereval import fingerprint
 from hiereval.adapters import causal_text, meru_files, vocabulary
 from hiereval.adapters.image_processing import middle, to_rgb
 from hiereval.adapters.precision import DTYPES, inference
-from hiereval.types import LoadOptions, Modality, ModelId
+from hiereval.types import Curvature, Geometry, LoadOptions, Modality, ModelId
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -28,7 +29,7 @@ TINY = 1e-8  # a feature shorter than this maps to itself
 
 
 class Meru:
-    """MERU, HyCoCLIP, UNCHA and CLIP baselines: a `.pth` file, org/name/file.pth or its address."""
+    """All of them and their CLIP baselines: a `.pth` file, org/name/file.pth or its address."""
 
     modalities: frozenset[Modality] = frozenset({"text", "image"})
 
@@ -52,7 +53,7 @@ class Meru:
                 {"tokenizer": "CLIP BPE", "context_length": self.shape.context_length}
             ),
             dtype=DTYPES[options.precision],
-            geometry="lorentz" if self.shape.curvature is not None else "sphere",
+            geometry=geometry_of(self.shape.curvature),
             curvature=self.shape.curvature,
             random_init=options.random_init,
             embed_dim=self.shape.embed_dim,
@@ -99,7 +100,7 @@ class Meru:
             features = causal_text.encode(
                 self.model.textual, "forward", self.tokenizer, texts, device
             )
-            return self._lift(features.float(), self.model.textual_alpha)
+            return self._lift(features.float(), "textual")
 
     def preprocess(self, image: Image) -> Tensor:
         """Return one picture's pixels [3, h, w] in [0, 1]; the network normalises them."""
@@ -113,16 +114,32 @@ class Meru:
             pixels = torch.stack(list(inputs)).to(self.options.device)
             pixels = (pixels - self.model.pixel_mean) / self.model.pixel_std
             features = self.model.visual_proj(self.model.visual(pixels))
-            return self._lift(features.float(), self.model.visual_alpha)
+            return self._lift(features.float(), "visual")
 
-    def _lift(self, features: Tensor, alpha: Tensor | None) -> Tensor:
-        if self.shape.curvature is None or alpha is None:
+    def _lift(self, features: Tensor, side: Literal["visual", "textual"]) -> Tensor:
+        import torch
+
+        curvature = self.shape.curvature
+        if curvature is None:
             return features
-        return exponential_map(features * alpha.exp(), self.shape.curvature)
+        if not isinstance(curvature, tuple):
+            alpha = getattr(self.model, f"{side}_alpha")
+            return exponential_map(features * alpha.exp(), curvature)
+        alphas = torch.stack([*getattr(self.model, f"{side}_concept_alphas")])
+        factors = features.unflatten(-1, (len(curvature), -1))  # [n, k, d / k]
+        curvatures = features.new_tensor(curvature)[:, None]
+        return exponential_map(factors * alphas.exp()[:, None], curvatures).flatten(-2)
 
 
-def exponential_map(velocity: Tensor, curvature: float) -> Tensor:
-    """Return the space components [n, d] of the points that geodesics from the vertex reach.
+def geometry_of(curvature: Curvature | None) -> Geometry:
+    """Return where points of this curvature live."""
+    if curvature is None:
+        return "sphere"
+    return "lorentz-product" if isinstance(curvature, tuple) else "lorentz"
+
+
+def exponential_map(velocity: Tensor, curvature: float | Tensor) -> Tensor:
+    """Return the space components [*n, d] of the points that geodesics from the vertex reach.
 
     sinh(sqrt(c) |v|) v / (sqrt(c) |v|), the argument of sinh capped at asinh(2^15).
     """

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from hiereval import snapshots
 from hiereval.download import Remote, fetch
 from hiereval.errors import HierevalError, nearest
-from hiereval.types import LoadOptions
+from hiereval.types import Curvature, LoadOptions
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 HEADS = {384: 12}  # of an image encoder of this width (MoCo-v3's small one); else width / 64
 SCHEME = "https://"  # of a checkpoint that is an address
 SCALARS = ("curv", "visual_alpha", "textual_alpha")
+FACTORS = ("curvs", "visual_concept_alphas", "textual_concept_alphas")  # PHyCLIP's, one a factor
 # UNCHA's losses alone use these: three temperatures and a head that no forward pass calls
 TRAINING = (
     "global_logit_scale",
@@ -44,7 +45,7 @@ class Shape:
     vocabulary: int = 49408
     context_length: int = 77
     embed_dim: int = 512
-    curvature: float | None = 1.0  # where training starts
+    curvature: Curvature | None = 1.0  # where training starts; several for PHyCLIP's factors
 
 
 ARCHITECTURES = {
@@ -76,7 +77,9 @@ def find(checkpoint: str, options: LoadOptions) -> Files:
     parameters = sum(state[key].numel() for key in state if not key.startswith(unused))
     if options.random_init is not None:
         if shape.curvature is not None:
-            shape = replace(shape, curvature=Shape.curvature)
+            factors = shape.curvature if isinstance(shape.curvature, tuple) else None
+            start = tuple(1.0 for _ in factors) if factors else Shape.curvature
+            shape = replace(shape, curvature=start)
         return Files(checkpoint, shape, None, revision, parameters)
     return Files(checkpoint, shape, file, revision, parameters)
 
@@ -175,10 +178,19 @@ def _shape(name: str, state: Mapping[str, Tensor]) -> Shape:
             vocabulary=vocabulary,
             context_length=state["textual.posit_embed"].shape[0],
             embed_dim=state["visual_proj.weight"].shape[0],
-            curvature=float(state["curv"].exp()) if "curv" in state else None,
+            curvature=_curvature(state, state["visual_proj.weight"].shape[0]),
         )
     except (KeyError, ValueError) as error:
         raise HierevalError(f"The checkpoint {name!r} must hold MERU's layout: {error}.") from error
+
+
+def _curvature(state: Mapping[str, Tensor], dimensions: int) -> Curvature | None:
+    """Return the learned curvature: PHyCLIP's of each factor, or the one that the others have."""
+    if factors := _count(state, f"{FACTORS[0]}."):
+        if dimensions % factors:
+            raise ValueError(f"{dimensions} dimensions are not {factors} equal factors")
+        return tuple(float(state[f"{FACTORS[0]}.{i}"].exp()) for i in range(factors))
+    return float(state["curv"].exp()) if "curv" in state else None
 
 
 def _count(state: Mapping[str, Tensor], prefix: str) -> int:
@@ -250,9 +262,24 @@ def _build(shape: Shape) -> Any:
     model.register_buffer("pixel_mean", torch.tensor(MEAN).reshape(3, 1, 1))
     model.register_buffer("pixel_std", torch.tensor(STD).reshape(3, 1, 1))
     model.logit_scale = torch.nn.Parameter(torch.tensor(1 / 0.07).log())
-    model.visual_alpha = model.textual_alpha = None  # type: ignore[assignment]
     if shape.curvature is not None:
-        start = -0.5 * math.log(shape.embed_dim)
-        for scalar, value in zip(SCALARS, (math.log(shape.curvature), start, start), strict=True):
-            setattr(model, scalar, torch.nn.Parameter(torch.tensor(value)))
+        _add_scalars(model, shape, shape.curvature)
     return model
+
+
+def _add_scalars(model: Any, shape: Shape, curvature: Curvature) -> None:
+    """Give a network what its features are lifted by, where training starts.
+
+    PHyCLIP's has the three of a single hyperboloid as well, which it does not use.
+    """
+    import torch
+
+    factors = curvature if isinstance(curvature, tuple) else ()
+    single, start = 1.0 if factors else curvature, -0.5 * math.log(shape.embed_dim)
+    for scalar, value in zip(SCALARS, (math.log(single), start, start), strict=True):  # type: ignore[arg-type]
+        setattr(model, scalar, torch.nn.Parameter(torch.tensor(value)))
+    for name in FACTORS if factors else ():
+        start = -0.5 * math.log(shape.embed_dim // len(factors))
+        values = [math.log(c) if name == FACTORS[0] else start for c in factors]
+        scalars = [torch.nn.Parameter(torch.tensor(value)) for value in values]
+        setattr(model, name, torch.nn.ParameterList(scalars))

@@ -1,8 +1,9 @@
 """Vectors made elsewhere: how closed models get on the board and how exactness is proved.
 
 A folder with `embeddings.safetensors` (`text` [t, d] and, for a model that sees, `image` [i, d])
-and `index.json`: {"texts": [t captions, "" among them], "images": [i file names]}, optionally
-with "name", "geometry" (sphere, euclidean or lorentz), "curvature" and "root_text".
+and `index.json`: {"texts": [t captions, "" among them], "images": [i file names]}, optionally with
+"name", "geometry" (sphere, euclidean, lorentz or lorentz-product), "curvature" (of a product a
+list of one for each factor) and "root_text".
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from hiereval import fingerprint
 from hiereval.errors import HierevalError, nearest
-from hiereval.types import Geometry, LoadOptions, Modality, ModelId
+from hiereval.types import Geometry, LoadOptions, Modality, ModelId, is_curvature_of
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -62,7 +63,7 @@ class Precomputed:
             dtype=dtype,
             root_text=root_text,
             embed_dim=shapes["text"][1],
-            **_geometry(self.folder, index),
+            **_geometry(self.folder, index, shapes["text"][1]),
         )
 
     @cached_property
@@ -210,19 +211,27 @@ def _check_shapes(folder: Path, shapes: dict[str, list[int]], rows: dict[str, in
         raise HierevalError(f"The tensor 'text' of {str(folder / VECTORS)!r} must not be empty.")
 
 
-def _geometry(folder: Path, index: dict[str, Any]) -> dict[str, Any]:
+def _geometry(folder: Path, index: dict[str, Any], dimensions: int) -> dict[str, Any]:
     geometry, curvature = index.get("geometry", "sphere"), index.get("curvature")
     if geometry not in get_args(Geometry):
         raise HierevalError(
             f"The geometry {geometry!r} of {str(folder / INDEX)!r} must be one of "
             f"{', '.join(get_args(Geometry))}.{nearest(str(geometry), get_args(Geometry))}"
         )
-    number = isinstance(curvature, int | float) and 0 < curvature < float("inf")
-    if number != (geometry == "lorentz") or (curvature is not None and not number):
+    curvature = tuple(curvature) if isinstance(curvature, list) else curvature
+    if not is_curvature_of(geometry, curvature):
         raise HierevalError(
-            f"The curvature {curvature!r} of {str(folder / INDEX)!r} must be a positive number for "
-            "the geometry lorentz and absent for the others."
+            f"The curvature {index.get('curvature')!r} of "
+            f"{str(folder / INDEX)!r} must be a positive number for the geometry lorentz, a list "
+            "of them for lorentz-product and absent for the others."
         )
+    if isinstance(curvature, tuple):
+        if dimensions % len(curvature):
+            raise HierevalError(
+                f"The vectors of {str(folder / VECTORS)!r} must have as many dimensions for each "
+                f"of the {len(curvature)} curvatures in {INDEX}; they have {dimensions}."
+            )
+        return {"geometry": geometry, "curvature": tuple(float(c) for c in curvature)}
     return {"geometry": geometry, "curvature": None if curvature is None else float(curvature)}
 
 

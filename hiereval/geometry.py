@@ -15,8 +15,6 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from hiereval.types import ModelId, Space
-
 ULPS = 16 * torch.finfo(torch.float32).eps  # what entailment cones are kept away from their limits
 
 
@@ -243,26 +241,3 @@ class LorentzSpace:
 
         tangent = stretched(x.double(), torch.asinh).mean(dim=1)
         return stretched(tangent, torch.sinh).to(x.dtype)
-
-
-def space_of(
-    model: ModelId,
-    text: Float[Tensor, "t d"],
-    image: Float[Tensor, "i d"] | None,
-    root: Float[Tensor, " d"] | None,
-) -> Space:
-    """Return the Space of raw vectors in the model's geometry, normalised where that is due.
-
-    `root` is a raw vector like the others; None is the vertex of a Lorentz space or the origin.
-    """
-    if model.geometry == "sphere":
-        if root is None:
-            raise ValueError("A sphere has no origin: give a root vector.")
-        image = None if image is None else normalise(image)
-        return SphereSpace(normalise(text), image, normalise(root))
-    if model.geometry == "euclidean":
-        return EuclideanSpace(text, image, text.new_zeros(text.shape[-1]) if root is None else root)
-    if model.curvature is None or not model.curvature > 0:
-        raise ValueError(f"A Lorentz space needs a curvature above 0, not {model.curvature}.")
-    vertex = text.new_zeros(text.shape[-1])
-    return LorentzSpace(text, image, vertex if root is None else root, model.curvature)

@@ -48,7 +48,7 @@ class ModelInfo(Strict):
     dtype: str
     context_length: int | None
     geometry: str
-    curvature: Finite | None
+    curvature: Finite | tuple[Finite, ...] | None
     root_text: str
     random_init: int | None
     trust_remote_code: bool

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from torch import Generator, Tensor, nn
 
 Modality = Literal["text", "image"]
-Geometry = Literal["sphere", "lorentz", "euclidean"]
+Geometry = Literal["sphere", "lorentz", "lorentz-product", "euclidean"]
+Curvature = float | tuple[float, ...]  # c > 0 for a sectional curvature of -c; one a factor
 Precision = Literal["fp32", "tf32", "bf16", "fp16"]
 # of as many words: where their tokens or vectors are equal, the vocabulary is not the model's
 TWO_CAPTIONS = ("a blue bird on a branch", "two red dogs in the snow")
@@ -163,7 +164,7 @@ class ModelId:
     tokenizer_fingerprint: str | None = None
     dtype: str = "float32"  # of the computation; vectors are always float32
     geometry: Geometry = "sphere"
-    curvature: float | None = None  # of a Lorentz space: c > 0, the sectional curvature is -c
+    curvature: Curvature | None = None  # of a Lorentz space, or of each factor of a product
     root_text: str = ""
     random_init: int | None = None
     embed_dim: int | None = None
@@ -181,6 +182,19 @@ class ModelId:
     def fingerprint(self) -> str:
         """Return 64 hex digits that differ whenever a vector could."""
         return of_model(vars(self))
+
+
+def is_curvature_of(geometry: str, curvature: object) -> bool:
+    """Return whether a geometry has this curvature: a number above 0 for a Lorentz space, one or
+    more of them for a product, None for the others."""
+    if geometry not in ("lorentz", "lorentz-product"):
+        return curvature is None
+    several = isinstance(curvature, tuple)
+    numbers = curvature if isinstance(curvature, tuple) else (curvature,)
+    return several == (geometry == "lorentz-product") and bool(numbers) and all(
+        isinstance(c, int | float) and not isinstance(c, bool) and 0 < c < float("inf")
+        for c in numbers
+    )  # fmt: skip
 
 
 @runtime_checkable

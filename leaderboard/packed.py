@@ -23,6 +23,7 @@ from hiereval.leaderboard.rows import Row
 from hiereval.leaderboard.standing import Paired
 from hiereval.leaderboard.wording import clean, public
 from hiereval.records import Record
+from hiereval.types import Curvature
 
 MANY = 2000  # rows
 _SHOWN = 3  # decimals of a value as it is drawn; one more is kept where there is room
@@ -238,7 +239,7 @@ _FACTS: dict[str, Callable[[Row], Any]] = {
     "weights": lambda row: clean(row.model.weights_sha256 or "")[:_SHORT],
     "fingerprint": lambda row: clean(row.model.fingerprint)[:_SHORT],
     "geometry": lambda row: clean(row.model.geometry, 40),
-    "curvature": lambda row: row.model.curvature,
+    "curvature": lambda row: _curvature(row.model.curvature),
     "dtype": lambda row: clean(row.model.dtype, 20),
     "dim": lambda row: row.model.embed_dim,
     "params": lambda row: row.model.n_params,
@@ -255,6 +256,13 @@ _FACTS: dict[str, Callable[[Row], Any]] = {
     "fitted": lambda row: _fitted(row.newest),
     "options": lambda row: command_line.options_of(row.newest),
 }
+
+
+def _curvature(curvature: Curvature | None) -> float | str | None:
+    """Return one curvature as it is, and those of a product's factors in words."""
+    if not isinstance(curvature, tuple):
+        return curvature
+    return f"{len(curvature)} factors, {min(curvature):.3g} to {max(curvature):.3g}"
 
 
 def _beside(checkpoint: str, label: str) -> str:

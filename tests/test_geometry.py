@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from reference.angles import angle
 
-from hiereval.geometry import EuclideanSpace, SphereSpace, angle_at, normalise, space_of
+from hiereval.geometry import EuclideanSpace, SphereSpace, angle_at, normalise
+from hiereval.spaces import space_of
 from hiereval.types import ModelId
 
 SPHERE = ModelId(adapter="made", name="made", checkpoint="made", geometry="sphere")

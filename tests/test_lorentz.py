@@ -12,7 +12,8 @@ import torch
 from hypothesis import strategies
 from reference import lorentz
 
-from hiereval.geometry import ULPS, LorentzSpace, half_chord, space_of
+from hiereval.geometry import ULPS, LorentzSpace, half_chord
+from hiereval.spaces import space_of
 from hiereval.types import ModelId, Space
 
 SETTINGS = hypothesis.settings(derandomize=True, deadline=None, max_examples=60)

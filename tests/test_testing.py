@@ -16,8 +16,8 @@ from support import checkpoints
 from torch import Tensor
 
 from hiereval import blind, registry
-from hiereval.geometry import space_of
 from hiereval.probes.roots import EmptyRoot, MeanRoot, Origin
+from hiereval.spaces import space_of
 from hiereval.testing import Check, check_adapter, check_probe, check_task
 from hiereval.types import (
     Chains,
@@ -584,7 +584,7 @@ def test_a_broken_probe_fails_its_check(case: str) -> None:
 @pytest.mark.parametrize(
     ("make", "geometry"),
     [(EmptyRoot, "sphere"), (MeanRoot, "sphere"), (EmptyRoot, "lorentz"), (Origin, "lorentz"),
-     (Origin, "euclidean")],
+     (Origin, "euclidean"), (EmptyRoot, "lorentz-product"), (Origin, "lorentz-product")],
 )  # fmt: skip
 def test_our_probes_conform(make: Any, geometry: Any) -> None:
     checks = check_probe(make, geometry)

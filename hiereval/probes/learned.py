@@ -8,11 +8,11 @@ from typing import ClassVar, Self
 
 from torch import Generator, Tensor
 
-from hiereval.geometry import space_of
 from hiereval.losses import Losses, Pairing, Weights
 from hiereval.probes.descent import Descent, Parameters
 from hiereval.probes.frozen import fit_on, fitted, frozen_chains
 from hiereval.probes.low_rank import LowRankObjective, Map
+from hiereval.spaces import space_of
 from hiereval.types import Chains, Embeddings, ModelId, Space
 
 

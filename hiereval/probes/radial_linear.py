@@ -13,11 +13,12 @@ from typing import ClassVar, Self
 import torch
 from torch import Generator
 
-from hiereval.geometry import normalise, space_of
+from hiereval.geometry import normalise
 from hiereval.losses import Pairing, Weights
 from hiereval.probes.descent import Descent
 from hiereval.probes.frozen import fit_on, fitted, frozen_chains
 from hiereval.probes.low_rank import LowRankObjective, Map
+from hiereval.spaces import space_of
 from hiereval.types import Chains, Embeddings, ModelId, Space
 
 

@@ -9,7 +9,8 @@ from typing import ClassVar, Self
 from torch import Generator
 
 from hiereval.errors import HierevalError
-from hiereval.geometry import normalise, space_of
+from hiereval.geometry import normalise
+from hiereval.spaces import space_of
 from hiereval.types import Chains, Embeddings, ModelId, Space
 
 
@@ -52,10 +53,10 @@ class MeanRoot:
     def space(self, embeddings: Embeddings) -> Space:
         """Return the space around the mean; a Lorentz model is refused, its root is the vertex."""
         geometry = embeddings.model.geometry
-        if geometry == "lorentz":
+        if geometry in ("lorentz", "lorentz-product"):
             raise HierevalError(
                 "The probe 'mean-root' must be used with a sphere or euclidean model, not with "
-                f"{embeddings.model.name!r} (lorentz). Use --probes origin."
+                f"{embeddings.model.name!r} ({geometry}). Use --probes origin."
             )
         text = normalise(embeddings.text) if geometry == "sphere" else embeddings.text
         root = text.double().mean(dim=0).to(text.dtype)

@@ -26,6 +26,7 @@ from hiereval.types import (
     Partial,
     StoredVectors,
     folder_prefix,
+    is_curvature_of,
 )
 
 if TYPE_CHECKING:
@@ -158,10 +159,10 @@ class _Kit:
         )
         require(bool(model.name and model.adapter), "id.name and id.adapter must not be empty")
         require(model.geometry in get_args(Geometry), f"geometry {model.geometry!r} is unknown")
-        lorentz = model.geometry == "lorentz"
         require(
-            lorentz == (model.curvature is not None) and (not lorentz or model.curvature > 0),  # type: ignore[operator]
-            "curvature must be above 0 for a Lorentz geometry and None for the others",
+            is_curvature_of(model.geometry, model.curvature),
+            "curvature must be above 0 for a Lorentz geometry and None for the others; of a "
+            "product it is a tuple of one for each factor",
         )
         identified = model.weights_sha256 or model.random_init is not None or model.n_params == 0
         require(bool(identified), "weights_sha256 must be known, or random_init")

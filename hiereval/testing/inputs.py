@@ -5,6 +5,8 @@ from __future__ import annotations
 from io import BytesIO
 from typing import TYPE_CHECKING
 
+from hiereval.types import Curvature
+
 if TYPE_CHECKING:
     from PIL.Image import Image
 
@@ -15,6 +17,7 @@ TEXTS = (
     "A blue bird sitting on the top of a branch with autumn leaves.",
     "two dogs play with a red ball in the snow",
 )
+CURVATURES: dict[str, Curvature] = {"lorentz": 1.0, "lorentz-product": (1.0, 0.5)}
 LONG = " ".join(["a very long caption about a bird on a branch"] * 12)
 KINDS_OF_TEXT = {
     "empty": "",

@@ -7,6 +7,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from hiereval.testing.checks import Check, require, run
+from hiereval.testing.inputs import CURVATURES
 from hiereval.types import Chains, DataOptions, Embeddings, Geometry, ModelId, Probe, Space
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ def check_probe(make: Callable[[], Probe], geometry: Geometry = "sphere") -> lis
 class _Kit:
     def __init__(self, make: Callable[[], Probe], geometry: Geometry) -> None:
         self.make = make
-        curvature = 1.0 if geometry == "lorentz" else None
+        curvature = CURVATURES.get(geometry)
         self.model = ModelId(
             adapter="check", name="check", checkpoint="", geometry=geometry, curvature=curvature
         )

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, get_args
 
 from hiereval.testing.checks import Check, NotApplicable, require, run
+from hiereval.testing.inputs import CURVATURES
 from hiereval.types import (
     Answered,
     Blind,
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 D = 6  # dimensions of the made-up vectors
-GEOMETRIES = ("sphere", "euclidean", "lorentz")
+GEOMETRIES = ("sphere", "euclidean", "lorentz", "lorentz-product")
 
 
 def check_task(task: Task, dataset: Dataset | None = None) -> list[Check]:
@@ -224,7 +225,7 @@ class _Kit:
     def _space(self, geometry: str, *, constant: bool = False) -> Space:
         import torch
 
-        from hiereval.geometry import space_of
+        from hiereval.spaces import space_of
 
         generator = torch.Generator().manual_seed(0)
         sizes = (len(self.dataset.texts), len(self.dataset.images), 1)
@@ -234,7 +235,7 @@ class _Kit:
             return torch.ones(n, D) if constant else drawn
 
         text, image, root = (vectors(n) for n in sizes)
-        curvature = 1.0 if geometry == "lorentz" else None
+        curvature = CURVATURES.get(geometry)
         model = ModelId(
             adapter="check", name="check", checkpoint="", geometry=geometry, curvature=curvature  # type: ignore[arg-type]
         )  # fmt: skip

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from support import checkpoints, meru_checkpoint, openclip_checkpoint
+from torch import Tensor
 
 from hiereval.models import open_adapter
 from hiereval.testing import check_adapter
@@ -20,6 +21,10 @@ from hiereval.types import Adapter, LoadOptions
 
 def _openclip(folder: Path) -> str:
     return f"local-dir:{openclip_checkpoint.write(folder)}"
+
+
+def _meru(state: Callable[[], dict[str, Tensor]], folder: Path) -> Path:
+    return meru_checkpoint.write(folder.with_suffix(".pth"), state())
 
 
 FAMILIES: dict[str, tuple[str, Callable[[Path], object], dict[str, str]]] = {
@@ -35,6 +40,8 @@ FAMILIES: dict[str, tuple[str, Callable[[Path], object], dict[str, str]]] = {
     "blip": ("blip", checkpoints.blip, {}),
     "openclip": ("openclip", _openclip, {}),
     "meru": ("meru", lambda folder: meru_checkpoint.write(folder.with_suffix(".pth")), {}),
+    "uncha": ("meru", partial(_meru, meru_checkpoint.uncha), {}),
+    "phyclip": ("meru", partial(_meru, meru_checkpoint.phyclip), {}),
     "words": ("control", lambda folder: "words", {}),
     "constant": ("control", lambda folder: "constant", {}),
 }

@@ -8,9 +8,9 @@ from PIL import Image
 
 from hiereval.adapters.control import Control
 from hiereval.errors import HierevalError
-from hiereval.geometry import space_of
 from hiereval.models import open_adapter, resolve
 from hiereval.places import Places
+from hiereval.spaces import space_of
 from hiereval.types import LoadOptions
 
 TEXTS = ["", "bird", "a  blue\tbird", "naïve café"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +13,15 @@ from PIL import Image
 from reference import lorentz, meru
 from support import meru_checkpoint
 from support.loopback import Loopback
+from torch import Tensor
 
 from hiereval import evaluate
 from hiereval.adapters import meru_files
 from hiereval.adapters.meru import Meru, exponential_map
 from hiereval.errors import HierevalError
-from hiereval.geometry import LorentzSpace, space_of
+from hiereval.geometry import LorentzSpace
 from hiereval.places import Places
+from hiereval.spaces import space_of
 from hiereval.types import LoadOptions
 
 TEXTS = ["", "a bird", "A blue bird on a branch.", "two dogs, a ball \U0001f600 \0 x", "bird " * 99]
@@ -28,6 +31,12 @@ GOLDEN = [
     [0.396612, -0.430877, 0.21654],
 ]
 HEADS = 1
+FAMILIES: dict[str, Callable[[], tuple[dict[str, Tensor], str]]] = {
+    "meru": lambda: (meru_checkpoint.state(), "lorentz"),
+    "clip": lambda: (meru_checkpoint.state(hyperbolic=False), "sphere"),
+    "uncha": lambda: (meru_checkpoint.uncha(), "lorentz"),
+    "phyclip": lambda: (meru_checkpoint.phyclip(), "lorentz-product"),
+}
 
 
 @pytest.fixture(scope="module")
@@ -45,18 +54,13 @@ def _refused(checkpoint: Path | str, **options: Any) -> str:
     return str(caught.value)
 
 
-@pytest.mark.parametrize("family", ["meru", "clip", "uncha"])
+@pytest.mark.parametrize("family", list(FAMILIES))
 def test_equals_the_forward_in_float64(
     family: str, tmp_path: Path, pictures: list[Image.Image]
 ) -> None:
-    hyperbolic = family != "clip"
-    state = (
-        meru_checkpoint.uncha()
-        if family == "uncha"
-        else meru_checkpoint.state(hyperbolic=hyperbolic)
-    )
+    state, geometry = FAMILIES[family]()
     adapter = _open(meru_checkpoint.write(tmp_path / "x.pth", state))
-    assert adapter.id.geometry == ("lorentz" if hyperbolic else "sphere")
+    assert adapter.id.geometry == geometry
     assert adapter.id.n_params == sum(p.numel() for p in adapter.model.parameters())
     text = adapter.encode_texts(TEXTS)
     pixels = [adapter.preprocess(picture) for picture in pictures]
@@ -156,6 +160,13 @@ def test_bad_files(file: Path, tmp_path: Path) -> None:
     state = {**meru_checkpoint.uncha(), "visual.min_radius_head.0.bias": torch.ones(1)}
     message = _refused(meru_checkpoint.write(path, state))
     assert 'Unexpected key(s) in state_dict: "visual.min_radius_head.0.bias".' in message
+    state = meru_checkpoint.phyclip()
+    del state["textual_concept_alphas.1"]
+    message = _refused(meru_checkpoint.write(path, state))
+    assert 'Missing key(s) in state_dict: "textual_concept_alphas.1".' in message
+    assert _refused(meru_checkpoint.write(path, meru_checkpoint.phyclip(5))) == (
+        f"The checkpoint '{path}' must hold MERU's layout: 24 dimensions are not 5 equal factors."
+    )
     assert "must be left out" in _refused(file, revision="main")
 
 
@@ -179,8 +190,11 @@ def test_what_is_not_there() -> None:
     )
 
 
-def test_every_task_runs_on_the_hyperboloid(file: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("family", ["meru", "phyclip"])
+def test_every_task_runs_on_the_hyperboloid(family: str, tmp_path: Path) -> None:
     """No task knows the geometry; the root is the vertex, or the vector of the empty text."""
+    state, geometry = FAMILIES[family]()
+    file = meru_checkpoint.write(tmp_path / "x.pth", state)
     result = evaluate(
         f"meru:{file}",
         datasets="shapes",
@@ -193,7 +207,7 @@ def test_every_task_runs_on_the_hyperboloid(file: Path, tmp_path: Path) -> None:
     tasks = {"ordering", "entailment", "image-entailment", "retrieval", "interpolation",
              "flat-retrieval", "pep"}  # fmt: skip
     assert done == {(task, probe) for task in tasks for probe in ("origin", "empty-root")}
-    assert {record.model.geometry for record in result} == {"lorentz"}
+    assert {record.model.geometry for record in result} == {geometry}
     assert all(record.status != "failed" for record in result)
 
 

@@ -126,9 +126,9 @@ def test_wrong_files(tmp_path: Path) -> None:
         ({"texts": ["", "bird"]}, "must be [2, d], a row for each of the texts in index.json"),
         ({"images": ["a.jpg"]}, "must be [1, d], a row for each of the images in index.json"),
         ({"captions": []}, "must be one of texts, images, name, geometry, curvature, root_text."),
-        ({"geometry": "spher"}, "one of sphere, lorentz, euclidean. Did you mean 'sphere'?"),
-        ({"geometry": "lorentz"}, "must be a positive number for the geometry lorentz and absent"),
-        ({"curvature": 1.0}, "must be a positive number for the geometry lorentz and absent"),
+        ({"geometry": "spher"}, "lorentz, lorentz-product, euclidean. Did you mean 'sphere'?"),
+        ({"geometry": "lorentz"}, "must be a positive number for the geometry lorentz, a list"),
+        ({"curvature": 1.0}, "must be a positive number for the geometry lorentz, a list"),
         ({"geometry": "lorentz", "curvature": -1}, "must be a positive number for the geometry"),
     ],
 )  # fmt: skip

@@ -59,7 +59,17 @@ TEXTUAL = {
 
 
 def lift(v: Tensor, state: State, side: str) -> Tensor:
-    """Return the point of the hyperboloid; for a checkpoint without curvature, the feature."""
+    """Return the point of the hyperboloid; for a checkpoint without curvature, the feature; of a
+    product (PHyCLIP) the factors' points, one behind the other."""
+    if "curvs.0" in state:
+        k = sum(key.startswith("curvs.") for key in state)
+        parts = v.reshape(k, -1)
+        return torch.cat([
+            lift(part, {
+                "curv": state[f"curvs.{i}"], f"{side}_alpha": state[f"{side}_concept_alphas.{i}"]
+            }, side)
+            for i, part in enumerate(parts)
+        ])  # fmt: skip
     if "curv" not in state:
         return v
     root = (0.5 * state["curv"]).exp()

@@ -64,6 +64,16 @@ def uncha() -> dict[str, Tensor]:
     }
 
 
+def phyclip(factors: int = 3) -> dict[str, Tensor]:
+    """Return PHyCLIP's: MERU's, whose three scalars it does not use, and three for each factor."""
+    tensors = state()
+    for i in range(factors):
+        tensors[f"curvs.{i}"] = torch.tensor(math.log(0.1 + 0.4 * i))
+        tensors[f"visual_concept_alphas.{i}"] = torch.tensor(-0.7 + 0.1 * i)
+        tensors[f"textual_concept_alphas.{i}"] = torch.tensor(-0.9 - 0.1 * i)
+    return tensors
+
+
 def _wave(key: str, shape: tuple[int, ...], index: int) -> Tensor:
     steps = torch.arange(math.prod(shape), dtype=torch.float64)
     values = torch.sin(steps * (0.9 + 0.37 * index) + index).reshape(shape)

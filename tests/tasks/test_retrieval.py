@@ -20,7 +20,8 @@ from support.made import chains_of, drawn, random_chains, random_space, repeated
 
 from hiereval.datasets import open_dataset
 from hiereval.estimates import bootstrap, metrics_of
-from hiereval.geometry import SphereSpace, space_of
+from hiereval.geometry import SphereSpace
+from hiereval.spaces import space_of
 from hiereval.tasks.ordering import Ordering
 from hiereval.tasks.retrieval import Retrieval, metrics
 from hiereval.types import Chains, ModelId, Scores, Space

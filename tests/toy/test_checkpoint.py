@@ -14,9 +14,10 @@ from hiereval import registry
 from hiereval.datasets import open_dataset
 from hiereval.embed import embed
 from hiereval.estimates import bootstrap
-from hiereval.geometry import normalise, space_of
+from hiereval.geometry import normalise
 from hiereval.models import open_adapter, resolve
 from hiereval.places import Places
+from hiereval.spaces import space_of
 from hiereval.store import Store
 from hiereval.toy.phrases import VALUES, caption
 from hiereval.toy.shapes import split_scenes
