@@ -146,10 +146,18 @@ def measured(
     )
     return {
         metric: Cell(value.value, value.ci_low, value.ci_high)
-        for record in records
+        for record in whole(records)
         for metric, value in record.metrics.items()
         if value.value is not None and value.ci_low is not None and value.ci_high is not None
     }
+
+
+def whole(records: Sequence[Record]) -> list[Record]:
+    """Return the records of each task on all its data, without those on unseen strings alone."""
+    n: dict[str, int] = {}
+    for record in records:
+        n[record.task.name] = max(n.get(record.task.name, 0), record.dataset.n_texts)
+    return [record for record in records if record.dataset.n_texts == n[record.task.name]]
 
 
 def mean(rows: Sequence[Mapping[str, Cell]]) -> dict[str, Cell]:

@@ -18,7 +18,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
-from ablation import COLUMNS
+from ablation import COLUMNS, whole
 
 from adapters import clip_b32
 from hiereval import evaluate
@@ -54,7 +54,7 @@ def main() -> None:
             controls="none",
             probe_args=dict(pair.split("=") for pair in given.probe_args.split(",") if pair),
         )
-    table = markdown(records)
+    table = markdown(whole(records))
     print(table)
     if given.out:
         given.out.write_text(table + "\n")

@@ -24,7 +24,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -51,7 +50,7 @@ HEADLINES = {
     "interpolation": ("f1",),
     "flat-retrieval": ("image_to_text_r10",),
 }
-STRENGTHS = (0.0, 0.1, 0.2, 0.3, 0.5, 0.8, 1.2, 2.0)
+STRENGTHS = (0.0, 0.1, 0.2, 0.3, 0.5, 0.8, 1.2, 2.0, 4.0)
 Values = dict[str, dict[str, MetricValue]]
 
 
@@ -237,13 +236,14 @@ def width(data: dict[str, Chains], tasks: list[str], encoders: int) -> None:
 
 
 def power(data: dict[str, Chains], tasks: list[str], encoders: int) -> None:
-    """Print from which strength on the null tells a planted structure in 80 % of encoders."""
+    """Print from which strength on a planted structure is told in 80 % of encoders."""
     tried = max(10, encoders // 10)
     print(f"\nplanted structure, {tried} encoders a strength: share beyond the null, in percent")
-    print(f"| task | metric | {' | '.join(map(str, STRENGTHS))} | 80 % from | value there | null |")
-    print(f"|---|---|{'--:|' * (len(STRENGTHS) + 3)}")
+    print(f"| task | metric | {' | '.join(map(str, STRENGTHS))} | beyond the null from | value | "
+          "null | a finding from | value |")  # fmt: skip
+    print(f"|---|---|{'--:|' * (len(STRENGTHS) + 5)}")
     for name in tasks:
-        found: dict[float, list[dict[str, Any]]] = {
+        found: dict[float, list[dict[str, MetricValue]]] = {
             strength: [
                 measured(
                     name,
@@ -259,15 +259,23 @@ def power(data: dict[str, Chains], tasks: list[str], encoders: int) -> None:
 
 
 def _power(found: dict[float, list[dict[str, MetricValue]]], metric: str) -> Iterator[str]:
-    enough = None
-    for strength, encoders in found.items():
-        drawn = [null for one in encoders for null in one[metric].nulls.values()]
-        beyond = [null.p <= 1 - LEVEL for null in drawn]
-        if enough is None and np.mean(beyond) >= 0.8:
-            values = [one[metric].value for one in encoders]
-            enough = strength, np.mean([v for v in values if v is not None]), drawn[0].mean
-        yield _percent(beyond)
-    yield from ("-", "-", "-") if enough is None else (f"{x:.3g}" for x in enough)
+    """Yield the shares beyond the null; twins are the first encoders without structure."""
+    of = {strength: [one[metric] for one in encoders] for strength, encoders in found.items()}
+    drawn = {s: [null for v in values for null in v.nulls.values()] for s, values in of.items()}
+    beyond = {s: [null.p <= 1 - LEVEL for null in nulls] for s, nulls in drawn.items()}
+    twins = of[0.0][:TWINS]
+    verdicts = {s: [findings.judge(v, twins).finding is True for v in of[s]] for s in of}
+    yield from map(_percent, beyond.values())
+    told, told_value = _enough(beyond, of)
+    yield from (told, told_value, f"{drawn[0.0][0].mean:.3g}", *_enough(verdicts, of))
+
+
+def _enough(hits: dict[float, list[bool]], of: dict[float, list[MetricValue]]) -> tuple[str, str]:
+    """Return the first strength with 80 % hits, and the mean value there."""
+    first = next((strength for strength, found in hits.items() if np.mean(found) >= 0.8), None)
+    if first is None:
+        return "-", "-"
+    return f"{first:g}", f"{np.mean([v.value for v in of[first] if v.value is not None]):.3g}"
 
 
 STUDIES: dict[str, Callable[[dict[str, Chains], list[str], int], None]] = {
