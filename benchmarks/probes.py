@@ -19,8 +19,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ablation import COLUMNS, whole
+from full_size import clip_b32
 
-from adapters import clip_b32
 from hiereval import evaluate
 from hiereval.records import MetricValue, Record
 

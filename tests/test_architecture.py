@@ -107,3 +107,35 @@ def test_no_two_modules_of_one_name_and_none_that_hides_the_standard_library() -
     doubled = {name: where for name, where in names.items() if len(where) > 1}
     assert doubled == {}
     assert {name for name in names if name in sys.stdlib_module_names} <= {"types"}
+
+
+def test_every_benchmark_imports_names_that_exist() -> None:
+    beside = Path(__file__).parents[1] / "benchmarks"
+    local = {path.stem: ast.parse(path.read_text("utf-8")) for path in beside.glob("*.py")}
+    assert len(local) > 10
+    missing = []
+    for script, tree in local.items():
+        for node in ast.walk(tree):
+            if not isinstance(node, ast.ImportFrom) or not node.module:
+                continue
+            path = MODULES.get(node.module)
+            source = ast.parse(path.read_text("utf-8")) if path else local.get(node.module)
+            known = _names(source) if source else None
+            for alias in node.names:
+                whole = f"{node.module}.{alias.name}"
+                if known is not None and alias.name not in known and whole not in MODULES:
+                    missing.append(f"benchmarks/{script}.py: {whole}")
+    assert not missing
+
+
+def _names(tree: ast.Module) -> set[str]:
+    """The names that a module binds, also under a condition."""
+    found: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            found.add(node.name)
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            found.add(node.id)
+        elif isinstance(node, ast.Import | ast.ImportFrom):
+            found |= {alias.asname or alias.name for alias in node.names}
+    return found
