@@ -51,9 +51,9 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
 def opened(browser: Any, tmp_path: Path) -> Callable[[list[Record]], Any]:
     """Open the board of some records from file://."""
 
-    def open_page(records: list[Record], address: str = "") -> Any:
+    def open_page(records: list[Record], address: str = "", **choices: Any) -> Any:
         file = tmp_path / "board.html"
-        file.write_text(page.written(build(records, every_metric=True)), "utf-8")
+        file.write_text(page.written(build(records, every_metric=True, **choices)), "utf-8")
         for log in ("browser", "performance"):
             browser.get_log(log)
         browser.get("about:blank")
@@ -184,6 +184,63 @@ def test_it_filters_by_facts_and_complete_rows(opened: Open, many: list[Record])
     assert status(browser) == "300 of 300 rows shown."
 
 
+@pytest.mark.parametrize(
+    ("select", "option", "left"),
+    [
+        ("f-family", "siglip (1)", ["siglip-base"]),
+        ("f-geometry", "lorentz (1)", ["meru-b"]),
+        ("f-licence", "MIT (1)", ["hierarcaps-b"]),
+        ("f-open", "open weights (1)", ["hierarcaps-b"]),
+        ("f-status", "verified (1)", ["siglip-base"]),
+        ("f-status", "measured (2)", ["meru-b", "hierarcaps-b"]),
+    ],
+)
+def test_each_fact_filters(
+    opened: Open, record: Callable[..., Record], select: str, option: str, left: list[str]
+) -> None:
+    records = [
+        record("siglip-base"),
+        record("meru-b", model__geometry="lorentz", model__curvature=1.0),
+        record("hierarcaps-b", model__checkpoint="malper/hierarcaps-clip-b"),
+    ]
+    browser = opened(records, verified={records[0].record_id})
+    choose(browser, select, option)
+    assert sorted(shown(browser)) == sorted(left)
+    assert status(browser) == f"{len(left)} of 3 rows shown."
+    assert f"{select}=" in address(browser)
+    choose(browser, select, "all")
+    assert len(shown(browser)) == 3
+
+
+def test_a_probe_is_chosen_by_the_reader(opened: Open, full: list[Record]) -> None:
+    browser = opened(full)
+    choose(browser, "f-probe", "empty-root (3)")
+    assert sorted(shown(browser)) == ["clip-b32", "siglip-base", "toy"]
+
+
+def test_the_columns_of_a_task_are_chosen_together(opened: Open, full: list[Record]) -> None:
+    browser = opened(full)
+    browser.execute_script("for (const d of document.querySelectorAll('details')) d.open = true")
+    before = text(browser, "#head th[scope=colgroup]")
+    assert "retrieval" not in before
+    every = "//fieldset[legend='retrieval']//button"
+    retrieval = len(browser.find_elements("xpath", "//fieldset[legend='retrieval']//input"))
+    browser.find_element("xpath", every).click()
+    group = browser.find_element("xpath", "//thead[@id='head']//th[text()='retrieval']")
+    assert group.get_attribute("colspan") == str(retrieval)
+    browser.find_element("xpath", every).click()
+    assert text(browser, "#head th[scope=colgroup]") == before
+
+
+def test_the_order_is_chosen_without_a_column(opened: Open, many: list[Record]) -> None:
+    browser = opened(many)
+    choose(browser, "order", "parameters")
+    assert shown(browser)[:2] == ["model-000", "model-001"]
+    assert "sort=params" in address(browser)
+    choose(browser, "order", "parameters")
+    assert shown(browser)[:2] == ["model-299", "model-298"]
+
+
 def test_columns_are_chosen_by_the_reader(opened: Open, full: list[Record]) -> None:
     browser = opened(full)
     browser.execute_script("for (const d of document.querySelectorAll('details')) d.open = true")
@@ -231,6 +288,31 @@ def test_only_what_is_in_sight_is_in_the_document(opened: Open, many: list[Recor
     assert shown(browser)[-1] == "model-000"
     browser.execute_script("dispatchEvent(new Event('beforeprint'))")
     assert len(shown(browser)) == 300
+
+
+def test_print_leaves_the_controls_out_and_cuts_nothing(opened: Open, many: list[Record]) -> None:
+    browser = opened(many)
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
+    try:
+        assert not browser.find_element("id", "csv").is_displayed()
+        assert not browser.find_element("id", "search").is_displayed()
+        style = "return getComputedStyle(document.getElementById('scroll'))[arguments[0]]"
+        assert browser.execute_script(style, "maxHeight") == "none"
+        assert browser.execute_script(style, "overflowY") == "visible"
+    finally:
+        browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})
+    browser.execute_script("drawRows(true); dispatchEvent(new Event('afterprint'))")
+    assert len(shown(browser)) < 60
+
+
+def test_a_tie_is_a_shared_rank(opened: Open, record: Callable[..., Record]) -> None:
+    from support.made_records import make_twins
+
+    scores = {"a": 0.9, "b": 0.9, "c": 0.5}
+    records = [record(name, metrics={"tau_d": judged(tau)}) for name, tau in scores.items()]
+    browser = opened([*records, *make_twins(0.3, 0.31, 0.32, 0.3, 0.31)])
+    assert shown(browser) == ["a", "b", "c"]
+    assert text(browser, "#rows .rank") == ["rank\n1–2", "rank\n1–2", "rank\n3"]
 
 
 def test_arrow_keys_walk_through_all_rows(opened: Open, many: list[Record]) -> None:
