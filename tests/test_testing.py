@@ -494,6 +494,7 @@ BROKEN_TASKS: dict[str, tuple[Any, str, str]] = {
     "negative": (Negative, "scores: sphere", "must be in (0.0, 100.0)"),
     "uneven": (Uneven, "scores: euclidean", "items['radius'] has 12 rows for 11 ids"),
     "spherical": (Spherical, "scores: lorentz", "ValueError: unit vectors only"),
+    "spherical in parts": (Spherical, "scores: lorentz-product", "ValueError: unit vectors only"),
     "random": (Random, "scores: repeatable", "must be the same for the same seed"),
     "changing": (Changing, "scores: inputs unchanged", "score must not change the space"),
     "dividing": (Dividing, "scores: equal vectors", "ZeroDivisionError: constant radii"),
