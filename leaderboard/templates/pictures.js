@@ -52,7 +52,7 @@ const scatter = (s, canvas, list, x, y, front) => {
   pen.fillStyle = colour("--soft");
   if (!points.length) { pen.fillText("No row shown has both.", 12, 24); list.replaceChildren(); canvas.setAttribute("aria-label", `${y.name} against ${x.name}: no row has both`); return; }
   const xs = ends(points.map((p) => p.x), x.log), ys = ends(points.map((p) => p.y), false);
-  const px = placed(xs, x.log, 48, width - 12), py = placed(ys, false, height - 34, 10);
+  const px = placed(xs, x.log, 48, width - 12), py = placed(ys, false, height - 34, 24);
   frame(pen, width, height, xs, ys, x, y);
   const findings = points.filter((p) => p.finding);
   const best = front ? frontOf(findings.length ? findings : points, x, y) : [];
@@ -66,17 +66,17 @@ const scatter = (s, canvas, list, x, y, front) => {
 };
 const frame = (pen, width, height, xs, ys, x, y) => {
   pen.strokeStyle = colour("--line");
-  pen.strokeRect(48.5, 10.5, width - 60, height - 44);
+  pen.strokeRect(48.5, 24.5, width - 60, height - 58);
   const write = (v) => (x.log ? sizes(Number(v.toPrecision(2))) : shown(v));
   pen.fillText(write(xs[0]), 48, height - 20);
   pen.textAlign = "right";
   pen.fillText(write(xs[1]), width - 12, height - 20);
-  pen.fillText(shown(ys[1]), 44, 18);
+  pen.fillText(shown(ys[1]), 44, 32);
   pen.fillText(shown(ys[0]), 44, height - 36);
   pen.textAlign = "center";
   pen.fillText(`${x.name}${x.log ? " (log)" : ""} →`, width / 2, height - 5);
   pen.textAlign = "left";
-  pen.fillText(`↑ ${y.name}`, 54, 24);
+  pen.fillText(`↑ ${y.name}`, 48, 15);
 };
 const frontLine = (pen, best, px, py) => {
   pen.strokeStyle = colour("--accent");
