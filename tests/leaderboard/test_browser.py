@@ -280,6 +280,23 @@ def test_a_link_reproduces_the_view(opened: Open, many: list[Record]) -> None:
     assert browser.get_log("browser") == []
 
 
+def test_the_link_is_copied_or_told(opened: Open, full: list[Record]) -> None:
+    browser = opened(full)
+    browser.find_element("id", "complete").click()
+    browser.execute_script("navigator.clipboard.writeText = () => Promise.reject(new Error('no'))")
+    browser.find_element("id", "link").click()
+    assert status(browser) == (
+        f"The address of this page is the link to this view: {browser.current_url}"
+    )
+    assert browser.current_url.endswith("#complete=1")
+    browser.execute_script(
+        "navigator.clipboard.writeText = async (text) => { window.copied = text; }"
+    )
+    browser.find_element("id", "link").click()
+    assert status(browser) == "The link to this view was copied."
+    assert browser.execute_script("return window.copied") == browser.current_url
+
+
 def test_only_what_is_in_sight_is_in_the_document(opened: Open, many: list[Record]) -> None:
     browser = opened(many)
     assert len(shown(browser)) < 60
@@ -391,6 +408,9 @@ def test_pictures_and_their_words(opened: Open, full: list[Record]) -> None:
     assert "siglip-base: mean radius tier 1 .900, tier 2 .970, tier 3 1.030, tier 4 1.080" in labels
     choose(browser, "cost-x", "images a second")
     assert "x=images_s" in address(browser)
+    assert browser.execute_script(label, "cost").startswith(
+        "ordering tau_d against images a second, 4 rows; best for their cost: "
+    )
 
 
 def test_reported_figures_stand_apart(opened: Open, full: list[Record]) -> None:
