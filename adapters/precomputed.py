@@ -3,7 +3,8 @@
 A folder with `embeddings.safetensors` (`text` [t, d] and, for a model that sees, `image` [i, d])
 and `index.json`: {"texts": [t captions, "" among them], "images": [i file names]}, optionally with
 "name", "geometry" (sphere, euclidean, lorentz or lorentz-product), "curvature" (of a product a
-list of one for each factor) and "root_text".
+list of one for each factor) and "root_text". Millions of vectors stand in shards, which "shards"
+lists instead of texts and images (`vector_shards`).
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from typing import TYPE_CHECKING, Any, get_args
 from hiereval import fingerprint
 from hiereval.errors import HierevalError, nearest
 from hiereval.types import Geometry, LoadOptions, Modality, ModelId, is_curvature_of
+from hiereval.vector_shards import Named, open_folder
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
 
 VECTORS, INDEX = "embeddings.safetensors", "index.json"
 FLOATS = {"F16": "float16", "BF16": "bfloat16", "F32": "float32", "F64": "float64"}
-FIELDS = ("texts", "images", "name", "geometry", "curvature", "root_text")
+FIELDS = ("texts", "images", "shards", "name", "geometry", "curvature", "root_text")
 
 
 class Precomputed:
@@ -39,10 +41,21 @@ class Precomputed:
         self.folder = Path(checkpoint).expanduser()
         _check_options(options, self.folder)
         index = _read_index(self.folder)
-        self.texts = _rows(self.folder, index, "texts")
-        self.images = _rows(self.folder, index, "images")
-        shapes, dtype = _read_header(self.folder)
-        _check_shapes(self.folder, shapes, {"text": len(self.texts), "image": len(self.images)})
+        memory = options.places.cache
+        self.texts: dict[str, int] | Named
+        self.images: dict[str, int] | Named
+        if "shards" in index:
+            self.texts, self.images = open_folder(self.folder, index, memory)
+            dimension, dtype = self.texts.dimension, self.texts.dtype
+            hashed = [self.folder / INDEX]  # which holds every shard's hash
+        else:
+            self.texts = _rows(self.folder, index, "texts")
+            self.images = _rows(self.folder, index, "images")
+            shapes, dtype = _read_header(self.folder)
+            counts = {"text": len(self.texts), "image": len(self.images)}
+            _check_shapes(self.folder, shapes, counts)
+            dimension = shapes["text"][1]
+            hashed = [self.folder / VECTORS, self.folder / INDEX]
         root_text = options.root_text
         if root_text is None:
             root_text = index.get("root_text", "")
@@ -57,13 +70,11 @@ class Precomputed:
             adapter="precomputed",
             name=str(index.get("name") or self.folder.resolve().name),
             checkpoint=checkpoint,
-            weights_sha256=fingerprint.weights_sha256(
-                [self.folder / VECTORS, self.folder / INDEX], options.places.cache
-            ),
+            weights_sha256=fingerprint.weights_sha256(hashed, memory),
             dtype=dtype,
             root_text=root_text,
-            embed_dim=shapes["text"][1],
-            **_geometry(self.folder, index, shapes["text"][1]),
+            embed_dim=dimension,
+            **_geometry(self.folder, index, dimension),
         )
 
     @cached_property
@@ -90,11 +101,13 @@ class Precomputed:
 
     def encode_texts(self, texts: Sequence[str]) -> Tensor:
         """Return the stored [n, d] vectors of these captions, compared character by character."""
-        return self.vectors["text"][self._find("texts", self.texts, texts)]
+        rows = self._find("texts", self.texts, texts)
+        return self._stored("text", self.texts, rows)
 
     def encode_image_names(self, names: Sequence[str]) -> Tensor:
         """Return the stored [n, d] vectors of these file names; no image is opened."""
-        return self.vectors["image"][self._find("images", self.images, names)]
+        rows = self._find("images", self.images, names)
+        return self._stored("image", self.images, rows)
 
     def preprocess(self, image: Image) -> Any:
         """Refuse: stored vectors are found by file name, never by content."""
@@ -106,13 +119,13 @@ class Precomputed:
 
     def lacks(self, dataset: Dataset) -> dict[Modality, str]:
         """Return which texts and images of a dataset have no vector here, and how to get one."""
-        needed: dict[Modality, tuple[dict[str, int], Sequence[str]]] = {
+        needed: dict[Modality, tuple[dict[str, int] | Named, Sequence[str]]] = {
             "text": (self.texts, dataset.texts),
             "image": (self.images, [image.name for image in dataset.images]),
         }
         found: dict[Modality, str] = {}
         for modality, (rows, wanted) in needed.items():
-            lacking = [name for name in wanted if name not in rows]
+            lacking = [n for n, row in zip(wanted, _find(rows, wanted), strict=True) if row < 0]
             if lacking:
                 found[modality] = (
                     f"the folder {str(self.folder)!r} lacks {len(lacking):,} of the "
@@ -122,14 +135,29 @@ class Precomputed:
                 )
         return found
 
-    def _find(self, what: str, rows: dict[str, int], wanted: Sequence[str]) -> list[int]:
-        lacking = list(dict.fromkeys(name for name in wanted if name not in rows))
+    def _stored(self, key: str, held: dict[str, int] | Named, rows: list[int]) -> Tensor:
+        if not isinstance(held, Named):
+            return self.vectors[key][rows]
+        import torch
+
+        return torch.from_numpy(held.vectors(rows))
+
+    def _find(self, what: str, held: dict[str, int] | Named, wanted: Sequence[str]) -> list[int]:
+        rows = _find(held, wanted)
+        lacking = list(dict.fromkeys(n for n, row in zip(wanted, rows, strict=True) if row < 0))
         if lacking:
             raise HierevalError(
                 f"The folder {str(self.folder)!r} must hold every one of the "
                 f"{len(set(wanted)):,} {what} needed; it lacks {len(lacking):,}: {_some(lacking)}."
             )
-        return [rows[name] for name in wanted]
+        return rows
+
+
+def _find(held: dict[str, int] | Named, wanted: Sequence[str]) -> list[int]:
+    """Return the row of each name, -1 where there is none."""
+    if isinstance(held, Named):
+        return held.rows(wanted)
+    return [held.get(name, -1) for name in wanted]
 
 
 def _check_options(options: LoadOptions, folder: Path) -> None:
@@ -141,7 +169,8 @@ def _check_options(options: LoadOptions, folder: Path) -> None:
         raise HierevalError(
             f"The revision {options.revision!r} must be left out: {str(folder)!r} is a folder."
         )
-    for name in (VECTORS, INDEX):
+    sharded = (folder / INDEX).is_file() and "shards" in fingerprint.read_json(folder / INDEX)
+    for name in (INDEX,) if sharded else (VECTORS, INDEX):
         if not (folder / name).is_file():
             raise HierevalError(
                 f"The checkpoint {str(folder)!r} must be a folder with {VECTORS} and {INDEX}; "

@@ -23,6 +23,7 @@ COMMANDS = {
     "leaderboard": "Show the board of a results folder.",
     "ls": "List models, tasks, adapters, datasets and probes.",
     "download": "Fetch and check a dataset or a model ahead of a run.",
+    "encode": "Encode a large collection into shards of vectors.",
     "inputs": "Write what a closed model has to embed.",
     "diff": "Compare two models by a paired bootstrap.",
     "score": "Score samples, predictions or stored embeddings again.",

@@ -124,7 +124,7 @@ class _Work:
         processes: Processes,
     ) -> None:
         self.adapter, self.shelf = adapter, shelf
-        batch = batch_size or (BATCH_GPU if device.startswith("cuda") else BATCH_CPU)
+        batch = batch_of(batch_size, device)
         self.batches = {"texts": 4 * batch, "images": batch}  # fewer where memory did not suffice
         self.progress, self.processes = progress, processes
         self.paces = {"texts": Pace(), "images": Pace()}
@@ -330,6 +330,11 @@ class _Writer:
 
     def __exit__(self, *_: object) -> None:
         self.flush()
+
+
+def batch_of(batch_size: int | None, device: str) -> int:
+    """Return how many images go together: as many as were asked for, or what suits the device."""
+    return batch_size or (BATCH_GPU if device.startswith("cuda") else BATCH_CPU)
 
 
 def halving(

@@ -6,20 +6,24 @@ It is the only caller of the store and of `embed`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hiereval import models
+from hiereval import models, streaming
 from hiereval.datasets import open_dataset
-from hiereval.embed import ALONE, EmbedStats, Progress, embed, encode
+from hiereval.embed import ALONE, EmbedStats, Progress, batch_of, embed, encode
 from hiereval.places import Places
 from hiereval.processes import Processes
 from hiereval.store import Store
 from hiereval.types import Adapter, DataOptions, Dataset, Embeddings, LoadOptions
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
+    from hiereval.datasets.collections import HeldImage
+    from hiereval.errors import HierevalError
     from hiereval.types import Precision
 
 Report = Callable[[str, str, int, int], None]  # (model, stage, done, of how many; 0: unknown)
@@ -113,6 +117,20 @@ class Session:
     ) -> None:
         """Encode this process's part of what the store lacks, and read nothing back."""
         encode(adapter, data, images=images, **self._how(adapter, anchors))
+
+    def encoded_images(
+        self,
+        adapter: Adapter,
+        images: Iterable[HeldImage],
+        broken: Callable[[HierevalError], None],
+    ) -> Iterator[tuple[list[HeldImage], Tensor]]:
+        """Yield batches of images that are read once, and their vectors; nothing is stored."""
+        batch = batch_of(self.batch_size, self.options.device)
+        return streaming.images(adapter, images, batch, self.processes.cpus, broken)
+
+    def encoded_texts(self, adapter: Adapter, texts: Sequence[str]) -> Tensor:
+        """Return the vectors of texts, float32 [n, d]; nothing is stored."""
+        return streaming.texts(adapter, texts, 4 * batch_of(self.batch_size, self.options.device))
 
     def _how(self, adapter: Adapter, anchors: Sequence[str]) -> dict[str, Any]:
         """Return what encoding and reading back are both told."""

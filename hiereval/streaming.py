@@ -1,0 +1,65 @@
+"""Encode what is read once: images as they come, decoded by threads meanwhile, and texts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+from hiereval.datasets import image_files
+from hiereval.datasets.collections import HeldImage
+from hiereval.embed import ahead, halving
+from hiereval.errors import HierevalError
+from hiereval.types import Adapter
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+def images(
+    adapter: Adapter,
+    source: Iterable[HeldImage],
+    batch: int,
+    threads: int,
+    broken: Callable[[HierevalError], None],
+) -> Iterator[tuple[list[HeldImage], Tensor]]:
+    """Yield batches of images and their vectors, float32 [n, d] on the CPU.
+
+    Memory holds a batch and what the threads work on. `broken` is told of each image that cannot
+    be decoded, which is left out; it may raise.
+    """
+
+    def prepare(image: HeldImage) -> tuple[HeldImage, Any, HierevalError | None]:
+        try:
+            return image, adapter.preprocess(image_files.decode(image)), None
+        except HierevalError as error:
+            return image, None, error
+
+    with ThreadPoolExecutor(threads) as pool:
+        prepared = ahead(pool, prepare, source, batch + 2 * threads)
+        while some := list(islice(prepared, batch)):
+            for _, _, error in some:
+                if error is not None:
+                    broken(error)
+            whole = [(image, given) for image, given, error in some if error is None]
+            if whole:
+                vectors = halving(adapter.encode_images, [given for _, given in whole])
+                yield [image for image, _ in whole], vectors.detach().float().cpu()
+
+
+def texts(adapter: Adapter, some: Sequence[str], batch: int) -> Tensor:
+    """Return the vectors of texts in their order, float32 [n, d] on the CPU.
+
+    They are encoded longest first, so that little of a batch is padding.
+    """
+    import torch
+
+    lengths = adapter.text_lengths(some)
+    order = sorted(range(len(some)), key=lambda i: -lengths[i])
+    found = [
+        halving(adapter.encode_texts, [some[i] for i in order[start : start + batch]])
+        for start in range(0, len(order), batch)
+    ]
+    vectors = torch.cat([one.detach().float().cpu() for one in found])
+    return vectors[torch.tensor(order).argsort()]
