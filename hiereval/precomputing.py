@@ -17,7 +17,8 @@ from typing import Any
 import numpy as np
 
 from hiereval import files, fingerprint, vector_shards
-from hiereval.datasets.collections import HeldImage, Part
+from hiereval.datasets import image_parts
+from hiereval.datasets.image_parts import HeldImage, Part
 from hiereval.errors import HierevalError
 from hiereval.session import Session
 from hiereval.types import Adapter, ByName
@@ -83,78 +84,146 @@ def read_texts(file: Path) -> list[str]:
     return texts
 
 
-def encode_parts(
-    session: Session,
-    adapter: Adapter,
-    images: Sequence[Part],
-    texts: Sequence[TextPart],
-    out: Path,
-    skip_broken: bool = False,
-) -> Done:
-    """Encode this process's share of the parts, and write the index where all are there.
+@dataclass(frozen=True)
+class Job:
+    """What is to be encoded, with what, and where it goes."""
 
-    Raises HierevalError for what cannot be encoded and, unless `skip_broken`, the first image that
-    cannot be decoded; OSError where the folder cannot be written. Shards that are whole stay.
-    """
-    _check(adapter, images)
-    shards: list[tuple[str, Any]] = [("text", part) for part in texts]
-    shards += [("image", part) for part in images]
-    done = Done()
-    progress = session.progress(adapter.id.name)
-    mine = shards[session.processes.rank :: session.processes.size]
-    for number, (modality, part) in enumerate(mine):
-        progress("parts", number, len(mine))
-        if _noted(out, modality, part, adapter):
-            done.there += 1
-        elif modality == "text":
-            _write_texts(session, adapter, part, out, done)
-        else:
-            _write_images(session, adapter, part, out, done, skip_broken)
-    progress("parts", len(mine), len(mine))
-    done.indexed = write_index(session, adapter, images, texts, out)
-    return done
+    session: Session
+    adapter: Adapter
+    images: Sequence[Part]
+    texts: Sequence[TextPart]
+    out: Path
+    skip_broken: bool = False
 
+    @staticmethod
+    def of(
+        model: str, images: str | None, out: Path, texts: Sequence[str] = (), **settings: Any
+    ) -> Job:
+        """Return the job of a model and a collection; `settings` are those of `Session.of`."""
+        session = Session.of(**settings)
+        return Job.within(session, session.adapter(model), images, out, texts)
 
-def write_index(
-    session: Session,
-    adapter: Adapter,
-    images: Sequence[Part],
-    texts: Sequence[TextPart],
-    out: Path,
-) -> bool:
-    """Write the folder's index if every part has its shard; return whether that is so."""
-    listed: dict[str, list[dict[str, Any]]] = {"text": [], "image": []}
-    for modality, part in [*(("text", p) for p in texts), *(("image", p) for p in images)]:
-        noted = _noted(out, modality, part, adapter)
-        if noted is None:
-            return False
-        path = shard_file(out, modality, part)
-        sha256 = fingerprint.file_sha256(path, session.places.cache)
-        listed[modality].append({"file": path.name, "rows": int(noted["rows"]), "sha256": sha256})
-    _refuse_repeated(out, listed)
-    model = adapter.id
-    index = {
-        "name": model.name,
-        "geometry": model.geometry,
-        **({} if model.curvature is None else {"curvature": model.curvature}),
-        "root_text": model.root_text,
-        "shards": listed,
-    }
-    files.write_whole(out / vector_shards.INDEX, (json.dumps(index, indent=1) + "\n").encode())
-    return True
+    @staticmethod
+    def within(
+        session: Session,
+        adapter: Adapter,
+        images: str | None,
+        out: Path,
+        texts: Sequence[str] = (),
+        skip_broken: bool = False,
+    ) -> Job:
+        """Return the same within a session; raises HierevalError for a model that cannot."""
+        parts = [] if images is None else image_parts.parts(images)
+        _check(adapter, parts)
+        asked = text_parts(texts, adapter.id.root_text)
+        return Job(session, adapter, parts, asked, out, skip_broken)
+
+    def share(self) -> Done:
+        """Encode the share of the session's process, and write the index where all are there."""
+        rank, size = self.session.processes.rank, self.session.processes.size
+        return self.encode(
+            range(rank, len(self.images), size), self.texts[rank :: self.session.processes.size]
+        )
+
+    def encode(self, numbers: Sequence[int], texts: Sequence[TextPart] | None = None) -> Done:
+        """Encode some parts of the images, by number, and of the texts (all where None is given);
+        write the index if every part has its shard.
+
+        Raises HierevalError for what cannot be encoded and, unless `skip_broken`, the first image
+        that cannot be decoded; OSError where the folder cannot be written. Whole shards stay.
+        """
+        done = Done()
+        progress = self.session.progress(self.adapter.id.name)
+        for part in self.texts if texts is None else texts:
+            if self._noted("text", part) is None:
+                self._write_texts(part, done)
+            else:
+                done.there += 1
+        for i, number in enumerate(numbers):
+            progress("parts", i, len(numbers))
+            if self._noted("image", self.images[number]) is None:
+                self._write_images(self.images[number], done)
+            else:
+                done.there += 1
+        progress("parts", len(numbers), len(numbers))
+        done.indexed = self._index()
+        return done
+
+    def _index(self) -> bool:
+        """Write the folder's index if every part has its shard; return whether that is so."""
+        listed: dict[str, list[dict[str, Any]]] = {"text": [], "image": []}
+        for modality, part in [
+            *(("text", p) for p in self.texts),
+            *(("image", p) for p in self.images),
+        ]:
+            noted = self._noted(modality, part)
+            if noted is None:
+                return False
+            path = shard_file(self.out, modality, part)
+            sha256 = fingerprint.file_sha256(path, self.session.places.cache)
+            entry = {"file": path.name, "rows": int(noted["rows"]), "sha256": sha256}
+            listed[modality].append(entry)
+        model = self.adapter.id
+        index = {
+            "name": model.name,
+            "geometry": model.geometry,
+            **({} if model.curvature is None else {"curvature": model.curvature}),
+            "root_text": model.root_text,
+            "shards": listed,
+        }
+        vector_shards.open_folder(self.out, index, None)  # refuses names that stand there twice
+        content = (json.dumps(index, indent=1) + "\n").encode()
+        files.write_whole(self.out / vector_shards.INDEX, content)
+        return True
+
+    def _noted(self, modality: str, part: Part | TextPart) -> dict[str, str] | None:
+        """Return what a part's shard says, if it is there, whole, and of these files and model."""
+        noted = vector_shards.metadata(shard_file(self.out, modality, part))
+        if noted is None or "rows" not in noted:
+            return None
+        return noted if self._facts(part).items() <= noted.items() else None
+
+    def _facts(self, part: Part | TextPart) -> dict[str, str]:
+        return {"part": part.state(), "model": self.adapter.id.fingerprint()}
+
+    def _write_texts(self, part: TextPart, done: Done) -> None:
+        vectors = self.session.encoded_texts(self.adapter, part.texts).numpy()
+        facts = {**self._facts(part), "rows": str(len(vectors))}
+        vector_shards.write(shard_file(self.out, "text", part), part.texts, vectors, facts)
+        done.shards += 1
+        done.texts += len(vectors)
+
+    def _write_images(self, part: Part, done: Done) -> None:
+        facts = self._facts(part)  # before it is read: what changes meanwhile is encoded again
+        seen: dict[str, bytes] = {}  # name -> content
+        rows: dict[bytes, int] = {}
+        found = []
+
+        def broken(error: HierevalError) -> None:
+            if not self.skip_broken:
+                raise error
+            done.broken.append(error)
+
+        fresh = _once(part, seen, done)
+        for images, vectors in self.session.encoded_images(self.adapter, fresh, broken):
+            for image in images:
+                rows[seen[image.key]] = len(rows)
+            found.append(vectors.numpy())
+        names = [name for name, content in seen.items() if content in rows]
+        order = np.array([rows[seen[name]] for name in names], np.int64)
+        every = np.concatenate(found) if found else np.empty((0, 0), np.float32)
+        facts["rows"] = str(len(names))
+        contents = [seen[name] for name in names]
+        path = shard_file(self.out, "image", part)
+        vector_shards.write(path, names, every[order], facts, contents)
+        done.shards += 1
+        done.images += len(names)
+        done.repeated += len(names) - len(rows)
 
 
 def shard_file(out: Path, modality: str, part: Part | TextPart) -> Path:
     """Return where a part's shard stands."""
     return out / f"{modality}-{part.name}.safetensors"
-
-
-def _refuse_repeated(out: Path, listed: dict[str, list[dict[str, Any]]]) -> None:
-    for shards in listed.values():
-        vector_shards.Named(
-            [vector_shards.open_shard(out / s["file"], s["rows"], s["sha256"]) for s in shards],
-            None,
-        )
 
 
 def _check(adapter: Adapter, images: Sequence[Part]) -> None:
@@ -166,60 +235,6 @@ def _check(adapter: Adapter, images: Sequence[Part]) -> None:
         raise HierevalError(
             f"The model {adapter.id.name!r} must encode images; it sees texts alone."
         )
-
-
-def _facts(part: Part | TextPart, adapter: Adapter) -> dict[str, str]:
-    return {"part": part.state(), "model": adapter.id.fingerprint()}
-
-
-def _noted(
-    out: Path, modality: str, part: Part | TextPart, adapter: Adapter
-) -> dict[str, str] | None:
-    """Return what the shard of a part says, if it is there, whole, and of these files and model."""
-    noted = vector_shards.metadata(shard_file(out, modality, part))
-    if noted is None or "rows" not in noted:
-        return None
-    return noted if _facts(part, adapter).items() <= noted.items() else None
-
-
-def _write_texts(session: Session, adapter: Adapter, part: TextPart, out: Path, done: Done) -> None:
-    vectors = session.encoded_texts(adapter, part.texts).numpy()
-    facts = {**_facts(part, adapter), "rows": str(len(vectors))}
-    vector_shards.write(shard_file(out, "text", part), part.texts, vectors, facts)
-    done.shards += 1
-    done.texts += len(vectors)
-
-
-def _write_images(
-    session: Session, adapter: Adapter, part: Part, out: Path, done: Done, skip_broken: bool
-) -> None:
-    def broken(error: HierevalError) -> None:
-        if not skip_broken:
-            raise error
-        done.broken.append(error)
-
-    facts = _facts(part, adapter)  # before it is read: what changes meanwhile is encoded again
-    seen: dict[str, bytes] = {}  # name -> content
-    rows: dict[bytes, int] = {}
-    found = []
-    for images, vectors in session.encoded_images(adapter, _once(part, seen, done), broken):
-        for image in images:
-            rows[seen[image.key]] = len(rows)
-        found.append(vectors.numpy())
-    names = [name for name, content in seen.items() if content in rows]
-    order = np.array([rows[seen[name]] for name in names], np.int64)
-    dimension = adapter.id.embed_dim or 0
-    every = np.concatenate(found) if found else np.empty((0, dimension), np.float32)
-    vector_shards.write(
-        shard_file(out, "image", part),
-        names,
-        every[order],
-        {**facts, "rows": str(len(names))},
-        [seen[name] for name in names],
-    )
-    done.shards += 1
-    done.images += len(names)
-    done.repeated += len(names) - len(rows)
 
 
 def _once(part: Part, seen: dict[str, bytes], done: Done) -> Iterator[HeldImage]:

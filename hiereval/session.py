@@ -22,7 +22,7 @@ from hiereval.types import Adapter, DataOptions, Dataset, Embeddings, LoadOption
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from hiereval.datasets.collections import HeldImage
+    from hiereval.datasets.image_parts import HeldImage
     from hiereval.errors import HierevalError
     from hiereval.types import Precision
 

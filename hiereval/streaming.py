@@ -8,7 +8,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from hiereval.datasets import image_files
-from hiereval.datasets.collections import HeldImage
+from hiereval.datasets.image_parts import HeldImage
 from hiereval.embed import ahead, halving
 from hiereval.errors import HierevalError
 from hiereval.types import Adapter

@@ -8,6 +8,7 @@ grow with candidates x images.
 
 from __future__ import annotations
 
+from array import array
 from dataclasses import dataclass
 
 import torch
@@ -121,8 +122,7 @@ def sweep(
     ordered, order = radius.sort(stable=True)
     best = images.new_full((len(images),), -torch.inf)
     given = torch.full((len(images),), len(order))  # index of the best candidate as it was given
-    nothing = torch.zeros(0, dtype=torch.int64)
-    found: list[tuple[Tensor, Tensor]] = [(nothing, nothing)]
+    found = array("q"), array("q")  # not small tensors, each of which pins a freed block in memory
     width, height = block
     for start in range(0, len(order), width):
         chosen = order[start : start + width]
@@ -131,13 +131,14 @@ def sweep(
             part = slice(first, first + height)
             similarity = space.similarity(images[part], points)
             row, column = _changes(similarity, chosen, best[part], given[part])
-            found.append((row + first, column + start))
+            found[0].frombytes((row + first).numpy().tobytes())
+            found[1].frombytes((column + start).numpy().tobytes())
             last = torch.ones_like(row, dtype=torch.bool)
             last[:-1] = row[1:] != row[:-1]
             row, column = row[last], column[last]
             best[row + first] = similarity[row, column]
             given[row + first] = chosen[column]
-    image, position = (torch.cat(parts) for parts in zip(*found, strict=True))
+    image, position = (torch.tensor(numbers, dtype=torch.int64) for numbers in found)
     by_image = image.sort(stable=True).indices
     return Trajectory(order, ordered, len(images), image[by_image], position[by_image])
 

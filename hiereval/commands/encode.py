@@ -52,21 +52,18 @@ def command(
 
     Nothing is kept in the cache. A run that was stopped goes on with the shards that lack.
     """
-    from hiereval.datasets import collections
-    from hiereval.precomputing import encode_parts, read_texts, text_parts
+    from hiereval.precomputing import Job, read_texts
     from hiereval.processes import Processes
     from hiereval.progress import Bars
 
     if images is None and texts is None:
         raise click.UsageError("Give --images, --texts or both.")
-    parts = [] if images is None else collections.parts(images)
     captions = [] if texts is None else read_texts(texts)
     processes = Processes.part(share) if share else Processes.launched()
     with Bars() as bars:
         one = session(bars).among(processes)
         adapter = one.adapter(model, model_args, revision=revision)
-        asked = text_parts(captions, adapter.id.root_text)
-        done = encode_parts(one, adapter, parts, asked, out, skip_broken)
+        done = Job.within(one, adapter, images, out, captions, skip_broken).share()
     _say(done, out)
 
 

@@ -125,7 +125,7 @@ def test_wrong_files(tmp_path: Path) -> None:
         ({"images": ["a.jpg", 3]}, "must be a list of strings."),
         ({"texts": ["", "bird"]}, "must be [2, d], a row for each of the texts in index.json"),
         ({"images": ["a.jpg"]}, "must be [1, d], a row for each of the images in index.json"),
-        ({"captions": []}, "must be one of texts, images, name, geometry, curvature, root_text."),
+        ({"captions": []}, "one of texts, images, shards, name, geometry, curvature, root_text."),
         ({"geometry": "spher"}, "lorentz, lorentz-product, euclidean. Did you mean 'sphere'?"),
         ({"geometry": "lorentz"}, "must be a positive number for the geometry lorentz, a list"),
         ({"curvature": 1.0}, "must be a positive number for the geometry lorentz, a list"),
