@@ -1,6 +1,6 @@
-"""Encode tars of images with datatrove, here or on SLURM: each tar becomes a shard.
+"""Encode tars of images with datatrove, here or on a SLURM partition: each tar becomes a shard.
 
-python examples/encode_with_datatrove.py siglip 'shards-{000000..000999}.tar' /shared/vectors 64
+python encode_with_datatrove.py siglip 'shards-{000000..000999}.tar' /shared/vectors 64
 """
 
 from __future__ import annotations
@@ -16,8 +16,6 @@ from datatrove.pipeline.base import PipelineStep
 class Encode(PipelineStep):
     """A task's share of the parts."""
 
-    name = "hiereval encode"
-
     def __init__(self, model: str, images: str, out: str, device: str) -> None:
         super().__init__()
         self.given = (model, images, Path(out), device)
@@ -25,10 +23,10 @@ class Encode(PipelineStep):
     def run(self, data: Any, rank: int = 0, world_size: int = 1) -> Any:
         from hiereval.precomputing import Job
 
-        model, images, out, device = self.given
-        job = Job.of(model, images, out, device=device)
-        done = job.encode(range(rank, len(job.images), world_size))
-        self.stat_update("images", value=done.images)
+        job = Job.of(*self.given[:3], device=self.given[3])
+        self.stat_update(
+            "images", value=job.encode(range(rank, len(job.images), world_size)).images
+        )
         return data
 
 

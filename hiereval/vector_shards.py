@@ -27,7 +27,7 @@ from hiereval import files, fingerprint
 from hiereval.errors import HierevalError
 
 FLOATS = {"F16": np.float16, "F32": np.float32, "F64": np.float64}
-INDEX = "index.json"
+INDEX, NOTED = "index.json", "hiereval"
 LONGEST_HEADER = 1 << 20  # bytes
 
 
@@ -202,16 +202,17 @@ def write(
     }
     if content is not None:
         arrays["content"] = np.frombuffer(b"".join(content), np.uint8).reshape(-1, 32)
-    files.write_whole(path, save(arrays, dict(metadata)))
+    noted = {NOTED: json.dumps(dict(metadata), sort_keys=True)}  # several would stand in any order
+    files.write_whole(path, save(arrays, noted))
 
 
 def metadata(path: Path) -> dict[str, str] | None:
     """Return what was noted in a shard; None where there is no whole one."""
     try:
         header, _ = _header(path)
-    except (HierevalError, OSError):
+        noted: dict[str, str] = json.loads(header["__metadata__"][NOTED])
+    except (HierevalError, OSError, ValueError, KeyError, TypeError):
         return None
-    noted: dict[str, str] = header.get("__metadata__", {})
     return noted
 
 
