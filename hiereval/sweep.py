@@ -11,6 +11,7 @@ from __future__ import annotations
 from array import array
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
@@ -131,14 +132,14 @@ def sweep(
             part = slice(first, first + height)
             similarity = space.similarity(images[part], points)
             row, column = _changes(similarity, chosen, best[part], given[part])
-            found[0].frombytes((row + first).numpy().tobytes())
-            found[1].frombytes((column + start).numpy().tobytes())
+            found[0].frombytes((row + first).cpu().numpy().tobytes())
+            found[1].frombytes((column + start).cpu().numpy().tobytes())
             last = torch.ones_like(row, dtype=torch.bool)
             last[:-1] = row[1:] != row[:-1]
             row, column = row[last], column[last]
             best[row + first] = similarity[row, column]
             given[row + first] = chosen[column]
-    image, position = (torch.tensor(numbers, dtype=torch.int64) for numbers in found)
+    image, position = (torch.from_numpy(np.array(numbers, np.int64)) for numbers in found)
     by_image = image.sort(stable=True).indices
     return Trajectory(order, ordered, len(images), image[by_image], position[by_image])
 
