@@ -70,7 +70,7 @@ class TarPart:
     def _members(self, file: IO[bytes]) -> Iterator[HeldImage | None]:
         with tarfile.open(fileobj=file, mode="r:") as tar:
             while (member := tar.next()) is not None:
-                tar.members.clear()  # it would list them all
+                tar.members.clear()  # type: ignore[attr-defined]  # it would list them all
                 place = f"{self.path}: {member.name}"
                 if not member.isfile() or not is_image(member.name):
                     if not member.isdir():
