@@ -2,9 +2,9 @@
 
 A folder with `embeddings.safetensors` (`text` [t, d] and, for a model that sees, `image` [i, d])
 and `index.json`: {"texts": [t captions, "" among them], "images": [i file names]}, optionally with
-"name", "geometry" (sphere, euclidean, lorentz or lorentz-product), "curvature" (of a product a
-list of one for each factor) and "root_text". Millions of vectors stand in shards, which "shards"
-lists instead of texts and images (`vector_shards`).
+"name", "geometry" (one of those in `types.Geometry`), "curvature" (of a product a list of one for
+each factor) and "root_text". Millions of vectors stand in shards, which "shards" lists instead of
+texts and images (`vector_shards`).
 """
 
 from __future__ import annotations
@@ -261,6 +261,11 @@ def _geometry(folder: Path, index: dict[str, Any], dimensions: int) -> dict[str,
                 f"of the {len(curvature)} curvatures in {INDEX}; they have {dimensions}."
             )
         return {"geometry": geometry, "curvature": tuple(float(c) for c in curvature)}
+    if geometry == "gaussian" and dimensions % 2:
+        raise HierevalError(
+            f"The vectors of {str(folder / VECTORS)!r} must be means and as many logarithms of "
+            f"variances for the geometry gaussian; they have {dimensions} dimensions."
+        )
     return {"geometry": geometry, "curvature": None if curvature is None else float(curvature)}
 
 

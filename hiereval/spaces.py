@@ -5,6 +5,7 @@ from __future__ import annotations
 from jaxtyping import Float
 from torch import Tensor
 
+from hiereval.gaussians import means
 from hiereval.geometry import EuclideanSpace, LorentzSpace, SphereSpace, normalise
 from hiereval.products import ProductLorentzSpace
 from hiereval.types import ModelId, Space, is_curvature_of
@@ -19,9 +20,12 @@ def space_of(
     """Return the Space of raw vectors in the model's geometry, normalised where that is due.
 
     `root` is a raw vector like the others; None is the vertex of a Lorentz space (in a product,
-    of every factor) or the origin.
+    of every factor) or the origin. Of Gaussians the space holds the means, on the sphere.
     """
-    if model.geometry == "sphere":
+    if model.geometry == "gaussian":
+        text, image = means(text), None if image is None else means(image)
+        root = None if root is None else means(root)
+    if model.geometry in ("sphere", "gaussian"):
         if root is None:
             raise ValueError("A sphere has no origin: give a root vector.")
         image = None if image is None else normalise(image)

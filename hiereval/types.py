@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from torch import Generator, Tensor, nn
 
 Modality = Literal["text", "image"]
-Geometry = Literal["sphere", "lorentz", "lorentz-product", "euclidean"]
+Geometry = Literal["sphere", "lorentz", "lorentz-product", "euclidean", "gaussian"]
 Curvature = float | tuple[float, ...]  # c > 0 for a sectional curvature of -c; one a factor
 Precision = Literal["fp32", "tf32", "bf16", "fp16"]
 # of as many words: where their tokens or vectors are equal, the vocabulary is not the model's

@@ -9,6 +9,7 @@ from typing import ClassVar, Self
 from torch import Generator
 
 from hiereval.errors import HierevalError
+from hiereval.gaussians import of_unit_mean
 from hiereval.geometry import normalise
 from hiereval.spaces import space_of
 from hiereval.types import Chains, Embeddings, ModelId, Space
@@ -58,7 +59,8 @@ class MeanRoot:
                 "The probe 'mean-root' must be used with a sphere or euclidean model, not with "
                 f"{embeddings.model.name!r} ({geometry}). Use --probes origin."
             )
-        text = normalise(embeddings.text) if geometry == "sphere" else embeddings.text
+        on_sphere = {"sphere": normalise, "gaussian": of_unit_mean}.get(geometry)
+        text = on_sphere(embeddings.text) if on_sphere else embeddings.text
         root = text.double().mean(dim=0).to(text.dtype)
         return space_of(embeddings.model, embeddings.text, embeddings.image, root)
 
@@ -80,10 +82,11 @@ class Origin:
 
     def space(self, embeddings: Embeddings) -> Space:
         """Return the space around the origin; a sphere is refused, it has none."""
-        if embeddings.model.geometry == "sphere":
+        geometry = embeddings.model.geometry
+        if geometry in ("sphere", "gaussian"):
             raise HierevalError(
                 "The probe 'origin' must be used with a lorentz or euclidean model, not with "
-                f"{embeddings.model.name!r} (sphere). Use --probes empty-root."
+                f"{embeddings.model.name!r} ({geometry}). Use --probes empty-root."
             )
         return space_of(embeddings.model, embeddings.text, embeddings.image, None)
 

@@ -126,7 +126,7 @@ def test_wrong_files(tmp_path: Path) -> None:
         ({"texts": ["", "bird"]}, "must be [2, d], a row for each of the texts in index.json"),
         ({"images": ["a.jpg"]}, "must be [1, d], a row for each of the images in index.json"),
         ({"captions": []}, "one of texts, images, shards, name, geometry, curvature, root_text."),
-        ({"geometry": "spher"}, "lorentz, lorentz-product, euclidean. Did you mean 'sphere'?"),
+        ({"geometry": "spher"}, "lorentz-product, euclidean, gaussian. Did you mean 'sphere'?"),
         ({"geometry": "lorentz"}, "must be a positive number for the geometry lorentz, a list"),
         ({"curvature": 1.0}, "must be a positive number for the geometry lorentz, a list"),
         ({"geometry": "lorentz", "curvature": -1}, "must be a positive number for the geometry"),
