@@ -97,7 +97,7 @@ def test_what_was_measured_has_no_problem(honest: Record) -> None:
         (within("model", n_params=-5), "model.n_params: -5 must be at least 0"),
         (within("model", embed_dim=0), "model.embed_dim: 0 must be at least 1"),
         (within("model", geometry="torus"),
-         "model.geometry: 'torus' must be one of sphere, lorentz, euclidean"),
+         "model.geometry: 'torus' must be one of sphere, lorentz, lorentz-product, euclidean, "),
         (within("timings", images_per_s=-4), "timings.images_per_s: -4.0 must be at least 0"),
         (within("probe", name="magic"), "probe.name: The probe 'magic' must be one of "),
         (within("probe", parameters={"x": 1}),

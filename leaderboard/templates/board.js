@@ -302,7 +302,8 @@ const spacer = (height) => {
   return made;
 };
 let drawn = "";
-const drawRows = (all = false) => {
+let printing = false; // every row is drawn then
+const drawRows = (all = printing) => {
   const s = section(state.section), scroll = byId("scroll"), body = byId("rows");
   const top = Math.max(0, scroll.scrollTop - byId("band").offsetHeight);
   const from = all ? 0 : Math.max(0, Math.min(view.length - 1, Math.floor(top / ROW)) - SPARE);

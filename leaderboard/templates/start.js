@@ -61,8 +61,8 @@ const wire = () => {
   byId("close").addEventListener("click", () => byId("sheet").close());
   byId("sheet").addEventListener("close", closed);
   addEventListener("resize", () => later(() => { drawRows(); drawPictures(section(state.section)); }));
-  addEventListener("beforeprint", () => drawRows(true));
-  addEventListener("afterprint", () => { drawn = ""; drawRows(); });
+  addEventListener("beforeprint", () => { printing = true; drawRows(); });
+  addEventListener("afterprint", () => { printing = false; drawn = ""; drawRows(); });
   addEventListener("hashchange", () => { if (location.hash.slice(1) !== address()) openDataset(fromAddress()); });
 };
 

@@ -305,6 +305,10 @@ def test_only_what_is_in_sight_is_in_the_document(opened: Open, many: list[Recor
     assert shown(browser)[-1] == "model-000"
     browser.execute_script("dispatchEvent(new Event('beforeprint'))")
     assert len(shown(browser)) == 300
+    browser.execute_script("drawRows()")  # as scrolling does, which may still be under way
+    assert len(shown(browser)) == 300
+    browser.execute_script("dispatchEvent(new Event('afterprint'))")
+    assert len(shown(browser)) < 60
 
 
 def test_print_leaves_the_controls_out_and_cuts_nothing(opened: Open, many: list[Record]) -> None:
