@@ -303,11 +303,11 @@ const spacer = (height) => {
 };
 let drawn = "";
 let printing = false; // every row is drawn then
-const drawRows = (all = printing) => {
+const drawRows = () => {
   const s = section(state.section), scroll = byId("scroll"), body = byId("rows");
   const top = Math.max(0, scroll.scrollTop - byId("band").offsetHeight);
-  const from = all ? 0 : Math.max(0, Math.min(view.length - 1, Math.floor(top / ROW)) - SPARE);
-  const to = Math.min(view.length, all ? PRINTED : from + Math.ceil(scroll.clientHeight / ROW) + 2 * SPARE);
+  const from = printing ? 0 : Math.max(0, Math.min(view.length - 1, Math.floor(top / ROW)) - SPARE);
+  const to = Math.min(view.length, printing ? PRINTED : from + Math.ceil(scroll.clientHeight / ROW) + 2 * SPARE);
   const now = `${from}-${to}`;
   if (now === drawn) return;
   drawn = now;
