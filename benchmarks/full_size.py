@@ -171,6 +171,22 @@ def blip2(folder: Path, captions: Sequence[str]) -> None:
     BlipImageProcessor(size={"height": 224, "width": 224}).save_pretrained(folder)
 
 
+def prolip(folder: Path, captions: Sequence[str]) -> None:
+    import json
+
+    from support.checkpoints import siglip_tokenizer
+
+    siglip_tokenizer(folder, captions, size=4000)
+    tower = {"width": 768, "layers": 12, "embed_unc": True, "init_unc_bias": -10}
+    text = {"context_length": 64, "vocab_size": 32_000, "heads": 12, "embed_cls": True}
+    config = {
+        "embed_dim": 768,
+        "vision_cfg": {**tower, "image_size": 224, "patch_size": 16},
+        "text_cfg": {**tower, **text, "no_causal_mask": True, "proj_bias": True},
+    }
+    (folder / "config.json").write_text(json.dumps(config))
+
+
 def clip_text(folder: Path, captions: Sequence[str]) -> None:
     from support.checkpoints import clip_tokenizer
     from transformers import CLIPTextConfig
@@ -253,6 +269,7 @@ ARCHITECTURES: dict[str, Architecture] = {
     "openclip-h14": Architecture("OpenCLIP ViT-H/14", "openclip", _named("ViT-H-14")),
     "meru-b16": Architecture("MERU ViT-B/16", "meru", _named("vit-b")),
     "meru-l16": Architecture("MERU ViT-L/16", "meru", _named("vit-l")),
+    "prolip-b16": Architecture("ProLIP ViT-B/16", "prolip", prolip),
     "flava": Architecture("FLAVA", "hf-clip", flava),
     "dual": Architecture("VisionTextDualEncoder, ViT-B/16 and BERT", "hf-clip", dual_encoder),
     "bridgetower": Architecture("BridgeTower large, 294", "bridgetower", bridgetower),
