@@ -10,7 +10,6 @@ from typing import Any
 import torch
 from safetensors.torch import save_file
 from torch import Tensor
-from transformers import AutoTokenizer
 
 from support import checkpoints
 
@@ -88,6 +87,8 @@ def write(
 ) -> Path:
     """Write the files of a repository, the tokenizer's beside them."""
     made = checkpoints.siglip_tokenizer(folder / "made")
+    from transformers import AutoTokenizer
+
     AutoTokenizer.from_pretrained(made, local_files_only=True).save_pretrained(folder)
     for file in made.iterdir():
         file.unlink()
