@@ -6,6 +6,7 @@ import hashlib
 import json
 import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -90,6 +91,31 @@ def read_json(file: Path) -> dict[str, Any]:
     return value
 
 
+@dataclass(frozen=True)
+class SafetensorsHeader:
+    """What a safetensors file says of itself."""
+
+    tensors: dict[str, Any]  # name -> {"dtype", "shape", "data_offsets"}
+    noted: dict[str, str]
+    start: int  # of the data, in bytes
+    end: int  # of the data, as the offsets say
+
+    @staticmethod
+    def of(file: Path, longest: int = LARGEST_JSON) -> SafetensorsHeader:
+        """Read a header of at most `longest` bytes; raises OSError, or ValueError for none."""
+        with file.open("rb") as stream:
+            length = int.from_bytes(stream.read(8), "little")
+            text = stream.read(length) if length <= longest else b""
+        try:
+            tensors = json.loads(text)
+            noted = tensors.pop("__metadata__", {})
+            ends = [entry["data_offsets"][1] for entry in tensors.values()]
+            start = 8 + length
+            return SafetensorsHeader(tensors, noted, start, start + max(ends, default=0))
+        except (KeyError, TypeError, AttributeError, IndexError, RecursionError) as error:
+            raise ValueError("it has no header of safetensors") from error
+
+
 def safetensors_parameters(file: Path) -> int:
     """Return the number of floating-point values in a safetensors file, from its header alone.
 
@@ -97,18 +123,14 @@ def safetensors_parameters(file: Path) -> int:
     """
     size = file.stat().st_size
     try:
-        with file.open("rb") as stream:
-            length = int.from_bytes(stream.read(8), "little")
-            header = json.loads(stream.read(length) if length < min(size, LARGEST_JSON) else b"")
-        header.pop("__metadata__", None)
-        end = 8 + length + max((entry["data_offsets"][1] for entry in header.values()), default=0)
-        floats = [entry["shape"] for entry in header.values() if "F" in entry["dtype"]]
+        header = SafetensorsHeader.of(file)
+        floats = [entry["shape"] for entry in header.tensors.values() if "F" in entry["dtype"]]
         parameters = sum(math.prod(map(int, shape)) for shape in floats)
-    except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError) as error:
         raise HierevalError(f"The weights '{file}' must be a safetensors file.") from error
-    if end != size:
+    if header.end != size:
         raise HierevalError(
-            f"The weights '{file}' must have {end:,} bytes, as their header says; "
+            f"The weights '{file}' must have {header.end:,} bytes, as their header says; "
             f"there are {size:,}. Fetch the file again."
         )
     return parameters

@@ -25,6 +25,7 @@ import numpy as np
 
 from hiereval import files, fingerprint
 from hiereval.errors import HierevalError
+from hiereval.fingerprint import SafetensorsHeader
 
 FLOATS = {"F16": np.float16, "F32": np.float32, "F64": np.float64}
 INDEX, NOTED = "index.json", "hiereval"
@@ -209,8 +210,7 @@ def write(
 def metadata(path: Path) -> dict[str, str] | None:
     """Return what was noted in a shard; None where there is no whole one."""
     try:
-        header, _ = _header(path)
-        noted: dict[str, str] = json.loads(header["__metadata__"][NOTED])
+        noted: dict[str, str] = json.loads(_header(path).noted[NOTED])
     except (HierevalError, OSError, ValueError, KeyError, TypeError):
         return None
     return noted
@@ -219,20 +219,20 @@ def metadata(path: Path) -> dict[str, str] | None:
 def open_shard(path: Path, rows: int, sha256: str) -> VectorShard:
     """Open a shard that the index says to have these rows; raises HierevalError."""
     try:
-        header, start = _header(path)
+        header = _header(path)
     except OSError as error:
         raise HierevalError(
             f"The shard {str(path)!r} must be there, as the index says: {error.strerror}."
         ) from error
     arrays = {}
     for key, shape in (("vectors", 2), ("keys", 2), ("names", 1)):
-        entry = header.get(key, {"dtype": "none", "shape": []})
+        entry = header.tensors.get(key, {"dtype": "none", "shape": []})
         wanted = FLOATS.get(entry["dtype"]) if key == "vectors" else np.uint8
         if wanted is None or len(entry["shape"]) != shape:
             raise HierevalError(
                 f"The shard {str(path)!r} must hold vectors [n, d], keys [n, 32] and names."
             )
-        place = start + entry["data_offsets"][0]
+        place = header.start + entry["data_offsets"][0]
         empty = not math.prod(entry["shape"])
         arrays[key] = (
             np.empty(entry["shape"], wanted)
@@ -257,17 +257,12 @@ def _heads(keys: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(keys[:, :8]).view(np.uint64)[:, 0]
 
 
-def _header(path: Path) -> tuple[dict[str, Any], int]:
-    """Return a safetensors header and where the data start; raises HierevalError and OSError."""
-    size = path.stat().st_size
-    with path.open("rb") as file:
-        length = int.from_bytes(file.read(8), "little")
-        text = file.read(length if length <= LONGEST_HEADER else 0)
+def _header(path: Path) -> SafetensorsHeader:
+    """Return the header of a whole file; raises HierevalError and OSError."""
     try:
-        header: dict[str, Any] = json.loads(text)
-        ends = [v["data_offsets"][1] for k, v in header.items() if k != "__metadata__"]
-        if 8 + length + max(ends) != size:
+        header = SafetensorsHeader.of(path, LONGEST_HEADER)
+        if not header.tensors or header.end != path.stat().st_size:
             raise ValueError("it is cut short")
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except (ValueError, TypeError) as error:
         raise HierevalError(f"The shard {str(path)!r} must be safetensors, and whole.") from error
-    return header, 8 + length
+    return header
