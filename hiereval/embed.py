@@ -124,8 +124,7 @@ class _Work:
         processes: Processes,
     ) -> None:
         self.adapter, self.shelf = adapter, shelf
-        batch = batch_of(batch_size, device)
-        self.batches = {"texts": 4 * batch, "images": batch}  # fewer where memory did not suffice
+        self.batches = batches(batch_size, device)
         self.progress, self.processes = progress, processes
         self.paces = {"texts": Pace(), "images": Pace()}
 
@@ -159,18 +158,16 @@ class _Work:
             texts_per_s=texts.per_second,
             images_per_s=images.per_second,
             n_truncated=n_truncated,
-            batch_size=self.batches["images"],
+            batch_size=self.batches["images"].size,
         )
 
     def _forward(self, what: str, encode: Callable[[list[T]], Tensor], inputs: list[T]) -> Tensor:
         """Return the vectors on the CPU; where memory does not suffice, of smaller batches from
         now on."""
 
-        def smaller(n: int) -> None:
-            self.batches[what] = min(self.batches[what], n)
-
         def computed(some: list[T]) -> None:
-            found.append(halving(encode, some, smaller).detach().float().cpu())
+            vectors = halving(encode, some, self.batches[what].at_most)
+            found.append(vectors.detach().float().cpu())
 
         found: list[Tensor] = []
         self.paces[what].forward(computed, inputs)
@@ -193,7 +190,7 @@ class _Work:
         if self.processes.size == 1 or self.processes.apart:
             return
         helped = 0
-        for keys in left_undone(self.shelf, list(inputs), self.batches[what], self.processes):
+        for keys in left_undone(self.shelf, list(inputs), self.batches[what].size, self.processes):
             encode_all(keys)
             helped += len(keys)
         if helped and self.processes.first:
@@ -216,7 +213,7 @@ class _Work:
         with self._writer() as writer:
             done = 0
             rest = iter(order)
-            while chunk := list(islice(rest, self.batches["texts"])):
+            while chunk := list(islice(rest, self.batches["texts"].size)):
                 rows = list(compress(chunk, self._due([keys[row] for row in chunk])))
                 if rows:
                     vectors = self._forward("texts", encode, rows)
@@ -247,10 +244,11 @@ class _Work:
             return self.adapter.preprocess(image_files.decode(source))
 
         with ThreadPoolExecutor(threads) as pool, self._writer() as writer:
-            prepared = ahead(pool, prepare, sources.values(), self.batches["images"] + 2 * threads)
+            batch = self.batches["images"]
+            prepared = ahead(pool, prepare, sources.values(), batch.size + 2 * threads)
             done = 0
             rest = iter(sources)
-            while some := list(islice(rest, self.batches["images"])):
+            while some := list(islice(rest, batch.size)):
                 inputs = list(islice(prepared, len(some)))
                 due = self._due(some)
                 if any(due):
@@ -332,9 +330,22 @@ class _Writer:
         self.flush()
 
 
-def batch_of(batch_size: int | None, device: str) -> int:
-    """Return how many images go together: as many as were asked for, or what suits the device."""
-    return batch_size or (BATCH_GPU if device.startswith("cuda") else BATCH_CPU)
+@dataclass
+class Batch:
+    """How many inputs go together; fewer from where memory did not suffice."""
+
+    size: int
+
+    def at_most(self, n: int) -> None:
+        """Let no later batch be larger."""
+        self.size = min(self.size, n)
+
+
+def batches(batch_size: int | None, device: str) -> dict[str, Batch]:
+    """Return how many images go together, as many as were asked for or what suits the device, and
+    how many texts: four times as many."""
+    images = batch_size or (BATCH_GPU if device.startswith("cuda") else BATCH_CPU)
+    return {"texts": Batch(4 * images), "images": Batch(images)}
 
 
 def halving(

@@ -121,9 +121,7 @@ class Job:
     def share(self) -> Done:
         """Encode the share of the session's process, and write the index where all are there."""
         rank, size = self.session.processes.rank, self.session.processes.size
-        return self.encode(
-            range(rank, len(self.images), size), self.texts[rank :: self.session.processes.size]
-        )
+        return self.encode(range(rank, len(self.images), size), self.texts[rank::size])
 
     def encode(self, numbers: Sequence[int], texts: Sequence[TextPart] | None = None) -> Done:
         """Encode some parts of the images, by number, and of the texts (all where None is given);

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from hiereval import models, streaming
 from hiereval.datasets import open_dataset
-from hiereval.embed import ALONE, EmbedStats, Progress, batch_of, embed, encode
+from hiereval.embed import ALONE, EmbedStats, Progress, batches, embed, encode
 from hiereval.places import Places
 from hiereval.processes import Processes
 from hiereval.store import Store
@@ -125,12 +125,13 @@ class Session:
         broken: Callable[[HierevalError], None],
     ) -> Iterator[tuple[list[HeldImage], Tensor]]:
         """Yield batches of images that are read once, and their vectors; nothing is stored."""
-        batch = batch_of(self.batch_size, self.options.device)
+        batch = batches(self.batch_size, self.options.device)["images"]
         return streaming.images(adapter, images, batch, self.processes.cpus, broken)
 
     def encoded_texts(self, adapter: Adapter, texts: Sequence[str]) -> Tensor:
         """Return the vectors of texts, float32 [n, d]; nothing is stored."""
-        return streaming.texts(adapter, texts, 4 * batch_of(self.batch_size, self.options.device))
+        batch = batches(self.batch_size, self.options.device)["texts"]
+        return streaming.texts(adapter, texts, batch)
 
     def _how(self, adapter: Adapter, anchors: Sequence[str]) -> dict[str, Any]:
         """Return what encoding and reading back are both told."""

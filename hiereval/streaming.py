@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from hiereval.datasets import image_files
 from hiereval.datasets.image_parts import HeldImage
-from hiereval.embed import ahead, halving
+from hiereval.embed import Batch, ahead, halving
 from hiereval.errors import HierevalError
 from hiereval.types import Adapter
 
@@ -20,14 +20,15 @@ if TYPE_CHECKING:
 def images(
     adapter: Adapter,
     source: Iterable[HeldImage],
-    batch: int,
+    batch: Batch,
     threads: int,
     broken: Callable[[HierevalError], None],
 ) -> Iterator[tuple[list[HeldImage], Tensor]]:
     """Yield batches of images and their vectors, float32 [n, d] on the CPU.
 
-    Memory holds a batch and what the threads work on. `broken` is told of each image that cannot
-    be decoded, which is left out; it may raise.
+    Memory holds a batch and what the threads work on; where it does not suffice, batches are
+    smaller from then on. `broken` is told of each image that cannot be decoded, which is left out;
+    it may raise.
     """
 
     def prepare(image: HeldImage) -> tuple[HeldImage, Any, HierevalError | None]:
@@ -37,18 +38,18 @@ def images(
             return image, None, error
 
     with ThreadPoolExecutor(threads) as pool:
-        prepared = ahead(pool, prepare, source, batch + 2 * threads)
-        while some := list(islice(prepared, batch)):
+        prepared = ahead(pool, prepare, source, batch.size + 2 * threads)
+        while some := list(islice(prepared, batch.size)):
             for _, _, error in some:
                 if error is not None:
                     broken(error)
             whole = [(image, given) for image, given, error in some if error is None]
             if whole:
-                vectors = halving(adapter.encode_images, [given for _, given in whole])
+                vectors = halving(adapter.encode_images, [x for _, x in whole], batch.at_most)
                 yield [image for image, _ in whole], vectors.detach().float().cpu()
 
 
-def texts(adapter: Adapter, some: Sequence[str], batch: int) -> Tensor:
+def texts(adapter: Adapter, some: Sequence[str], batch: Batch) -> Tensor:
     """Return the vectors of texts in their order, float32 [n, d] on the CPU.
 
     They are encoded longest first, so that little of a batch is padding.
@@ -57,9 +58,8 @@ def texts(adapter: Adapter, some: Sequence[str], batch: int) -> Tensor:
 
     lengths = adapter.text_lengths(some)
     order = sorted(range(len(some)), key=lambda i: -lengths[i])
-    found = [
-        halving(adapter.encode_texts, [some[i] for i in order[start : start + batch]])
-        for start in range(0, len(order), batch)
-    ]
+    found, rest = [], iter(order)
+    while rows := list(islice(rest, batch.size)):
+        found.append(halving(adapter.encode_texts, [some[i] for i in rows], batch.at_most))
     vectors = torch.cat([one.detach().float().cpu() for one in found])
     return vectors[torch.tensor(order).argsort()]

@@ -15,13 +15,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from click.testing import CliRunner
 from PIL import Image
+from support.fakes import HashAdapter
 
-from hiereval import vector_shards
+from hiereval import streaming, vector_shards
 from hiereval.adapters.precomputed import Precomputed
 from hiereval.cli import hiereval
 from hiereval.datasets import image_files, image_parts
+from hiereval.embed import Batch
 from hiereval.errors import HierevalError
 from hiereval.precomputing import Job, read_texts
 from hiereval.types import LoadOptions
@@ -283,3 +286,22 @@ def test_examples(module: str, script: str, rest: list[str], tars: str, tmp_path
     subprocess.run(command, check=True, timeout=200)
     _whole(tars, tmp_path / "own")
     assert (out / "index.json").read_bytes() == (tmp_path / "own" / "index.json").read_bytes()
+
+
+def test_batches_stay_small_once_memory_did_not_suffice(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A device holds 5 inputs: 16 are halved twice, and nothing larger than 4 is tried again."""
+    fake, texts = HashAdapter("c", LoadOptions()), [f"caption {i}" for i in range(32)]
+    expected = streaming.texts(fake, texts, Batch(16))
+    encode_texts, tried = fake.encode_texts, []
+
+    def small(some: list[str]) -> torch.Tensor:
+        tried.append(len(some))
+        if len(some) > 5:
+            raise torch.OutOfMemoryError
+        return encode_texts(some)
+
+    monkeypatch.setattr(fake, "encode_texts", small)
+    assert torch.equal(streaming.texts(fake, texts, Batch(16)), expected)
+    assert tried == [16, 8, 4, 4, 8, 4, 4] + [4] * 4
