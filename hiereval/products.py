@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -49,7 +50,7 @@ class ProductLorentzSpace:
 
     def radius_of(self, x: Float[Tensor, "*n d"]) -> Float[Tensor, "*n"]:
         """Return the sum of the factors' radii: the distance from the root."""
-        return self._stacked("radius_of", x).sum(0)
+        return torch.stack(self._parts("radius_of", x)).sum(0)
 
     def similarity(self, x: Float[Tensor, "n d"], y: Float[Tensor, "m d"]) -> Float[Tensor, "n m"]:
         """Return minus the sum of the factors' distances.
@@ -75,41 +76,33 @@ class ProductLorentzSpace:
 
         NaN where it is undefined in any factor.
         """
-        return self._stacked("exterior_angle", general, specific).mean(0).to(general.dtype)
+        angles = self._parts("exterior_angle", general, specific)
+        return torch.stack(angles).mean(0).to(general.dtype)
 
     def half_aperture(
         self, general: Float[Tensor, "*n d"], min_radius: float = 0.1
     ) -> Float[Tensor, "*n"]:
         """Return the mean of the factors' half apertures, to compare with the mean angle."""
-        widths = [
-            factor.half_aperture(part, min_radius)
-            for factor, part in zip(self.factors, self.split(general), strict=True)
-        ]
+        widths = self._parts("half_aperture", general, given=(min_radius,))
         return torch.stack(widths).mean(0).to(general.dtype)
 
     def toward_root(
         self, x: Float[Tensor, "n d"], fraction: Float[Tensor, " s"]
     ) -> Float[Tensor, "n s d"]:
         """Return points at these shares of every factor's geodesic from x (0) to the root (1)."""
-        parts = [
-            factor.toward_root(part, fraction)
-            for factor, part in zip(self.factors, self.split(x), strict=True)
-        ]
+        parts = self._parts("toward_root", x, given=(fraction,))
         return torch.cat(parts, -1).to(x.dtype)
 
     def centre(self, x: Float[Tensor, "n m d"]) -> Float[Tensor, "n d"]:
         """Return, in every factor, the exponential map of the mean of the points' logarithms."""
-        parts = [
-            factor.centre(part) for factor, part in zip(self.factors, self.split(x), strict=True)
-        ]
-        return torch.cat(parts, -1).to(x.dtype)
+        return torch.cat(self._parts("centre", x), -1).to(x.dtype)
 
-    def _stacked(self, method: str, *points: Float[Tensor, "*n d"]) -> Tensor:
-        """Return [k, *n]: what a method of the factors gives of the points' parts."""
+    def _parts(
+        self, method: str, *points: Float[Tensor, "*n d"], given: tuple[Any, ...] = ()
+    ) -> list[Tensor]:
+        """Return what a method of each factor gives of the points' parts in it, and of `given`."""
         parts = zip(*(self.split(x) for x in points), strict=True)
-        return torch.stack(
-            [
-                getattr(factor, method)(*part)
-                for factor, part in zip(self.factors, parts, strict=True)
-            ]
-        )
+        return [
+            getattr(factor, method)(*part, *given)
+            for factor, part in zip(self.factors, parts, strict=True)
+        ]
