@@ -6,10 +6,10 @@ tells them otherwise would lower the bars that its own numbers have to pass.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from typing import Any
 
+from hiereval import identity
 from hiereval.records import MetricValue, Record, parameters_text
 
 Told = tuple[Any, str]  # what the first record said, and where it stands
@@ -51,4 +51,4 @@ def _apart(first: MetricValue, metric: MetricValue) -> Iterator[tuple[str, str]]
 
 
 def _same(a: float | None, b: float | None) -> bool:
-    return a == b or (a is not None and b is not None and math.isclose(a, b, abs_tol=1e-9))
+    return a == b or identity.first_difference("", a, b) is None

@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from hiereval.types import Dataset, Embeddings
 
 SUFFIX = ".verified.json"
-TOLERANCE = 1e-9
 
 
 class Source(Strict):
@@ -189,20 +188,19 @@ def _verified(
 ) -> Verification:
     """Compare a record with what was computed again."""
     largest, numbers = 0.0, 0
-    held = {f"metrics.{path}" for path, _ in _numbers(record)}
-    lacks = next((place for place in values if place not in held), None)
+    told = {f"metrics.{path}": given for path, given in _numbers(record)}
+    lacks = next((place for place in values if place not in told), None)
     if lacks is not None:
         raise DiffersError(
             f"{record.record_id}: {lacks}: the record lacks it, its {of} say {values[lacks]}"
         )
-    for path, given in _numbers(record):
-        place = f"metrics.{path}"
+    for place, given in told.items():
         if place not in values and of == "samples":
             continue
         again = values.get(place)
         numbers += 1
         apart = 0.0 if given is None and again is None else _apart(given, again)
-        if not apart <= TOLERANCE:
+        if not apart <= identity.AGREE:
             raise DiffersError(
                 f"{record.record_id}: {place}: the record says {given}, its {of} say {again}"
             )
