@@ -18,15 +18,13 @@ import time
 from pathlib import Path
 
 import torch
+from nulls import TASKS
 from safetensors.torch import save_file
 
 from hiereval import registry
 from hiereval.datasets import open_dataset
 from hiereval.places import Places
 from hiereval.types import DataOptions
-
-TASKS = ("ordering", "entailment", "image-entailment", "retrieval", "interpolation",
-         "flat-retrieval", "pep")  # fmt: skip
 
 
 def main() -> None:

@@ -12,7 +12,7 @@ import torch
 import transformers
 from PIL import Image
 from safetensors.torch import load_file, save_file
-from support import checkpoints
+from support import checkpoints, forward
 
 from hiereval.adapters.hf_clip import IMAGE_TOWERS, TEXT_TOWERS, HFClip
 from hiereval.errors import HierevalError
@@ -57,17 +57,8 @@ def test_equals_the_librarys_forward(
     image = normalise(adapter.encode_images([adapter.preprocess(p) for p in pictures]))
     assert text.shape == (len(TEXTS), 24) == (len(TEXTS), adapter.id.embed_dim)
     model = transformers.VisionTextDualEncoderModel.from_pretrained(folder).eval()
-    tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
-    processor = transformers.AutoImageProcessor.from_pretrained(folder, backend="pil")
-    for j, sentence in enumerate(TEXTS):
-        i = j % len(pictures)
-        ids = tokenizer(sentence, truncation=True, max_length=adapter.context_length)
-        with torch.no_grad():
-            wanted = model(
-                input_ids=torch.tensor([ids["input_ids"]]),
-                attention_mask=torch.tensor([ids["attention_mask"]]),
-                pixel_values=processor(pictures[i], return_tensors="pt")["pixel_values"],
-            )
+    length = adapter.context_length
+    for j, i, wanted in forward.one_by_one(model, folder, TEXTS, pictures, length):
         torch.testing.assert_close(text[j : j + 1], wanted.text_embeds, atol=1e-6, rtol=0)
         torch.testing.assert_close(image[i : i + 1], wanted.image_embeds, atol=1e-6, rtol=0)
 

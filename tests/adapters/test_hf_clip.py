@@ -11,7 +11,7 @@ import pytest
 import torch
 import transformers
 from PIL import Image
-from support import checkpoints
+from support import checkpoints, forward
 
 from hiereval.adapters.hf_clip import FAMILIES, HFClip
 from hiereval.errors import HierevalError
@@ -40,17 +40,8 @@ def test_equals_the_librarys_forward(
     assert text.dtype == image.dtype == torch.float32
 
     model = transformers.AutoModel.from_pretrained(folder, dtype=torch.float32).eval()
-    tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
-    processor = transformers.AutoImageProcessor.from_pretrained(folder, backend="pil")
-    for j, sentence in enumerate(TEXTS):
-        i = j % len(pictures)
-        ids = tokenizer(sentence, truncation=True, max_length=adapter.context_length)
-        with torch.no_grad():
-            output = model(
-                input_ids=torch.tensor([ids["input_ids"]]),
-                attention_mask=torch.tensor([ids["attention_mask"]]),
-                pixel_values=processor(pictures[i], return_tensors="pt")["pixel_values"],
-            )
+    length = adapter.context_length
+    for j, i, output in forward.one_by_one(model, folder, TEXTS, pictures, length):
         torch.testing.assert_close(
             text[j : j + 1], normalise(output.text_embeds), atol=1e-6, rtol=0
         )
