@@ -66,14 +66,16 @@ def write(folder: Path, number: int, longest: int) -> int:
 
 
 def _records(number: int, longest: int) -> Iterator[bytes]:
-    published = [one for one in read_all([PUBLISHED]) if len(line(one)) <= longest]
+    """Yield records of one model after another, each with whatever was published of any."""
+    short = [one for one in read_all([PUBLISHED]) if len(line(one)) <= longest]
+    published = list({_of_model(one, 0).record_id: one for one in short}.values())
     for i in range(number):
         again, model = published[i % len(published)], i // len(published)
-        yield _of_model(again, model)
+        yield line(_of_model(again, model))
 
 
-def _of_model(record: Record, number: int) -> bytes:
-    """Return the line of the same numbers measured with another model: 200 architectures, five
+def _of_model(record: Record, number: int) -> Record:
+    """Return the same numbers measured with another model: 200 architectures, five
     twins of each, the rest trained."""
     architecture = number % ARCHITECTURES
     changes = {
@@ -86,7 +88,7 @@ def _of_model(record: Record, number: int) -> bytes:
     model = record.model.model_copy(update=changes)
     model = model.model_copy(update={"fingerprint": of_model(vars(model))})
     changed = record.model_copy(update={"model": model})
-    return line(changed.model_copy(update={"record_id": of_record(changed)}))
+    return changed.model_copy(update={"record_id": of_record(changed)})
 
 
 def _sha256(text: str) -> str:
