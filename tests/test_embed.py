@@ -79,7 +79,7 @@ def test_a_second_run_reads_no_image_file(
     """Unless it changed: the hash of a file is remembered, and its state checked."""
     import dataclasses
 
-    monkeypatch.setattr(hashes, "RECENT", -1.0)  # a file written now counts as old
+    monkeypatch.setattr(hashes, "RECENT", float("-inf"))  # a file written now counts as old
     painted = dataset()
     for picture in painted.images:
         (tmp_path / picture.name).write_bytes(picture.read())

@@ -24,7 +24,7 @@ def _new_process() -> Iterator[None]:
 @pytest.fixture
 def settled(monkeypatch: pytest.MonkeyPatch) -> None:
     """A file written now counts as old."""
-    monkeypatch.setattr(hashes, "RECENT", -1.0)
+    monkeypatch.setattr(hashes, "RECENT", float("-inf"))
 
 
 def of(content: bytes) -> str:
