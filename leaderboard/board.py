@@ -61,6 +61,15 @@ class Section:
         return self.measured + self.controls
 
     @property
+    def filled(self) -> list[int]:
+        """Columns in which a measured row has a value."""
+        return [
+            i
+            for i in range(len(self.columns))
+            if any(row.cells[i] and row.cells[i].value is not None for row in self.measured)
+        ]
+
+    @property
     def groups(self) -> list[tuple[str, list[int]]]:
         """Columns by task, in order: (heading, column numbers)."""
         grouped: dict[str, list[int]] = {}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from hiereval.leaderboard.columns import Column, headline
 
@@ -11,16 +11,20 @@ _CHANCE = 0.05  # of the way from chance to the best value: blind scores up to h
 _FEWEST = 3
 
 
-def front(columns: Sequence[Column], asked: Sequence[str] = ()) -> list[int]:
+def front(
+    columns: Sequence[Column], filled: Collection[int], asked: Sequence[str] = ()
+) -> list[int]:
     """Return the columns to open with, in their order: those `asked` for, where there are some.
 
     Else headline metrics that have a better and a worse and whose blind scores stand at chance;
-    where fewer than three do, the headline metrics that give least away.
+    where fewer than three do, the headline metrics that give least away. Columns that no model has
+    a value in, all but the `filled` ones, are not among them where others are.
     """
     if any(column.is_any(asked) for column in columns):
         return [i for i, column in enumerate(columns) if column.is_any(asked)]
-    wanted = [i for i, c in enumerate(columns) if _ranks(c) and _is_headline(c)]
-    wanted = wanted or [i for i, c in enumerate(columns) if _ranks(c)] or list(range(len(columns)))
+    shown = sorted(filled) or range(len(columns))
+    wanted = [i for i in shown if _ranks(columns[i]) and _is_headline(columns[i])]
+    wanted = wanted or [i for i in shown if _ranks(columns[i])] or list(shown)
     wanted.sort(key=lambda i: given_away(columns[i]))
     honest = [i for i in wanted if given_away(columns[i]) <= _CHANCE]
     return sorted((honest if len(honest) >= _FEWEST else wanted)[:MOST])

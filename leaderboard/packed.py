@@ -46,7 +46,7 @@ def packed(board: Board, paired: Paired | None = None) -> Packed:
 
 def _section(section: Section, wanted: Sequence[str], paired: Paired | None) -> Packed:
     rows, columns = section.rows, section.columns
-    first = front(columns, wanted)
+    first = front(columns, section.filled, wanted)
     keys = list(dict.fromkeys(column.key for column in columns))
     return {
         "title": section.title,

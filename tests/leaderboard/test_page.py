@@ -116,6 +116,16 @@ def test_it_opens_with_few_columns_whose_blind_scores_are_chance(
     assert first == list("abcdefg")
 
 
+def test_it_opens_with_columns_that_a_model_has_values_in(record: Callable[..., Record]) -> None:
+    metric = judged(0.7, ceilings={"words": 0.51}, chance=0.5, role="headline")
+    metrics = dict.fromkeys("abcd", metric)
+    of_twins = dict.fromkeys("wxyz", metric)
+    twin = record("twin", "other", of_twins, model__random_init=0)
+    document = written([record(metrics=metrics), twin])
+    first = [c["metric"] for c in data_of(document)["sections"][0]["columns"] if c["first"]]
+    assert first == list("abcd")
+
+
 @pytest.mark.parametrize(
     ("value", "low", "high", "whole"),
     [
