@@ -19,7 +19,7 @@ from hiereval.leaderboard.standing import Paired
 
 TITLE = "hiereval board"
 LEAD = "How well an image-text space knows what is general and what is specific."
-SCRIPTS = ("board.js", "pictures.js", "sheet.js", "start.js")
+SCRIPTS = ("board.js", "pictures.js", "map.js", "sheet.js", "start.js")
 _IN_SCRIPT = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026"}  # nothing ends the element early
 
 

@@ -58,7 +58,7 @@ const single = (s, i) => {
 };
 const filled = (s, rows) => [
   el("div", { class: "cards" }, rows.map((i) => el("section", {}, el("h2", {}, s.name(i)),
-    el("div", { class: "card" }, s.facts.curve(i) ? radii(s, i) : null,
+    el("div", { class: "card" }, s.facts.curve(i) ? el("div", { class: "drawings" }, radii(s, i), radiusMap(s, i)) : null,
       el("dl", {}, card(s, i).map(([name, value]) => el("div", {}, el("dt", {}, name), el("dd", {}, el("bdi", {}, String(value)))))))))),
   el("h3", {}, "All tasks"), scores(s, rows), ...rows.map((i) => single(s, i)).filter(Boolean).flat(),
   el("h3", {}, "Commands that make these rows again"),

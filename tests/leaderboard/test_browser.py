@@ -3,64 +3,20 @@
 from __future__ import annotations
 
 import os
-import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from support.made_records import judged
 
-from hiereval.leaderboard import page
-from hiereval.leaderboard.board import build
 from hiereval.records import Record
 
-FLAGS = (
-    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-    "--disable-background-networking", "--disable-component-update", "--disable-sync",
-    "--disable-dev-shm-usage", "--window-size=1300,900",
-)  # fmt: skip
 SHOWN = """
     const s = section(state.section);
     const rows = document.querySelectorAll('#' + arguments[0] + ' tr.entry');
     return [...rows].map((row) => s.name(row.dataset.row));
 """
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    binary, driver = shutil.which("chromium"), shutil.which("chromedriver")
-    if binary is None or driver is None:
-        pytest.skip("chromium and chromedriver are not installed")
-    from selenium import webdriver
-
-    folder = tmp_path_factory.mktemp("browser")
-    options = webdriver.ChromeOptions()
-    options.binary_location = binary
-    for flag in (*FLAGS, f"--user-data-dir={folder / 'profile'}"):
-        options.add_argument(flag)
-    options.add_experimental_option("prefs", {"download.default_directory": str(folder)})
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    service = webdriver.ChromeService(executable_path=driver)
-    with webdriver.Chrome(options=options, service=service) as chrome:
-        chrome.folder = folder
-        yield chrome
-
-
-@pytest.fixture
-def opened(browser: Any, tmp_path: Path) -> Callable[[list[Record]], Any]:
-    """Open the board of some records from file://."""
-
-    def open_page(records: list[Record], address: str = "", **choices: Any) -> Any:
-        file = tmp_path / "board.html"
-        file.write_text(page.written(build(records, every_metric=True, **choices)), "utf-8")
-        for log in ("browser", "performance"):
-            browser.get_log(log)
-        browser.get("about:blank")
-        browser.get(file.as_uri() + address)
-        return browser
-
-    return open_page
 
 
 def shown(browser: Any, body: str = "rows") -> list[str]:
