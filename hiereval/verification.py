@@ -12,7 +12,7 @@ import math
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import ValidationError
 
@@ -26,6 +26,12 @@ if TYPE_CHECKING:
     from hiereval.types import Dataset, Embeddings
 
 SUFFIX = ".verified.json"
+Evidence = Literal["vectors", "samples"]  # what the numbers were computed again from
+STANDINGS: Mapping[Evidence | None, str] = {
+    "vectors": "verified",
+    "samples": "verified from samples",  # weaker: the scores of single items are the submitter's
+    None: "measured",
+}
 
 
 class Source(Strict):
@@ -41,7 +47,7 @@ class Verification(Strict):
     record_id: Name
     record_sha256: str
     by: str  # version of hiereval
-    of: str  # "vectors" or "samples"
+    of: Evidence
     sources: list[Source]
     numbers: int  # how many were compared
     largest_difference: float
@@ -67,17 +73,17 @@ def read(path: Path) -> list[Verification]:
         raise HierevalError(f"The file '{path}' must be what 'hiereval verify' wrote.") from error
 
 
-def verified(given: Iterable[Path], records: Iterable[Record]) -> frozenset[str]:
-    """Return the `record_id` of the records that verification records are of, to the byte."""
-    known = {(one.record_id, one.record_sha256) for path in _files(given) for one in read(path)}
-    if not known:
-        return frozenset()
-    named = {record_id for record_id, _ in known}
-    return frozenset(
-        record.record_id
-        for record in records
-        if record.record_id in named and (record.record_id, content_hash(record)) in known
-    )
+def verified(given: Iterable[Path], records: Iterable[Record]) -> dict[str, Evidence]:
+    """Return, by `record_id`, what the records were verified from that verification records are
+    of, to the byte: vectors where there are both."""
+    known: dict[str, dict[str, Evidence]] = {}  # record_id -> hash of the content -> evidence
+    for one in (one for path in _files(given) for one in read(path)):
+        contents = known.setdefault(one.record_id, {})
+        if contents.get(one.record_sha256) != "vectors":
+            contents[one.record_sha256] = one.of
+    there = ((r, known[r.record_id]) for r in records if r.record_id in known)
+    found = ((r.record_id, contents.get(content_hash(r))) for r, contents in there)
+    return {record_id: evidence for record_id, evidence in found if evidence is not None}
 
 
 def _files(given: Iterable[Path]) -> Iterator[Path]:
@@ -184,7 +190,7 @@ def _numbers(record: Record) -> Iterator[tuple[str, float | None]]:
 
 
 def _verified(
-    record: Record, of: str, sources: Iterable[Path], values: Mapping[str, float | None]
+    record: Record, of: Evidence, sources: Iterable[Path], values: Mapping[str, float | None]
 ) -> Verification:
     """Compare a record with what was computed again."""
     largest, numbers = 0.0, 0

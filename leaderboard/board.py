@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import tomllib
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib.resources import files
@@ -23,7 +23,13 @@ from hiereval.leaderboard.selection import ordered
 from hiereval.leaderboard.standing import Paired, ranked
 from hiereval.leaderboard.wording import clean
 from hiereval.records import DatasetInfo, Record
+from hiereval.verification import Evidence
 
+_VERIFIED = "Verified: every number was computed again from the vectors that were submitted."
+_FROM_SAMPLES = (
+    "Verified from samples: values and intervals alone, from the scores of single items that the "
+    "submitter sent."
+)
 _UNRANKED = "not ranked: the radius sweep depends on the geometry's scale"
 
 
@@ -102,7 +108,9 @@ class Board:
         marks = [f"{mark} not beyond {notes.BARS[bar]}." for bar, mark in notes.MARKS.items()
                  if bar in shown]  # fmt: skip
         bold = "Bold: findings that no other is above; only findings have a rank."
-        return " ".join([f"{self.interval}.", bold, *marks, COVERS])
+        evidence = {row.verified for s in self.sections for row in s.rows}
+        standing = [_VERIFIED] * ("vectors" in evidence) + [_FROM_SAMPLES] * ("samples" in evidence)
+        return " ".join([f"{self.interval}.", bold, *marks, *standing, COVERS])
 
 
 @cache
@@ -120,15 +128,15 @@ def build(
     reported: Sequence[Reported] | None = None,
     paired: Paired | None = None,
     wanted: Sequence[str] = (),
-    verified: Collection[str] = (),
+    verified: Mapping[str, Evidence] | None = None,
 ) -> Board:
     """Arrange records, the newest of each `record_id`; `--limit` runs are counted and left off.
 
     `sort` is "model", "date", a metric or "task.metric"; by default the column of which blind
     scores reach least. An unknown one raises HierevalError with the nearest. Columns are the
     headline metrics, those that are `wanted` (metric or task.metric, names or globs), or every
-    one. `paired` finds the draws that ties are made from; `verified` holds the `record_id` of the
-    records whose numbers were computed again.
+    one. `paired` finds the draws that ties are made from; `verified` holds, by `record_id`, what
+    the numbers of records were computed again from.
     """
     given = list(records)
     full = [record for record in given if record.limit is None]
@@ -138,7 +146,7 @@ def build(
     figures = reported_figures() if reported is None else reported
     asked = () if every_metric else tuple(wanted)
     sections = [
-        _section(grouped[key], figures, every_metric or bool(wanted), paired, asked, verified)
+        _section(grouped[key], figures, every_metric or bool(wanted), paired, asked, verified or {})
         for key in sorted(grouped)
     ]
     if wanted and not any(section.columns for section in sections):
@@ -165,14 +173,12 @@ def _section(
     every_metric: bool,
     paired: Paired | None,
     wanted: Sequence[str],
-    verified: Collection[str],
+    verified: Mapping[str, Evidence],
 ) -> Section:
     data = records[0].dataset
     columns = [c for c in columns_of(records, every_metric) if not wanted or c.is_any(wanted)]
     rows = [
-        replace(row, verified=all(r.record_id in verified for r in row.records))
-        if verified
-        else row
+        replace(row, verified=_evidence(row, verified)) if verified else row
         for row in rows_of(records, columns)
     ]
     measured = [row for row in rows if row.kind == "measured"]
@@ -193,6 +199,15 @@ def _section(
         reported=tuple(f for f in figures if _belongs(f, data, columns)),
         notes=tuple(notes.notes(records, measured, controls, columns)),
     )
+
+
+def _evidence(row: Row, verified: Mapping[str, Evidence]) -> Evidence | None:
+    """Return what all numbers of a row were computed again from, the weaker where there are both;
+    None where some were not."""
+    found = {verified.get(record.record_id) for record in row.records if record.status == "ok"}
+    if not found or None in found:
+        return None
+    return "samples" if "samples" in found else "vectors"
 
 
 def _belongs(figure: Reported, data: DatasetInfo, columns: Sequence[Column]) -> bool:

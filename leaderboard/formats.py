@@ -2,41 +2,54 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from hiereval.leaderboard.board import Board
 from hiereval.leaderboard.standing import Paired
 from hiereval.records import Record
+from hiereval.verification import Evidence
 
 
 def written(
     form: str, board: Board, records: Sequence[Record], paired: Paired | None = None
 ) -> str:
-    """Return the board as table, md, html, csv, latex or json.
+    """Return the board as table, md, html, csv, latex or json."""
+    return "".join(parts(form, board, records, paired))
 
-    `paired` finds the draws that the page compares two rows by. CSV and JSON hold every metric of
-    every record, the others those of the board.
+
+def parts(
+    form: str,
+    board: Board,
+    records: Sequence[Record],
+    paired: Paired | None = None,
+    verified: Mapping[str, Evidence] | None = None,
+) -> Iterable[str]:
+    """Return what `written` does, in pieces: a file of many records is never whole in memory.
+
+    `paired` finds the draws that the page compares two rows by; `verified` holds, by `record_id`,
+    what numbers were computed again from. CSV and JSON hold every metric of every record, the
+    others those of the board.
     """
     if form == "html":
         from hiereval.leaderboard import page
 
-        return page.written(board, paired)
+        return [page.written(board, paired)]
     if form == "csv":
         from hiereval.leaderboard import spreadsheet
 
-        return spreadsheet.written(record for record in records if record.limit is None)
+        return spreadsheet.parts([r for r in records if r.limit is None], verified or {})
     if form == "md":
         from hiereval.leaderboard import markdown
 
-        return markdown.written(board)
+        return [markdown.written(board)]
     if form == "latex":
         from hiereval.leaderboard import latex
 
-        return latex.written(board)
+        return [latex.written(board)]
     if form == "json":
         from hiereval.leaderboard import machine
 
-        return machine.written(board)
+        return machine.parts(board)
     from hiereval.leaderboard import terminal
 
-    return terminal.written(board)
+    return [terminal.written(board)]

@@ -96,7 +96,7 @@ def _runs(section: Section) -> Iterator[str]:
             clean(row.model.dtype, 12),
             row.date,
             row.model.fingerprint[:12],
-            "verified" if row.verified else "measured",
+            row.standing,
         )
         yield _line([escaped(row.name), *map(escaped, facts)])
 

@@ -16,13 +16,13 @@ _BEGINNINGS = {"csv": "model,adapter,", "json": '{\n "'}  # of the others
 _LOOKED_AT = 1 << 16  # characters at either end
 
 
-def written(form: str, text: str) -> str:
-    """Return a board as a file of its own, with the mark that lets it be written again."""
+def headed(form: str, parts: Iterable[str]) -> Iterator[str]:
+    """Yield the pieces of a file of its own, first the mark that lets it be written again."""
     if form == "md":
-        return f"<!-- {MADE} -->\n{text}"
+        yield f"<!-- {MADE} -->\n"
     if form == "latex":
-        return f"% {MADE}\n{text}"
-    return text
+        yield f"% {MADE}\n"
+    yield from parts
 
 
 def check_ours(path: Path, form: str) -> None:

@@ -215,7 +215,7 @@ def _rows(rows: Sequence[Row]) -> Packed:
         "family": coded([clean(card.family, 40) for card in known]),
         "licence": coded([clean(card.licence, 40) for card in known]),
         "open": coded([card.openness for card in known]),
-        "status": coded(["verified" if row.verified else "measured" for row in rows]),
+        "status": coded([row.standing for row in rows]),
         "curve": [_curve(row) for row in rows],
     }
 

@@ -16,6 +16,7 @@ from hiereval.leaderboard.cells import Cell
 from hiereval.leaderboard.columns import Column, plain, task_key
 from hiereval.leaderboard.wording import clean, public
 from hiereval.records import ModelInfo, ProbeInfo, Record, parameters_text
+from hiereval.verification import STANDINGS, Evidence
 
 Kind = Literal["measured", "control"]
 _OF_ONE_FIT = {"seed", "shuffled", "device"}  # parameters that do not make another row
@@ -45,13 +46,18 @@ class Row:
     curve: tuple[Tier, ...]
     records: tuple[Record, ...]
     twins: int  # seeds of random weights that its scores are compared with
-    verified: bool = False  # whether all its numbers were computed again from what was submitted
+    verified: Evidence | None = None  # what all its numbers were computed again from
 
     @property
     def name(self) -> str:
         """The label, with the probe where it is not the usual one; answers have none."""
         usual = self.probe in (USUAL_PROBE, "none")
         return self.label if usual else f"{self.label} / {self.probe}"
+
+    @property
+    def standing(self) -> str:
+        """Measured, verified, or verified from samples."""
+        return STANDINGS[self.verified]
 
     @cached_property
     def newest(self) -> Record:

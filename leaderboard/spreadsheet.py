@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Mapping, Sequence
 
 from hiereval.findings import Beside
 from hiereval.leaderboard.wording import clean, public
 from hiereval.records import MetricValue, Record, parameters_text
+from hiereval.verification import STANDINGS, Evidence
 
 _LONGEST = 1000
 _FORMULA = ("=", "+", "-", "@", "|", "%", "＝", "＋", "－", "＠")
@@ -18,23 +19,30 @@ HEADER = (
     "task", "task_version", "parameters", "probe", "probe_parameters", "probe_seed",
     "probe_shuffled", "status", "reason", "metric", "value", "ci_low", "ci_high", "ci_level", "n",
     "undefined_reason", "higher_is_better", "chance", "finding", "because", "date", "hiereval",
-    "record_id",
+    "standing", "record_id",
 )  # fmt: skip
 
 
-def written(records: Iterable[Record]) -> str:
+def written(records: Sequence[Record]) -> str:
     """Return the whole table; a record without metrics has one row that says why."""
+    return "".join(parts(records, {}))
+
+
+def parts(records: Sequence[Record], verified: Mapping[str, Evidence]) -> Iterator[str]:
+    """Yield the table, the rows of a record at a time; `verified` holds, by `record_id`, what
+    numbers were computed again from."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(HEADER)
-    given = list(records)
-    beside = Beside(given)
-    for record in given:
-        before, after = tuple(_before(record)), _after(record)
+    beside = Beside(records)
+    for record in records:
+        before, after = tuple(_before(record)), _after(record, verified)
         for name, metric in record.metrics.items() or [("", None)]:
             own = (*before, safe(name), *_of_metric(record, name, metric, beside), *after)
             writer.writerow(own)  # None is an empty cell
-    return out.getvalue()
+        yield out.getvalue()
+        out.seek(0)
+        out.truncate()
 
 
 def _before(record: Record) -> Iterator[object]:
@@ -62,9 +70,10 @@ def _of_metric(
     )  # fmt: skip
 
 
-def _after(record: Record) -> tuple[object, ...]:
+def _after(record: Record, verified: Mapping[str, Evidence]) -> tuple[object, ...]:
+    standing = STANDINGS[verified.get(record.record_id)]
     made = record.timestamp.isoformat()
-    return made, safe(record.environment.hiereval), safe(record.record_id)
+    return made, safe(record.environment.hiereval), standing, safe(record.record_id)
 
 
 def safe(text: str | None) -> str | None:

@@ -16,6 +16,7 @@ from hiereval.leaderboard.board import Board, Reported, Section
 from hiereval.leaderboard.cells import Cell
 from hiereval.leaderboard.notes import MARKS
 from hiereval.leaderboard.wording import arrow, clean, number, plural, shortened, signed, span
+from hiereval.verification import STANDINGS
 
 _RULED = Box("    \n    \n ── \n    \n ·· \n ── \n    \n    \n")  # lines under head and sections
 _EMPTY = {"undefined": "n/a", "skipped": "skipped", "failed": "failed"}
@@ -50,6 +51,7 @@ def render(board: Board, width: int) -> Iterator[ConsoleRenderable]:
             yield Padding(_block(section, parts, width), (1, 0, 0, 0))
         yield from _reported(section.reported)
         yield Padding(_runs(section, width), (1, 0))
+        yield from _standings(section)
         for note in section.notes:
             yield Text(note, style="dim")
         yield Text()
@@ -228,3 +230,11 @@ def _runs(section: Section, width: int) -> Table:
         fingerprint = clean(row.model.fingerprint)[:8]
         table.add_row(*map(Text, (shortened(row.name, label), *facts, fingerprint)))
     return table
+
+
+def _standings(section: Section) -> Iterator[Text]:
+    """Name the rows that are verified, and those that are from samples."""
+    for standing in STANDINGS.values():
+        names = [row.name for row in section.rows if row.verified and row.standing == standing]
+        if names:
+            yield Text(f"{standing.capitalize()}: {', '.join(names)}.", style="dim")

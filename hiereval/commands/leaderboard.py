@@ -14,10 +14,13 @@ from hiereval.commands import options
 from hiereval.errors import HierevalError, nearest
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from hiereval.leaderboard.board import Board
     from hiereval.leaderboard.configuration import Configuration
     from hiereval.leaderboard.paired import SamplesBeside
     from hiereval.records import Record
+    from hiereval.verification import Evidence
 
 FORMATS = {
     ".md": "md", ".html": "html", ".csv": "csv", ".tex": "latex", ".json": "json", ".txt": "table",
@@ -67,8 +70,8 @@ def command(
     """
     import gc
 
-    from hiereval import reading
-    from hiereval.leaderboard import configuration, formats, machine, marked
+    from hiereval import reading, verification
+    from hiereval.leaderboard import configuration, formats, marked
     from hiereval.leaderboard.paired import SamplesBeside
     from hiereval.leaderboard.selection import chosen
 
@@ -93,25 +96,22 @@ def command(
     kept = chosen(there, own.datasets, own.tasks)
     paired = SamplesBeside(results)
     every = form == "csv" and not (own.sort or own.columns)  # it needs no board
-    made = _board(form, [] if every else kept, own, paired, verified)
+    known = verification.verified(verified, kept)
+    made = _board(form, [] if every else kept, own, paired, known)
     if out is None and update is None and form == "table":
         from hiereval.leaderboard import terminal
 
         terminal.show(made, options.console())
         return
-    if out is not None and form == "json":  # every record: never whole in memory
-        marked.write(out, machine.parts(made))
-        click.echo(f"wrote {out}", err=True)
-        return
-    text = formats.written(form, made, kept, paired)
-    if out is None and update is None:
-        sys.stdout.write(text)
-    if out is not None:
-        marked.write(out, marked.written(form, text))
-        click.echo(f"wrote {out}", err=True)
+    parts = formats.parts(form, made, kept, paired, known)
     if update is not None:
-        marked.write(update, marked.updated(update, text))
+        marked.write(update, marked.updated(update, "".join(parts)))
         click.echo(f"updated {update}", err=True)
+    elif out is not None:
+        marked.write(out, marked.headed(form, parts))
+        click.echo(f"wrote {out}", err=True)
+    else:
+        sys.stdout.writelines(parts)
 
 
 def _form(form: str | None, out: Path | None, update: Path | None) -> str:
@@ -133,9 +133,8 @@ def _board(
     kept: list[Record],
     own: Configuration,
     paired: SamplesBeside,
-    verified: tuple[Path, ...],
+    verified: Mapping[str, Evidence],
 ) -> Board:
-    from hiereval import verification
     from hiereval.leaderboard import board
 
     made = board.build(
@@ -145,6 +144,6 @@ def _board(
         reported=[*(board.reported_figures() if own.papers else ()), *own.figure],
         paired=paired,
         wanted=own.columns,
-        verified=verification.verified(verified, kept),
+        verified=verified,
     )
     return replace(made, title=own.title, lead=own.lead)

@@ -109,6 +109,8 @@ def _outcomes(
 
 
 def _tell(outcomes: list[dict[str, Any]], form: str) -> None:
+    from hiereval.verification import STANDINGS
+
     if form == "json":
         plain = [
             {**one, "verification": one["verification"].model_dump()}
@@ -124,4 +126,5 @@ def _tell(outcomes: list[dict[str, Any]], form: str) -> None:
             click.echo(f"{what}: not verified: {one['problem']}", err=True)
         else:
             found = one["verification"]
-            click.echo(f"{what}: {found.numbers:,} numbers, {found.largest_difference:.0e} apart")
+            apart = f"{found.largest_difference:.0e} apart"
+            click.echo(f"{what}: {STANDINGS[found.of]}: {found.numbers:,} numbers, {apart}")

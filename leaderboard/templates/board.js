@@ -264,9 +264,10 @@ const cell = (s, column, i) => {
     column.low(i) === null ? null : el("span", { class: "small" }, span(column.low(i), column.high(i))),
     bar(column, i));
 };
+const STANDING = { verified: "✓ verified", "verified from samples": "verified from samples" };
 const facts = (s, i) => [
   s.facts.probe(i) === "empty-root" ? null : s.facts.probe(i), sizes(s.facts.params(i)), s.facts.date(i),
-  s.facts.status(i) === "verified" ? "✓ verified" : null, s.kind(i) === "measured" && !s.facts.twins(i) && !s.runs[i] ? "no twins" : null,
+  STANDING[s.facts.status(i)], s.kind(i) === "measured" && !s.facts.twins(i) && !s.runs[i] ? "no twins" : null,
 ].filter(Boolean).join(" · ");
 const drawRow = (s, i, number) => el("tr", { class: "entry", "data-row": i, "data-kind": s.kind(i), "aria-rowindex": number },
   el("th", { scope: "row", class: "name" },

@@ -161,11 +161,25 @@ def test_the_seeds_and_shuffled_tiers_of_a_trained_probe_are_told_apart(full: li
 
 
 def test_a_row_is_verified_if_all_its_records_are(record: Callable[..., Record]) -> None:
-    both = [record(), record(task="entailment", metrics={"auroc": 0.8})]
-    for known, expected in ((both, "verified"), (both[:1], "measured")):
-        board = build(both, every_metric=True, verified={one.record_id for one in known})
+    first, second = record(), record(task="entailment", metrics={"auroc": 0.8})
+    skipped = record(task="retrieval", status="skipped", reason="no images", metrics={})
+    for evidence, expected in (
+        (("vectors", "vectors"), "verified"),
+        (("vectors", "samples"), "verified from samples"),  # a row is what its weakest record is
+        (("vectors",), "measured"),
+    ):
+        known = dict(zip((first.record_id, second.record_id), evidence, strict=False))
+        board = build([first, second, skipped], every_metric=True, verified=known)
         rows = data_of(page.written(board))["sections"][0]["rows"]
         assert rows["status"] == [expected]
+        assert ("Verified from samples: " in board.legend) == (expected == "verified from samples")
+        assert ("Verified: every number" in board.legend) == (expected == "verified")
+
+
+def test_a_row_without_numbers_is_not_verified(record: Callable[..., Record]) -> None:
+    skipped = record(status="skipped", reason="no images", metrics={})
+    board = build([skipped], verified={skipped.record_id: "vectors"})
+    assert [row.standing for s in board.sections for row in s.measured] == ["measured"]
 
 
 def test_the_same_records_give_the_same_bytes(full: list[Record]) -> None:

@@ -9,6 +9,7 @@ from support.made_records import judged
 from hiereval.leaderboard import terminal
 from hiereval.leaderboard.board import build
 from hiereval.records import Record
+from hiereval.verification import Evidence
 
 
 @pytest.mark.parametrize("width", [60, 80, 100, 160])
@@ -16,6 +17,18 @@ def test_no_line_is_wider_than_the_terminal(full: list[Record], width: int) -> N
     lines = terminal.written(build(full), width).splitlines()
     assert max(map(cell_len, lines)) <= width
     assert "…" not in "".join(lines) or width < 80
+
+
+def test_verified_rows_are_named_by_what_they_were_verified_from(
+    record: Callable[..., Record],
+) -> None:
+    first, second, third = record("a"), record("b"), record("c")
+    known: dict[str, Evidence] = {first.record_id: "samples", third.record_id: "vectors"}
+    told = terminal.written(build([first, second, third], verified=known, reported=[]), 80)
+    lines = [line for line in told.splitlines() if line.startswith("Verified")]
+    assert lines[:2] == ["Verified: c.", "Verified from samples: a."]
+    told = terminal.written(build([first, second, third], reported=[]), 80)
+    assert "erified" not in told
 
 
 @pytest.mark.parametrize(("width", "blocks"), [(80, 4), (160, 2), (240, 1)])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import shutil
@@ -116,9 +117,9 @@ def test_every_number_is_computed_again_from_vectors(
         assert one.numbers == sum(
             4 + len(m.ceilings) + 6 * len(m.nulls) for m in record.metrics.values()
         )
-    assert verification.verified([out], made) == found.keys()
+    assert verification.verified([out], made) == dict.fromkeys(found, "vectors")
     other = made[0].model_copy(update={"seed": 1})
-    assert verification.verified([out], [other]) == frozenset()
+    assert verification.verified([out], [other]) == {}
 
 
 def test_a_forged_number_is_named_and_nothing_is_written(
@@ -181,13 +182,39 @@ def test_samples_give_values_and_intervals_again(cli: Run, results: Path, tmp_pa
     assert {one.of for one in verification.read(out)} == {"samples"}
 
 
-def test_the_board_says_which_rows_are_verified(cli: Run, results: Path, tmp_path: Path) -> None:
-    out = tmp_path / "v.verified.json"
-    cli("verify", results, "--samples", results, "--out", out)
-    _, told, _ = cli("leaderboard", results, "--verified", out, "--format", "json")
-    assert [row["verified"] for row in json.loads(told)["sections"][0]["measured"]] == [True]
-    _, told, _ = cli("leaderboard", results, "--format", "json")
-    assert [row["verified"] for row in json.loads(told)["sections"][0]["measured"]] == [False]
+@pytest.fixture
+def checked(cli: Run, session: Session, results: Path, vectors: Path, tmp_path: Path) -> Path:
+    """The verification records of one submission, from its vectors and from its samples."""
+    for name, source in (("vectors", vectors), ("samples", results)):
+        out = tmp_path / f"{name}.verified.json"
+        cli("verify", results, f"--{name}", source, "--out", out, *cached(session))
+    return tmp_path
+
+
+def test_the_board_says_which_rows_are_verified_and_from_what(
+    cli: Run, results: Path, checked: Path
+) -> None:
+    samples, vectors = checked / "samples.verified.json", checked / "vectors.verified.json"
+    cases: list[tuple[list[Path], str, str | None]] = [
+        ([], "measured", None),
+        ([samples], "verified from samples", "samples"),
+        ([vectors], "verified", "vectors"),
+        ([vectors, samples], "verified", "vectors"),  # the stronger of two of one record
+        ([samples, vectors], "verified", "vectors"),
+    ]
+    for given, standing, evidence in cases:
+        board = ["leaderboard", results, *(a for path in given for a in ("--verified", path))]
+        _, told, _ = cli(*board, "--format", "json")
+        assert [r["verified"] for r in json.loads(told)["sections"][0]["measured"]] == [evidence]
+        _, told, _ = cli(*board, "--format", "csv")
+        assert {row["standing"] for row in csv.DictReader(told.splitlines())} == {standing}
+        _, told, _ = cli(*board, "--format", "md")
+        assert told.count(f" | {standing} |") == 1
+        for form in ("table", "md", "latex", "html"):
+            _, told, _ = cli(*board, "--format", form)
+            plain = " ".join(told.split())
+            assert ("Verified from samples: values and" in plain) == (evidence == "samples")
+            assert ("Verified: every number" in plain) == (evidence == "vectors")
 
 
 def test_stored_vectors_are_written_for_a_submission(
@@ -433,11 +460,11 @@ def test_a_good_submission_is_merged_and_published_and_bad_ones_are_refused(
     done = board.do("scripts/publish")
     assert done.returncode == 0, done.stderr
     readme = (board.folder / "README.md").read_text("utf-8")
-    assert "| verified |" in readme
+    assert "| verified from samples |" in readme
     assert readme.startswith("# Our board\n")
     page = (board.folder / "site" / "index.html").read_text("utf-8")
     assert "<title>Our board</title>" in page
-    assert '"status":["verified"]' in page
+    assert '"status":["verified from samples"]' in page
 
 
 def test_the_workflows_are_yaml_that_runs_the_scripts(board: Board) -> None:
