@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from typing import ClassVar, Literal
 
 import torch
 from jaxtyping import Float
@@ -50,6 +51,7 @@ class EuclideanSpace:
     text: Float[Tensor, "t d"]
     image: Float[Tensor, "i d"] | None
     root: Float[Tensor, " d"]
+    ends_decide: ClassVar[Literal[True]] = True
 
     @cached_property
     def radius(self) -> Float[Tensor, " t"]:
@@ -137,6 +139,7 @@ class LorentzSpace:
     image: Float[Tensor, "i d"] | None
     root: Float[Tensor, " d"]
     curvature: float
+    ends_decide: ClassVar[Literal[True]] = True
 
     @cached_property
     def radius(self) -> Float[Tensor, " t"]:

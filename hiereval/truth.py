@@ -7,7 +7,9 @@ chain's caption of that tier is predicted.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -94,12 +96,30 @@ class Truth:
         the first chain that holds it.
         """
         item = torch.arange(len(texts)) if item is None else item
-        true = (self.item[:, None] * self.n_texts + self.chains).reshape(-1)
-        keys, first = np.unique(true.numpy(), return_index=True)
+        keys, tiers = self._tiers
         wanted = (item[:, None] * self.n_texts + texts).numpy()
         place = np.searchsorted(keys, wanted).clip(max=len(keys) - 1)
-        tier = torch.from_numpy(first[place] % self.chains.shape[1])
+        tier = torch.from_numpy(tiers[place])
         return tier.masked_fill(torch.from_numpy(keys[place] != wanted) | (texts < 0), -1)
+
+    @cached_property
+    def _tiers(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return every true (image, text) as one sorted number, and its tier."""
+        true = (self.item[:, None] * self.n_texts + self.chains).reshape(-1)
+        keys, first = np.unique(true.numpy(), return_index=True)
+        return keys, first % self.chains.shape[1]
+
+    def met(self, i: int, texts: Int64[Tensor, " l"]) -> Iterator[tuple[int, int, int | None]]:
+        """Yield (level, text, tier) wherever the path of image i meets another text.
+
+        Tiers count from 1, None for a text that is not true.
+        """
+        last = -1
+        tiers = self.tier(texts[None], torch.tensor([i]))[0]
+        for level, (text, tier) in enumerate(zip(texts.tolist(), tiers.tolist(), strict=True)):
+            if text not in (-1, last):
+                yield level, text, tier + 1 if tier >= 0 else None
+                last = text
 
     def ordered_recall(
         self, texts: Int64[Tensor, "n l"], item: Int64[Tensor, " n"] | None = None

@@ -359,6 +359,19 @@ class Cones(Protocol):
         ...
 
 
+@runtime_checkable
+class EndsDecide(Protocol):
+    """What a Space may declare as well: of two points, one that is at least as near to both ends
+    of a way toward the root is at least as near to every point of it.
+
+    So it is where distance is Euclidean, on the sphere and on one hyperboloid: what similarity to
+    a point of the way ranks by is there a sum of its ends' similarities (or their cosh, or their
+    square) with weights that are not negative.
+    """
+
+    ends_decide: ClassVar[Literal[True]]
+
+
 class Probe(Protocol):
     """Turns embeddings into a Space. The constructor only stores; `fit` returns self."""
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Generator, Tensor
@@ -18,8 +18,19 @@ from torch import Generator, Tensor
 from hiereval import blind, nulls
 from hiereval.degenerate import points_trouble, undefined
 from hiereval.estimates import F1, Mean
+from hiereval.sweep import sweep
 from hiereval.truth import Truth
-from hiereval.types import Chains, Dataset, Metric, Modality, Null, NullKind, Scores, Space
+from hiereval.types import (
+    Chains,
+    Dataset,
+    EndsDecide,
+    Metric,
+    Modality,
+    Null,
+    NullKind,
+    Scores,
+    Space,
+)
 
 CHUNK = 1 << 24  # similarities held at once
 
@@ -67,13 +78,18 @@ class Interpolation:
 
     def blind(self, dataset: Chains) -> Mapping[str, Scores]:
         """Return what paths reach that are the same for every image."""
-        return blind.scores(self, dataset, blind.pool_spaces(dataset))
+        spaces = blind.pool_spaces(dataset)
+        return {name: self._score(space, dataset, alike=True) for name, space in spaces.items()}
 
     def score(self, space: Space, dataset: Chains, generator: Generator) -> Scores:
         """Score each image that has a chain; of equally similar captions the earlier is predicted.
 
         An image whose similarities are NaN is left out.
         """
+        return self._score(space, dataset, alike=False)
+
+    def _score(self, space: Space, dataset: Chains, *, alike: bool) -> Scores:
+        """Score them; `alike`: all captions are equally near to all images, as in a blind space."""
         assert space.image is not None
         truth = Truth.of(dataset)
         pool = torch.tensor(list(dict.fromkeys(dataset.pool.tolist())))
@@ -84,17 +100,15 @@ class Interpolation:
         if trouble:
             return Scores(ids, {}, undefined(self.metrics, trouble))
         candidates = _exact(space, space.text[pool])
-        start = _nearest(space, _exact(space, space.image[truth.images]), candidates)
+        images = space.image[truth.images[:1] if alike else truth.images]
+        start = _nearest(space, _exact(space, images), candidates).expand(len(truth.images))
         texts = torch.full((len(start), self.steps), -1)
         known = start >= 0
         nearest, which = start[known].unique(return_inverse=True)
         fraction = torch.arange(self.steps, dtype=candidates.dtype) / self.steps
-        rows = max(1, CHUNK // (self.steps * candidates.shape[1]))
-        paths = [
-            _nearest(space, space.toward_root(some, fraction).flatten(0, 1), candidates)
-            for some in candidates[nearest].split(rows)
-        ]
-        texts[known] = pool[torch.cat(paths)].view(-1, self.steps)[which]
+        along = _by_ends if isinstance(space, EndsDecide) else _by_all
+        best = along(space, candidates[nearest], fraction, candidates)[which]
+        texts[known] = _taken(pool, best)
         image, step = (texts >= 0).nonzero(as_tuple=True)
         predicted = image, texts[image, step]
         found = truth.found(*predicted)
@@ -106,7 +120,12 @@ class Interpolation:
                 "any": found.tiers.amax(1),
             },
             nulls=self._nulls(truth, predicted),
-            details=lambda i: _path(dataset, truth, texts, i),
+            details=lambda i: {
+                "predictions": [
+                    {"caption": dataset.texts[text], "step": step, "tier": tier}
+                    for step, text, tier in truth.met(i, texts[i])
+                ]
+            },
         )
 
     def _nulls(self, truth: Truth, predicted: tuple[Tensor, Tensor]) -> dict[NullKind, Null]:
@@ -126,6 +145,39 @@ def _exact(space: Space, x: Tensor) -> Tensor:
     return space.toward_root(x.double(), torch.zeros(1, dtype=torch.float64))[:, 0]
 
 
+def _by_all(space: Space, starts: Tensor, fraction: Tensor, candidates: Tensor) -> Tensor:
+    """Return [n, s] the candidate nearest to each point of the ways from n starts to the root."""
+    rows = max(1, CHUNK // (len(fraction) * candidates.shape[1]))
+    paths = [
+        _nearest(space, space.toward_root(some, fraction).flatten(0, 1), candidates)
+        for some in starts.split(rows)
+    ]
+    return torch.cat(paths or [torch.empty(0, dtype=torch.int64)]).view(-1, len(fraction))
+
+
+def _by_ends(space: Space, starts: Tensor, fraction: Tensor, candidates: Tensor) -> Tensor:
+    """Return the same where the ends of a way decide.
+
+    A candidate that another one is nearer to both ends than is nowhere nearest. Sorted by their
+    distance from the root, the others are those at which a sweep from the start changes: a few
+    for each start, which are compared with all points of its way.
+    """
+    distance = -space.similarity(space.root.to(starts.dtype)[None], candidates)[0]
+    path = sweep(space, starts, candidates, distance)
+    few = torch.bincount(path.image, minlength=len(starts)).tolist()
+    found = torch.full((len(starts), len(fraction)), -1)
+    for i, places in enumerate(path.position.split(few)):
+        own = path.order[places].sort().values  # of equally similar ones the earlier
+        points = space.toward_root(starts[i : i + 1], fraction)[0]
+        found[i] = _taken(own, _nearest(space, points, candidates[own]))
+    return found
+
+
+def _taken(table: Tensor, at: Tensor) -> Tensor:
+    """Return table[at], -1 for -1."""
+    return table[at.clamp(min=0)].masked_fill(at < 0, -1)
+
+
 def _nearest(space: Space, points: Tensor, candidates: Tensor) -> Tensor:
     """Return each point's most similar candidate, -1 where similarities are NaN."""
     best = []
@@ -133,17 +185,3 @@ def _nearest(space: Space, points: Tensor, candidates: Tensor) -> Tensor:
         value, index = space.similarity(part, candidates).max(1)
         best.append(index.masked_fill(value.isnan(), -1))
     return torch.cat(best)
-
-
-def _path(dataset: Chains, truth: Truth, texts: Tensor, i: int) -> Mapping[str, Any]:
-    """Return the captions met for image i, each with the first step that gives it."""
-    path: list[dict[str, Any]] = []
-    last = -1
-    for step, (text, tier) in enumerate(
-        zip(texts[i].tolist(), truth.tier(texts)[i].tolist(), strict=True)
-    ):
-        if text not in (-1, last):
-            tier = tier + 1 if tier >= 0 else None
-            path.append({"caption": dataset.texts[text], "step": step, "tier": tier})
-            last = text
-    return {"predictions": path}

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Generator, Tensor
@@ -143,7 +143,12 @@ class Retrieval:
                 **_named("rank_full_", truth.found(*predicted["rank_full_"])),
             },
             nulls=_nulls(all_metrics, truth, predicted, texts),
-            details=lambda i: _path(dataset, truth, texts, levels, i),
+            details=lambda i: {
+                "predictions": [
+                    {"caption": dataset.texts[text], "level": levels[level].item(), "tier": tier}
+                    for level, text, tier in truth.met(i, texts[i])
+                ]
+            },
         )
 
 
@@ -187,18 +192,3 @@ def _nulls(
         return found
 
     return nulls.of_images(all_metrics, len(truth.images), items, size=80)
-
-
-def _path(
-    dataset: Chains, truth: Truth, texts: Tensor, levels: Tensor, i: int
-) -> Mapping[str, Any]:
-    """Return the captions predicted for image i, each with the first level that gives it."""
-    tiers = truth.tier(texts)[i].tolist()
-    path: list[dict[str, Any]] = []
-    last = -1
-    for text, tier, level in zip(texts[i].tolist(), tiers, levels.tolist(), strict=True):
-        if text not in (-1, last):
-            tier = tier + 1 if tier >= 0 else None
-            path.append({"caption": dataset.texts[text], "level": level, "tier": tier})
-            last = text
-    return {"predictions": path}

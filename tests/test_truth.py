@@ -67,3 +67,15 @@ def test_images_without_a_chain_or_a_prediction() -> None:
     assert found.recall[1].item() == 0.5
     for values in (found.precision, found.recall, found.predictions, found.tiers[:, 0]):
         assert values.isnan().tolist() == [True, False]
+
+
+def test_texts_met_are_those_of_the_whole_paths() -> None:
+    data = random_chains(1, c=6, images=3)
+    truth = Truth.of(data)
+    paths = torch.tensor([[-1, 0, 0, 2, 2, 1], [1, 1, 3, 3, 1, 4], [-1, -1, -1, -1, -1, -1]])
+    tiers = truth.tier(paths)
+    for i, levels in enumerate(([1, 3, 5], [0, 2, 4, 5], [])):
+        expected = [
+            (level, paths[i, level].item(), tiers[i, level].item() + 1 or None) for level in levels
+        ]
+        assert list(truth.met(i, paths[i])) == expected

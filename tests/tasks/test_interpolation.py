@@ -18,10 +18,10 @@ from support.made import chains_of, drawn, random_chains, random_space, repeated
 
 from hiereval.datasets import open_dataset
 from hiereval.estimates import bootstrap
-from hiereval.geometry import SphereSpace, normalise
+from hiereval.geometry import EuclideanSpace, LorentzSpace, SphereSpace, normalise
 from hiereval.tasks import interpolation
 from hiereval.tasks.interpolation import Interpolation
-from hiereval.types import Chains, Scores
+from hiereval.types import Chains, EndsDecide, Scores, Space
 
 
 def score(space: SphereSpace, data: Chains, steps: int = 50) -> Scores:
@@ -71,6 +71,48 @@ def test_first_of_equal_captions_is_predicted() -> None:
     assert json.loads(json.dumps(scores.details(0))) == {
         "predictions": [{"caption": "z", "step": 0, "tier": None}]
     }
+
+
+def ways(space: Space, steps: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """The candidates along the ways from every text, by all candidates and by those that ends
+    leave."""
+    fraction = torch.arange(steps, dtype=torch.float64) / steps
+    given = space, space.text, fraction, space.text
+    return interpolation._by_all(*given), interpolation._by_ends(*given)
+
+
+@settings(max_examples=40, derandomize=True, deadline=None)
+@given(seed=st.integers(0, 10_000), geometry=st.sampled_from(["sphere", "flat", "lorentz"]))
+def test_ends_decide(seed: int, geometry: str) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    text = torch.randn(40, 4, generator=generator, dtype=torch.float64)
+    root = torch.randn(4, generator=generator, dtype=torch.float64)
+    space: Space = EuclideanSpace(text, None, root)
+    if geometry == "sphere":
+        space = SphereSpace(normalise(text), None, normalise(root))
+    if geometry == "lorentz":
+        space = LorentzSpace(text, None, root, 1.5)
+    assert isinstance(space, EndsDecide)
+    by_all, by_ends = ways(space, 12)
+    assert torch.equal(by_all, by_ends)
+    assert torch.equal(by_all[:, 0], torch.arange(40))
+
+
+@settings(max_examples=40, derandomize=True, deadline=None)
+@given(seed=st.integers(0, 10_000))
+def test_ends_decide_between_equals(seed: int) -> None:
+    """On a grid many candidates are equally near, to one end, to both or in the middle."""
+    generator = torch.Generator().manual_seed(seed)
+    text = torch.randint(-1, 2, (30, 2), generator=generator).double()
+    by_all, by_ends = ways(EuclideanSpace(text, None, torch.zeros(2).double()), 8)
+    assert torch.equal(by_all, by_ends)
+
+
+def test_a_point_of_no_direction_meets_nothing() -> None:
+    text = torch.tensor([[1.0, 0.0], [0.0, 1.0]]).double()
+    space = SphereSpace(text, None, -text[0])  # the middle of the first way is 0
+    by_all, by_ends = ways(space, 2)
+    assert by_all.tolist() == by_ends.tolist() == [[0, -1], [1, 1]]
 
 
 def test_an_image_that_is_nan_is_left_out() -> None:
