@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import logging
 import time
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import compress, islice
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from hiereval.batch_sizes import batches
 from hiereval.datasets import image_files
 from hiereval.errors import HierevalError
+from hiereval.inflight import Launched, launch
 from hiereval.pace import Pace, forward_share
+from hiereval.preparing import ahead
 from hiereval.processes import Processes
 from hiereval.store import Shelf, Store, VanishedError, image_key, image_name_key, text_key
 from hiereval.types import Adapter, ByName, Dataset, Embeddings, ImageSource
+from hiereval.writer import Writer
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -25,13 +28,8 @@ log = logging.getLogger(__name__)
 
 Progress = Callable[[str, int, int], None]  # (what is encoded, done, of how many)
 T = TypeVar("T")
-R = TypeVar("R")
 
-BATCH_CPU, BATCH_GPU = 64, 256  # images; texts are short, so four times as many go together
-SHARD_ROWS = 4096  # vectors encoded before they are written
 ATTEMPTS = 3  # to read what was stored
-SHARD_SECONDS = 30.0  # or this long, so that a kill on a slow machine loses little; of several
-# processes each writes every batch, since the others go by what is stored
 GRACE_SECONDS = 2.0  # in which others must have stored something, or their work is taken over
 POLL_SECONDS = 0.05
 ALONE = Processes()
@@ -124,7 +122,7 @@ class _Work:
         processes: Processes,
     ) -> None:
         self.adapter, self.shelf = adapter, shelf
-        self.batches = batches(batch_size, device)
+        self.batches, self.device = batches(batch_size, device), device
         self.progress, self.processes = progress, processes
         self.paces = {"texts": Pace(), "images": Pace()}
 
@@ -161,17 +159,12 @@ class _Work:
             batch_size=self.batches["images"].size,
         )
 
-    def _forward(self, what: str, encode: Callable[[list[T]], Tensor], inputs: list[T]) -> Tensor:
-        """Return the vectors on the CPU; where memory does not suffice, of smaller batches from
-        now on."""
-
-        def computed(some: list[T]) -> None:
-            vectors = halving(encode, some, self.batches[what].at_most)
-            found.append(vectors.detach().float().cpu())
-
-        found: list[Tensor] = []
-        self.paces[what].forward(computed, inputs)
-        return found[0]
+    def _forward(self, what: str, encode: Callable[[list[T]], Tensor], inputs: list[T]) -> Launched:
+        """Hand a batch over to the device."""
+        batch = self.batches[what]
+        return self.paces[what].forward(
+            lambda: launch(encode, inputs, batch, self.device), len(inputs)
+        )
 
     def _shared(
         self,
@@ -210,14 +203,14 @@ class _Work:
         def encode(rows: list[int]) -> Tensor:
             return self.adapter.encode_texts([texts[keys[row]] for row in rows])
 
-        with self._writer() as writer:
+        with Writer(self.shelf, self.processes.size > 1, self.device) as writer:
             done = 0
             rest = iter(order)
-            while chunk := list(islice(rest, self.batches["texts"].size)):
+            while chunk := list(islice(rest, self.batches["texts"].next)):
                 rows = list(compress(chunk, self._due([keys[row] for row in chunk])))
                 if rows:
-                    vectors = self._forward("texts", encode, rows)
-                    writer.add([keys[r] for r in rows], vectors, [lengths[r] for r in rows])
+                    launched = self._forward("texts", encode, rows)
+                    writer.add([keys[r] for r in rows], launched, [lengths[r] for r in rows])
                 done += len(chunk)
                 self.progress("texts", done, len(texts))
 
@@ -243,18 +236,19 @@ class _Work:
         def prepare(source: ImageSource) -> Any:
             return self.adapter.preprocess(image_files.decode(source))
 
-        with ThreadPoolExecutor(threads) as pool, self._writer() as writer:
-            batch = self.batches["images"]
+        batch = self.batches["images"]
+        writing = Writer(self.shelf, self.processes.size > 1, self.device)
+        with ThreadPoolExecutor(threads) as pool, writing as writer:
             prepared = ahead(pool, prepare, sources.values(), batch.size + 2 * threads)
             done = 0
             rest = iter(sources)
-            while some := list(islice(rest, batch.size)):
+            while some := list(islice(rest, batch.next)):
                 inputs = list(islice(prepared, len(some)))
                 due = self._due(some)
                 if any(due):
-                    encode = self.adapter.encode_images
-                    vectors = self._forward("images", encode, list(compress(inputs, due)))
-                    writer.add(list(compress(some, due)), vectors, [-1] * len(vectors))
+                    given, fresh = list(compress(inputs, due)), list(compress(some, due))
+                    launched = self._forward("images", self.adapter.encode_images, given)
+                    writer.add(fresh, launched, [-1] * len(fresh))
                 done += len(some)
                 self.progress("images", done, len(sources))
 
@@ -264,10 +258,6 @@ class _Work:
             return [True] * len(keys)
         missing = set(self.shelf.missing(keys))
         return [key in missing for key in keys]
-
-    def _writer(self) -> _Writer:
-        alone = self.processes.size == 1
-        return _Writer(self.shelf, SHARD_SECONDS if alone else 0.0)
 
 
 def left_undone(
@@ -292,99 +282,3 @@ def left_undone(
         missing = shelf.missing(missing)
         if len(missing) < before:
             changed = time.monotonic()
-
-
-class _Writer:
-    """Collects vectors and stores them shard by shard, the last one also when interrupted."""
-
-    def __init__(self, shelf: Shelf, seconds: float) -> None:
-        self.shelf, self.seconds = shelf, seconds
-        self._clear()
-
-    def _clear(self) -> None:
-        self.keys: list[bytes] = []
-        self.vectors: list[Tensor] = []
-        self.lengths: list[int] = []
-        self.since = time.monotonic()
-
-    def add(self, keys: Sequence[bytes], vectors: Tensor, lengths: Sequence[int]) -> None:
-        if len(vectors) != len(keys):
-            raise ValueError(f"the adapter returned {len(vectors)} vectors for {len(keys)} inputs")
-        self.keys += keys
-        self.vectors.append(vectors.detach().float().cpu())
-        self.lengths += lengths
-        if len(self.keys) >= SHARD_ROWS or time.monotonic() - self.since >= self.seconds:
-            self.flush()
-
-    def flush(self) -> None:
-        if self.keys:
-            import torch
-
-            self.shelf.put(self.keys, torch.cat(self.vectors), self.lengths)
-        self._clear()
-
-    def __enter__(self) -> _Writer:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.flush()
-
-
-@dataclass
-class Batch:
-    """How many inputs go together; fewer from where memory did not suffice."""
-
-    size: int
-
-    def at_most(self, n: int) -> None:
-        """Let no later batch be larger."""
-        self.size = min(self.size, n)
-
-
-def batches(batch_size: int | None, device: str) -> dict[str, Batch]:
-    """Return how many images go together, as many as were asked for or what suits the device, and
-    how many texts: four times as many."""
-    images = batch_size or (BATCH_GPU if device.startswith("cuda") else BATCH_CPU)
-    return {"texts": Batch(4 * images), "images": Batch(images)}
-
-
-def halving(
-    encode: Callable[[list[T]], Tensor],
-    inputs: list[T],
-    smaller: Callable[[int], None] = lambda n: None,
-) -> Tensor:
-    """Return encode(inputs); where the device runs out of memory, in halves.
-
-    `smaller` is told the size of each half.
-    """
-    import torch
-
-    try:
-        return encode(inputs)
-    except torch.OutOfMemoryError:
-        if len(inputs) == 1:
-            raise
-    torch.cuda.empty_cache()
-    middle = len(inputs) // 2
-    smaller(middle)
-    parts = inputs[:middle], inputs[middle:]
-    return torch.cat([halving(encode, part, smaller) for part in parts])
-
-
-def ahead(
-    pool: ThreadPoolExecutor, work: Callable[[T], R], items: Iterable[T], depth: int
-) -> Iterator[R]:
-    """Yield work(item) in order, computed in the pool at most `depth` items ahead."""
-    waiting: deque[Future[R]] = deque()
-    rest = iter(items)
-    try:
-        for item in islice(rest, depth):
-            waiting.append(pool.submit(work, item))
-        while waiting:
-            result = waiting.popleft().result()
-            for item in islice(rest, 1):
-                waiting.append(pool.submit(work, item))
-            yield result
-    finally:
-        for future in waiting:
-            future.cancel()

@@ -5,10 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import TypeVar
+from dataclasses import dataclass, replace
 
-T = TypeVar("T")
+from hiereval.inflight import Launched
 
 
 @dataclass
@@ -33,15 +32,24 @@ class Pace:
         self.seconds += ended - began
         self.rest_s += ended - max(began, self._since) if n else 0.0
 
-    def forward(self, encode: Callable[[list[T]], object], inputs: list[T]) -> None:
-        """Call encode(inputs), which returns when the vectors are computed."""
+    def forward(self, launch: Callable[[], Launched], n: int) -> Launched:
+        """Call launch(), for n inputs; the seconds are counted when their vectors are looked at.
+
+        The first batch is waited for, so that its seconds are those of loading and computing.
+        """
         began = time.perf_counter()
-        encode(inputs)
-        ended = time.perf_counter()
+        launched = launch()
         if self.first_n:
-            self.forward_s += ended - began
-        else:
-            self.first_n, self.first_s, self._since = len(inputs), ended - began, ended
+            return replace(launched, computed=lambda: self._count(launched))
+        launched.computed()
+        self._since = time.perf_counter()
+        self.first_n, self.first_s = n, self._since - began
+        return launched
+
+    def _count(self, launched: Launched) -> float:
+        seconds = launched.computed()
+        self.forward_s += seconds
+        return seconds
 
     @property
     def per_second(self) -> float | None:

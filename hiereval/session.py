@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hiereval import models, streaming
+from hiereval.batch_sizes import batches
 from hiereval.datasets import open_dataset
-from hiereval.embed import ALONE, EmbedStats, Progress, batches, embed, encode
+from hiereval.embed import ALONE, EmbedStats, Progress, embed, encode
 from hiereval.places import Places
 from hiereval.processes import Processes
 from hiereval.store import Store
@@ -125,13 +126,14 @@ class Session:
         broken: Callable[[HierevalError], None],
     ) -> Iterator[tuple[list[HeldImage], Tensor]]:
         """Yield batches of images that are read once, and their vectors; nothing is stored."""
-        batch = batches(self.batch_size, self.options.device)["images"]
-        return streaming.images(adapter, images, batch, self.processes.cpus, broken)
+        device = self.options.device
+        batch = batches(self.batch_size, device)["images"]
+        return streaming.images(adapter, images, batch, device, self.processes.cpus, broken)
 
     def encoded_texts(self, adapter: Adapter, texts: Sequence[str]) -> Tensor:
         """Return the vectors of texts, float32 [n, d]; nothing is stored."""
-        batch = batches(self.batch_size, self.options.device)["texts"]
-        return streaming.texts(adapter, texts, batch)
+        device = self.options.device
+        return streaming.texts(adapter, texts, batches(self.batch_size, device)["texts"], device)
 
     def _how(self, adapter: Adapter, anchors: Sequence[str]) -> dict[str, Any]:
         """Return what encoding and reading back are both told."""

@@ -7,10 +7,12 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
+from hiereval.batch_sizes import Batch
 from hiereval.datasets import image_files
 from hiereval.datasets.image_parts import HeldImage
-from hiereval.embed import Batch, ahead, halving
 from hiereval.errors import HierevalError
+from hiereval.inflight import InFlight, launch
+from hiereval.preparing import ahead
 from hiereval.types import Adapter
 
 if TYPE_CHECKING:
@@ -21,6 +23,7 @@ def images(
     adapter: Adapter,
     source: Iterable[HeldImage],
     batch: Batch,
+    device: str,
     threads: int,
     broken: Callable[[HierevalError], None],
 ) -> Iterator[tuple[list[HeldImage], Tensor]]:
@@ -37,19 +40,22 @@ def images(
         except HierevalError as error:
             return image, None, error
 
+    flight: InFlight[list[HeldImage]] = InFlight(device)
     with ThreadPoolExecutor(threads) as pool:
         prepared = ahead(pool, prepare, source, batch.size + 2 * threads)
-        while some := list(islice(prepared, batch.size)):
+        while some := list(islice(prepared, batch.next)):
             for _, _, error in some:
                 if error is not None:
                     broken(error)
             whole = [(image, given) for image, given, error in some if error is None]
             if whole:
-                vectors = halving(adapter.encode_images, [x for _, x in whole], batch.at_most)
-                yield [image for image, _ in whole], vectors.detach().float().cpu()
+                given = [x for _, x in whole]
+                launched = launch(adapter.encode_images, given, batch, device)
+                yield from flight.add([image for image, _ in whole], launched)
+        yield from flight.rest()
 
 
-def texts(adapter: Adapter, some: Sequence[str], batch: Batch) -> Tensor:
+def texts(adapter: Adapter, some: Sequence[str], batch: Batch, device: str) -> Tensor:
     """Return the vectors of texts in their order, float32 [n, d] on the CPU.
 
     They are encoded longest first, so that little of a batch is padding.
@@ -58,8 +64,11 @@ def texts(adapter: Adapter, some: Sequence[str], batch: Batch) -> Tensor:
 
     lengths = adapter.text_lengths(some)
     order = sorted(range(len(some)), key=lambda i: -lengths[i])
-    found, rest = [], iter(order)
-    while rows := list(islice(rest, batch.size)):
-        found.append(halving(adapter.encode_texts, [some[i] for i in rows], batch.at_most))
-    vectors = torch.cat([one.detach().float().cpu() for one in found])
+    flight: InFlight[None] = InFlight(device)
+    found: list[tuple[None, Tensor]] = []
+    rest = iter(order)
+    while rows := list(islice(rest, batch.next)):
+        launched = launch(adapter.encode_texts, [some[i] for i in rows], batch, device)
+        found += flight.add(None, launched)
+    vectors = torch.cat([vectors for _, vectors in (*found, *flight.rest())])
     return vectors[torch.tensor(order).argsort()]

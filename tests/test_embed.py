@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import threading
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -12,7 +10,7 @@ from support.pictures import painted as dataset
 
 from hiereval import hashes
 from hiereval.datasets.image_files import FileImage
-from hiereval.embed import ahead, embed, halving
+from hiereval.embed import embed
 from hiereval.errors import HierevalError
 from hiereval.store import Store
 from hiereval.types import LoadOptions
@@ -136,39 +134,6 @@ def test_every_bad_image_is_named_before_any_is_encoded(tmp_path: Path, fake: Ha
         f"  The image 'words.jpg' {NO_IMAGE}."
     )
     assert [what for what, _ in HashAdapter.calls if what == "images"] == []
-
-
-def test_memory_holds_a_few_images_whatever_their_number() -> None:
-    alive, most, lock = 0, 0, threading.Lock()
-
-    def work(item: int) -> int:
-        nonlocal alive, most
-        with lock:
-            alive += 1
-            most = max(most, alive)
-        return item
-
-    with ThreadPoolExecutor(4) as pool:
-        for expected, item in enumerate(ahead(pool, work, range(500), 10)):
-            assert item == expected
-            with lock:
-                alive -= 1
-    assert most <= 11
-
-
-def test_out_of_memory_halves_the_batch() -> None:
-    sizes = []
-
-    def encode(rows: list[int]) -> torch.Tensor:
-        sizes.append(len(rows))
-        if len(rows) > 3:
-            raise torch.OutOfMemoryError("CUDA out of memory")
-        return torch.tensor(rows)
-
-    assert halving(encode, list(range(10))).tolist() == list(range(10))
-    assert sizes == [10, 5, 2, 3, 5, 2, 3]
-    with pytest.raises(torch.OutOfMemoryError):
-        halving(lambda rows: encode(rows * 4), [1])
 
 
 def test_batches_stay_small_once_memory_did_not_suffice(

@@ -22,9 +22,9 @@ from support.fakes import HashAdapter
 
 from hiereval import streaming, vector_shards
 from hiereval.adapters.precomputed import Precomputed
+from hiereval.batch_sizes import Batch
 from hiereval.cli import hiereval
 from hiereval.datasets import image_files, image_parts
-from hiereval.embed import Batch
 from hiereval.errors import HierevalError
 from hiereval.precomputing import Job, read_texts
 from hiereval.types import LoadOptions
@@ -293,7 +293,7 @@ def test_batches_stay_small_once_memory_did_not_suffice(
 ) -> None:
     """A device holds 5 inputs: 16 are halved twice, and nothing larger than 4 is tried again."""
     fake, texts = HashAdapter("c", LoadOptions()), [f"caption {i}" for i in range(32)]
-    expected = streaming.texts(fake, texts, Batch(16))
+    expected = streaming.texts(fake, texts, Batch(16), "cpu")
     encode_texts, tried = fake.encode_texts, []
 
     def small(some: list[str]) -> torch.Tensor:
@@ -303,5 +303,5 @@ def test_batches_stay_small_once_memory_did_not_suffice(
         return encode_texts(some)
 
     monkeypatch.setattr(fake, "encode_texts", small)
-    assert torch.equal(streaming.texts(fake, texts, Batch(16)), expected)
+    assert torch.equal(streaming.texts(fake, texts, Batch(16), "cpu"), expected)
     assert tried == [16, 8, 4, 4, 8, 4, 4] + [4] * 4
