@@ -17,13 +17,14 @@ from importlib.resources import files
 from hiereval.errors import HierevalError
 from hiereval.findings import COVERS
 from hiereval.leaderboard import notes
-from hiereval.leaderboard.columns import Column, columns_of
+from hiereval.leaderboard.columns import Column, columns_of, dataset_key
+from hiereval.leaderboard.repeats import REPEATED, Repeat, one_of_each
 from hiereval.leaderboard.rows import Row, rows_of
 from hiereval.leaderboard.selection import ordered
 from hiereval.leaderboard.standing import Paired, ranked
-from hiereval.leaderboard.wording import clean
+from hiereval.leaderboard.wording import clean, plural
 from hiereval.records import DatasetInfo, Record
-from hiereval.verification import Evidence
+from hiereval.verified import Evidence
 
 _VERIFIED = "Verified: every number was computed again from the vectors that were submitted."
 _FROM_SAMPLES = (
@@ -60,6 +61,7 @@ class Section:
     controls: tuple[Row, ...]
     reported: tuple[Reported, ...]
     notes: tuple[str, ...]
+    left_out: tuple[Repeat, ...] = ()  # runs of measurements of which another stands
 
     @property
     def rows(self) -> tuple[Row, ...]:
@@ -110,7 +112,9 @@ class Board:
         bold = "Bold: findings that no other is above; only findings have a rank."
         evidence = {row.verified for s in self.sections for row in s.rows}
         standing = [_VERIFIED] * ("vectors" in evidence) + [_FROM_SAMPLES] * ("samples" in evidence)
-        return " ".join([f"{self.interval}.", bold, *marks, *standing, COVERS])
+        number = sum(len(section.left_out) for section in self.sections)
+        left_out = [f"Left out: {plural(number, 'run')} {REPEATED}."] if number else []
+        return " ".join([f"{self.interval}.", bold, *marks, *standing, *left_out, COVERS])
 
 
 @cache
@@ -130,7 +134,7 @@ def build(
     wanted: Sequence[str] = (),
     verified: Mapping[str, Evidence] | None = None,
 ) -> Board:
-    """Arrange records, the newest of each `record_id`; `--limit` runs are counted and left off.
+    """Arrange records, one of each measurement; `--limit` runs are counted and left off.
 
     `sort` is "model", "date", a metric or "task.metric"; by default the column of which blind
     scores reach least. An unknown one raises HierevalError with the nearest. Columns are the
@@ -142,7 +146,7 @@ def build(
     full = [record for record in given if record.limit is None]
     grouped: dict[tuple[str, ...], list[Record]] = defaultdict(list)
     for record in full:
-        grouped[_dataset_key(record)].append(record)
+        grouped[dataset_key(record)].append(record)
     figures = reported_figures() if reported is None else reported
     asked = () if every_metric else tuple(wanted)
     sections = [
@@ -162,11 +166,6 @@ def build(
     )
 
 
-def _dataset_key(record: Record) -> tuple[str, ...]:
-    data = record.dataset
-    return data.name, data.split, data.sha256, data.image_source
-
-
 def _section(
     records: list[Record],
     figures: Sequence[Reported],
@@ -176,6 +175,7 @@ def _section(
     verified: Mapping[str, Evidence],
 ) -> Section:
     data = records[0].dataset
+    records, left_out = one_of_each(records)
     columns = [c for c in columns_of(records, every_metric) if not wanted or c.is_any(wanted)]
     rows = [
         replace(row, verified=_evidence(row, verified)) if verified else row
@@ -197,7 +197,8 @@ def _section(
         measured=tuple(measured),
         controls=tuple(controls),
         reported=tuple(f for f in figures if _belongs(f, data, columns)),
-        notes=tuple(notes.notes(records, measured, controls, columns)),
+        notes=tuple(notes.notes(records, measured, controls, columns, left_out)),
+        left_out=tuple(left_out),
     )
 
 

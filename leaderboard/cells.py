@@ -54,15 +54,10 @@ class Fits:
 
 
 def fits(records: Sequence[Record]) -> Fits:
-    """Sort out the records of one row and task: of two of one seed and order of tiers the newer
-    counts."""
-    newest: dict[tuple[int | None, bool], Record] = {}
-    for record in sorted(records, key=lambda record: record.timestamp):
-        newest[record.probe.seed, record.probe.shuffled] = record
-    return Fits(
-        own=[record for (_, other), record in sorted(newest.items(), key=_fit) if not other],
-        shuffled=[record for (_, other), record in newest.items() if other],
-    )
+    """Sort out the records of one row and task, one of each seed and order of tiers."""
+    own = [record for record in records if not record.probe.shuffled]
+    shuffled = [record for record in records if record.probe.shuffled]
+    return Fits(sorted(own, key=lambda record: str(record.probe.seed)), shuffled)
 
 
 def cell(found: Fits, metric: str, beside: Beside) -> Cell | None:
@@ -105,10 +100,6 @@ def cell(found: Fits, metric: str, beside: Beside) -> Cell | None:
     return _over_seeds(
         made, values, findings.of_metric(shuffled, metric), findings.of_metric(untrained, metric)
     )
-
-
-def _fit(item: tuple[tuple[int | None, bool], Record]) -> str:
-    return str(item[0])
 
 
 def _over_seeds(

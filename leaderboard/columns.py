@@ -103,6 +103,12 @@ def task_key(record: Record) -> tuple[str, int, str]:
     return task.name, task.version, json.dumps(parameters, sort_keys=True)
 
 
+def dataset_key(record: Record) -> tuple[str, ...]:
+    """Return what must agree for two records to share a section."""
+    data = record.dataset
+    return data.name, data.split, data.sha256, data.image_source
+
+
 def _shown(task: str, records: list[Record], every_metric: bool) -> list[str]:
     there = list(dict.fromkeys(metric for record in records for metric in record.metrics))
     first = [

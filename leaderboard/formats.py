@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from hiereval.leaderboard.board import Board
 from hiereval.leaderboard.standing import Paired
 from hiereval.records import Record
-from hiereval.verification import Evidence
+from hiereval.verified import Evidence
 
 
 def written(

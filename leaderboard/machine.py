@@ -12,6 +12,7 @@ from hiereval.findings import COVERS
 from hiereval.leaderboard.board import Board, Section
 from hiereval.leaderboard.cells import Cell
 from hiereval.leaderboard.columns import Column
+from hiereval.leaderboard.repeats import Repeat
 from hiereval.leaderboard.rows import Row
 
 
@@ -47,6 +48,7 @@ def _section(section: Section) -> Iterator[str]:
         "columns": [_column(column) for column in section.columns],
         "reported": [asdict(figure) for figure in section.reported],
         "notes": section.notes,
+        "left_out": [_repeat(repeat) for repeat in section.left_out],
     }
     yield json.dumps(document, allow_nan=False)[:-1]
     for name, rows in (("measured", section.measured), ("controls", section.controls)):
@@ -65,6 +67,21 @@ def _column(column: Column) -> dict[str, Any]:
         for bound in column.range
     ]
     return {**asdict(column), "range": bounds}
+
+
+def _repeat(repeat: Repeat) -> dict[str, Any]:
+    """Say which run is left out, which stands in its place, and how far their values lie apart."""
+    record = repeat.record
+    return {
+        "record_id": record.record_id,
+        "stands": repeat.stands.record_id,
+        "status": record.status,
+        "seed": record.seed,
+        "bootstrap_resamples": record.bootstrap_resamples,
+        "null_draws": record.null_draws,
+        "timestamp": record.timestamp.isoformat(),
+        "values_apart": repeat.apart,
+    }
 
 
 def _row(row: Row) -> str:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from hiereval.choice import some
 from hiereval.findings import Bar
+from hiereval.identity import AGREE
+from hiereval.leaderboard.repeats import REPEATED
 from hiereval.leaderboard.wording import clean, number
 
 if TYPE_CHECKING:
     from hiereval.leaderboard.cells import Cell
     from hiereval.leaderboard.columns import Column
+    from hiereval.leaderboard.repeats import Repeat
     from hiereval.leaderboard.rows import Row
     from hiereval.records import Record
 
@@ -27,7 +30,11 @@ _NAMES_SHOWN = 6
 
 
 def notes(
-    records: Sequence[Record], measured: list[Row], controls: list[Row], columns: list[Column]
+    records: Sequence[Record],
+    measured: list[Row],
+    controls: list[Row],
+    columns: list[Column],
+    left_out: Sequence[Repeat] = (),
 ) -> Iterator[str]:
     """Yield one line for each thing that the table alone does not say."""
     yield from _not_beyond(measured, columns)
@@ -38,6 +45,7 @@ def notes(
     yield from _undefined([*measured, *controls], columns)
     yield from _unranked(columns)
     yield from _ties(columns)
+    yield from _left_out(left_out)
 
 
 def _not_beyond(measured: list[Row], columns: list[Column]) -> Iterator[str]:
@@ -97,6 +105,16 @@ def _ties(columns: list[Column]) -> Iterator[str]:
             "Ties are from intervals alone, which is conservative, where samples (--log-samples) "
             f"are missing: {some(alone, _NAMES_SHOWN)}."
         )
+
+
+def _left_out(repeats: Sequence[Repeat]) -> Iterator[str]:
+    if not repeats:
+        return
+    models = Counter(clean(repeat.record.model.name, 60) for repeat in repeats)
+    who = some([f"{name} ({count:,})" for name, count in models.items()], _NAMES_SHOWN)
+    apart = max(repeat.apart for repeat in repeats)
+    values = f"differ by up to {apart:.2g}" if apart > AGREE else "are the same"
+    yield f"Left out are runs {REPEATED}: {who}. Their values {values}."
 
 
 def _cells(rows: list[Row], columns: list[Column]) -> Iterator[tuple[Row, Cell, Column]]:

@@ -16,7 +16,7 @@ from hiereval.leaderboard.cells import Cell
 from hiereval.leaderboard.columns import Column, plain, task_key
 from hiereval.leaderboard.wording import clean, public
 from hiereval.records import ModelInfo, ProbeInfo, Record, parameters_text
-from hiereval.verification import STANDINGS, Evidence
+from hiereval.verified import STANDINGS, Evidence
 
 Kind = Literal["measured", "control"]
 _OF_ONE_FIT = {"seed", "shuffled", "device"}  # parameters that do not make another row

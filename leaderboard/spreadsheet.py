@@ -7,19 +7,20 @@ import io
 from collections.abc import Iterator, Mapping, Sequence
 
 from hiereval.findings import Beside
+from hiereval.leaderboard.repeats import one_of_each
 from hiereval.leaderboard.wording import clean, public
 from hiereval.records import MetricValue, Record, parameters_text
-from hiereval.verification import STANDINGS, Evidence
+from hiereval.verified import STANDINGS, Evidence
 
 _LONGEST = 1000
 _FORMULA = ("=", "+", "-", "@", "|", "%", "＝", "＋", "－", "＠")
 HEADER = (
-    "model", "adapter", "checkpoint", "revision", "fingerprint", "dtype", "random_init",
-    "dataset", "split", "dataset_revision", "dataset_sha256", "n_truncated",
-    "task", "task_version", "parameters", "probe", "probe_parameters", "probe_seed",
-    "probe_shuffled", "status", "reason", "metric", "value", "ci_low", "ci_high", "ci_level", "n",
-    "undefined_reason", "higher_is_better", "chance", "finding", "because", "date", "hiereval",
-    "standing", "record_id",
+    "model", "adapter", "checkpoint", "revision", "fingerprint", "dtype", "random_init", "dataset",
+    "split", "dataset_revision", "dataset_sha256", "n_truncated", "task", "task_version",
+    "parameters", "seed", "bootstrap_resamples", "null_draws", "probe", "probe_parameters",
+    "probe_seed", "probe_shuffled", "status", "reason", "metric", "value", "ci_low", "ci_high",
+    "ci_level", "n", "undefined_reason", "higher_is_better", "chance", "finding", "because",
+    "date", "hiereval", "standing", "record_id", "left_out_for",
 )  # fmt: skip
 
 
@@ -30,13 +31,19 @@ def written(records: Sequence[Record]) -> str:
 
 def parts(records: Sequence[Record], verified: Mapping[str, Evidence]) -> Iterator[str]:
     """Yield the table, the rows of a record at a time; `verified` holds, by `record_id`, what
-    numbers were computed again from."""
+    numbers were computed again from.
+
+    A run that boards leave out, because another of the same measurement stands, names that.
+    """
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(HEADER)
-    beside = Beside(records)
+    standing, left_out = one_of_each(records)
+    beside = Beside(standing)
+    instead = {repeat.record.record_id: repeat.stands.record_id for repeat in left_out}
     for record in records:
-        before, after = tuple(_before(record)), _after(record, verified)
+        before = tuple(_before(record))
+        after = (*_after(record, verified), safe(instead.get(record.record_id)))
         for name, metric in record.metrics.items() or [("", None)]:
             own = (*before, safe(name), *_of_metric(record, name, metric, beside), *after)
             writer.writerow(own)  # None is an empty cell
@@ -52,6 +59,7 @@ def _before(record: Record) -> Iterator[object]:
     yield from map(safe, (data.name, data.split, data.revision, data.sha256))
     yield from (data.n_truncated, safe(record.task.name), record.task.version)
     yield safe(parameters_text(record.task))
+    yield from (record.seed, record.bootstrap_resamples, record.null_draws)
     yield from (safe(probe.name), safe(parameters_text(probe)), probe.seed)
     yield probe.training.shuffled if probe.training else None
     yield from (record.status, safe(record.reason))

@@ -16,7 +16,7 @@ from hiereval.leaderboard.board import Board, Reported, Section
 from hiereval.leaderboard.cells import Cell
 from hiereval.leaderboard.notes import MARKS
 from hiereval.leaderboard.wording import arrow, clean, number, plural, shortened, signed, span
-from hiereval.verification import STANDINGS
+from hiereval.verified import STANDINGS
 
 _RULED = Box("    \n    \n ── \n    \n ·· \n ── \n    \n    \n")  # lines under head and sections
 _EMPTY = {"undefined": "n/a", "skipped": "skipped", "failed": "failed"}

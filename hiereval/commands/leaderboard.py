@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from hiereval.leaderboard.configuration import Configuration
     from hiereval.leaderboard.paired import SamplesBeside
     from hiereval.records import Record
-    from hiereval.verification import Evidence
+    from hiereval.verified import Evidence
 
 FORMATS = {
     ".md": "md", ".html": "html", ".csv": "csv", ".tex": "latex", ".json": "json", ".txt": "table",
@@ -70,10 +70,11 @@ def command(
     """
     import gc
 
-    from hiereval import reading, verification
+    from hiereval import reading
     from hiereval.leaderboard import configuration, formats, marked
     from hiereval.leaderboard.paired import SamplesBeside
     from hiereval.leaderboard.selection import chosen
+    from hiereval.verified import standing
 
     gc.disable()  # records hold no cycles, and looking for some takes a third of the time
     form = _form(form, out, update)
@@ -96,7 +97,7 @@ def command(
     kept = chosen(there, own.datasets, own.tasks)
     paired = SamplesBeside(results)
     every = form == "csv" and not (own.sort or own.columns)  # it needs no board
-    known = verification.verified(verified, kept)
+    known = standing(verified, kept)
     made = _board(form, [] if every else kept, own, paired, known)
     if out is None and update is None and form == "table":
         from hiereval.leaderboard import terminal

@@ -15,7 +15,7 @@ from hiereval.errors import HierevalError
 if TYPE_CHECKING:
     from hiereval.records import Record
     from hiereval.session import Session
-    from hiereval.verification import Verification
+    from hiereval.verified import Verification
 
 
 @click.command(
@@ -74,11 +74,11 @@ def command(
     if wrong:
         return 1
     if out is not None:
-        from hiereval import verification
+        from hiereval import verified
         from hiereval.leaderboard.marked import failing_in_one_line
 
         with failing_in_one_line(out):
-            verification.write(out, [outcome["verification"] for outcome in outcomes])
+            verified.write(out, [outcome["verification"] for outcome in outcomes])
         click.echo(f"wrote {out}", err=True)
     return None
 
@@ -109,7 +109,7 @@ def _outcomes(
 
 
 def _tell(outcomes: list[dict[str, Any]], form: str) -> None:
-    from hiereval.verification import STANDINGS
+    from hiereval.verified import STANDINGS
 
     if form == "json":
         plain = [

@@ -9,7 +9,7 @@ from support.made_records import judged
 from hiereval.leaderboard import terminal
 from hiereval.leaderboard.board import build
 from hiereval.records import Record
-from hiereval.verification import Evidence
+from hiereval.verified import Evidence
 
 
 @pytest.mark.parametrize("width", [60, 80, 100, 160])

@@ -16,7 +16,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from hiereval import reading, records, seals, verification
+from hiereval import reading, records, seals, verification, verified
 from hiereval.cli import main
 from hiereval.records import Record
 from hiereval.run import RunConfig, run
@@ -106,20 +106,20 @@ def test_every_number_is_computed_again_from_vectors(
     assert (code, err) == (0, f"wrote {out}\n")
     assert len(told.splitlines()) == 1
     made = reading.read_all([results])
-    found = {one.record_id: one for one in verification.read(out)}
+    found = {one.record_id: one for one in verified.read(out)}
     assert found.keys() == {record.record_id for record in made}
     for record in made:
         one = found[record.record_id]
-        assert one.record_sha256 == verification.content_hash(record)
+        assert one.record_sha256 == verified.content_hash(record)
         assert one.of == "vectors"
         assert one.largest_difference <= 1e-9
         assert [source.name for source in one.sources] == ["embeddings.safetensors", "index.json"]
         assert one.numbers == sum(
             4 + len(m.ceilings) + 6 * len(m.nulls) for m in record.metrics.values()
         )
-    assert verification.verified([out], made) == dict.fromkeys(found, "vectors")
+    assert verified.standing([out], made) == dict.fromkeys(found, "vectors")
     other = made[0].model_copy(update={"seed": 1})
-    assert verification.verified([out], [other]) == {}
+    assert verified.standing([out], [other]) == {}
 
 
 def test_a_forged_number_is_named_and_nothing_is_written(
@@ -179,7 +179,7 @@ def test_samples_give_values_and_intervals_again(cli: Run, results: Path, tmp_pa
     out = tmp_path / "v.verified.json"
     code, _, err = cli("verify", results, "--samples", results, "--out", out)
     assert (code, err) == (0, f"wrote {out}\n")
-    assert {one.of for one in verification.read(out)} == {"samples"}
+    assert {one.of for one in verified.read(out)} == {"samples"}
 
 
 @pytest.fixture
