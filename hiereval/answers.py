@@ -49,7 +49,6 @@ def score_answers(
         checkpoint=source.name,
         weights_sha256=answers.sha256,
         geometry="euclidean",
-        embed_dim=0,
     )
     job = Job(session, replace(config, overwrite="always"), Answering(model))
     job.measure(answers.data, [task], [ProbeRun(NoSpace(), {})])

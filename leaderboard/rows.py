@@ -147,6 +147,7 @@ def _told_apart(row: Row, namesakes: list[Row]) -> Row:
 
 
 _FACTS: tuple[Callable[[Row], str], ...] = (
+    lambda row: "" if row.model.random_init is None else f"seed {row.model.random_init}",
     lambda row: clean(row.model.dtype, 12),
     lambda row: row.revision,
     lambda row: public(row.model.checkpoint)[:30],

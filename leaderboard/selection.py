@@ -44,7 +44,8 @@ def chosen(
 
 
 def ordered(sections: Sequence[Section], sort: str | None) -> list[Section]:
-    """Sort each section's measured rows and controls; ties and gaps go by label.
+    """Sort each section's measured rows and controls; ties and gaps go by label, and so do controls
+    where nothing is asked for, so that the twins of an architecture stand together.
 
     Findings come first: what a structureless encoder reaches never stands on top.
     """
@@ -61,7 +62,7 @@ def ordered(sections: Sequence[Section], sort: str | None) -> list[Section]:
         replace(
             section,
             measured=tuple(_sorted(section.measured, section.columns, sort)),
-            controls=tuple(_sorted(section.controls, section.columns, sort)),
+            controls=tuple(_sorted(section.controls, section.columns, sort or "model")),
         )
         for section in sections
     ]

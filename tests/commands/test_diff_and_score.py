@@ -251,6 +251,7 @@ def test_score_of_generated_chains(cli: Cli, tmp_path: Path) -> None:
     assert out.splitlines()[-1] == (
         "Records: results/captioner.jsonl    Board: hiereval leaderboard results"
     )
+    assert cli("validate", "results")[0] == 0
     (record,) = reading.read(tmp_path / "results" / "captioner.jsonl")
     assert record.model.adapter == "answers"
     assert record.model.name == "captioner"

@@ -92,7 +92,7 @@ def test_versions_and_parameters_have_their_own_columns(
 def test_controls_stand_apart_and_are_never_ranked(full: list[Record]) -> None:
     section = build(full).sections[0]
     assert [row.label for row in section.controls] == [
-        "words", "characters", "clip-b32 (random init)", "constant",
+        "characters", "clip-b32 (random init)", "constant", "words",
     ]  # fmt: skip
     assert all(cell is None or cell.rank is None for row in section.controls for cell in row.cells)
     ranks = {row.name: row.cells[1].rank for row in section.measured if row.cells[1]}
@@ -249,6 +249,18 @@ def test_equal_names_are_told_apart(record: Make) -> None:
         record(model__fingerprint="2" * 64, model__dtype="bfloat16"),
     ]
     assert [row.label for row in only(build(records))] == ["toy · bfloat16", "toy · float32"]
+
+
+def test_twins_are_told_apart_by_their_seeds_and_stand_together(record: Make) -> None:
+    twins = [
+        record("clip", metrics={"tau_d": tau}, model__fingerprint=f"{seed}" * 64,
+               model__random_init=seed)
+        for seed, tau in ((2, 0.9), (0, 0.7))
+    ]  # fmt: skip
+    other = record("align", metrics={"tau_d": 0.8}, model__random_init=0)
+    assert [row.label for row in build([*twins, other]).sections[0].controls] == [
+        "align (random init)", "clip (random init) · seed 0", "clip (random init) · seed 2",
+    ]  # fmt: skip
 
 
 def test_limited_runs_are_left_off_and_counted(record: Make) -> None:
