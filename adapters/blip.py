@@ -7,6 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hiereval.adapters.devices import to_device
 from hiereval.adapters.image_processing import collate, process
 from hiereval.adapters.settings import whole
 from hiereval.adapters.transformers_loading import open_checkpoint, token_counts, tokenize
@@ -65,8 +66,8 @@ class Blip:
         device = self.files.options.device
         with self.files.compute():
             hidden = self.model.text_encoder(
-                input_ids=encoded["input_ids"].to(device),
-                attention_mask=encoded["attention_mask"].to(device),
+                input_ids=to_device(encoded["input_ids"], device),
+                attention_mask=to_device(encoded["attention_mask"], device),
             ).last_hidden_state  # [n, tokens, width]
             return self.model.text_proj(hidden[:, 0]).float()
 

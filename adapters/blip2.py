@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from hiereval.adapters.devices import to_device
 from hiereval.adapters.image_processing import collate, process
 from hiereval.adapters.settings import table, whole
 from hiereval.adapters.transformers_loading import open_checkpoint, token_counts, tokenize
@@ -73,10 +74,11 @@ class Blip2:
         encoded = tokenize(self.tokenizer, texts, "longest", self.context_length)
         device = self.files.options.device
         with self.files.compute():
+            ids = to_device(encoded["input_ids"], device)
             hidden = self.model.qformer(
-                query_embeds=self.model.embeddings(input_ids=encoded["input_ids"].to(device)),
+                query_embeds=self.model.embeddings(input_ids=ids),
                 query_length=0,
-                attention_mask=encoded["attention_mask"].to(device),
+                attention_mask=to_device(encoded["attention_mask"], device),
             ).last_hidden_state  # [n, tokens, width]
             return self.model.text_projection(hidden[:, 0]).float()
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from hiereval.adapters.devices import to_device
 from hiereval.errors import HierevalError
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ def encode(
     """
     import torch
 
-    ids = tokenizer(list(texts)).to(device)  # [n, context]
+    ids = tokenizer(list(texts))  # [n, context]
     ends = (ids == tokenizer.eot_token_id).any(dim=1)
     if not bool(ends.all()):
         text = texts[int((~ends).nonzero()[0])]
@@ -80,10 +81,10 @@ def encode(
     call, part = Call(), "network.text" if hasattr(network, "text") else "network"
     transformer: Any = call.get_submodule(part)
     if not is_causal(transformer):
-        return call(ids)
+        return call(to_device(ids, device))
     length = int(ids.argmax(dim=1).max()) + 1
     shorter = {
         f"{part}.positional_embedding": transformer.positional_embedding[:length],
         f"{part}.attn_mask": transformer.attn_mask[:length, :length],
     }
-    return torch.func.functional_call(call, shorter, (ids[:, :length],))
+    return torch.func.functional_call(call, shorter, (to_device(ids[:, :length], device),))

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from hiereval.adapters.devices import to_device
 from hiereval.adapters.hf_clip import check_end
 from hiereval.adapters.settings import whole
 from hiereval.adapters.transformers_loading import open_checkpoint, token_counts, tokenize
@@ -64,7 +65,8 @@ class ClipText:
         """Return [n, d] float32 text vectors of the joint space, not normalised."""
         ids = tokenize(self.tokenizer, texts, "longest", self.context_length)["input_ids"]
         with self.files.compute():
-            return self.model(input_ids=ids.to(self.files.options.device)).text_embeds.float()
+            ids = to_device(ids, self.files.options.device)
+            return self.model(input_ids=ids).text_embeds.float()
 
     def preprocess(self, image: Image) -> Any:
         """Refuse: there is no image encoder."""

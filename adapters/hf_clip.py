@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hiereval.adapters.architectures import DUAL
+from hiereval.adapters.devices import to_device
 from hiereval.adapters.image_processing import collate, process
 from hiereval.adapters.settings import whole
 from hiereval.adapters.transformers_loading import (
@@ -116,7 +117,7 @@ class HFClip:
         """Return [n, d] float32 text vectors of the joint space, not normalised."""
         device = self.files.options.device
         encoded = tokenize(self.tokenizer, texts, "longest", self.context_length)
-        inputs = {"input_ids": encoded["input_ids"].to(device)}
+        inputs = {"input_ids": to_device(encoded["input_ids"], device)}
         if self.family.pools_end:  # causal: what follows the end token is never seen
             ends = encoded["input_ids"] == self.tokenizer.eos_token_id
             if not bool(ends.any(dim=1).all()):
@@ -125,7 +126,7 @@ class HFClip:
                     f"The text {text[:60]!r} must keep its end token in {self.id.name}."
                 )
         else:
-            inputs["attention_mask"] = encoded["attention_mask"].to(device)
+            inputs["attention_mask"] = to_device(encoded["attention_mask"], device)
         with self.files.compute():
             return self._vector(self.model.get_text_features(**inputs))
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from hiereval.adapters.devices import stacked
+
 if TYPE_CHECKING:
     from PIL.Image import Image
     from torch import Tensor
@@ -57,6 +59,4 @@ def middle(image: Image, longest: int = LONGEST) -> Image:
 
 def collate(inputs: Sequence[Mapping[str, Tensor]], device: str) -> dict[str, Tensor]:
     """Stack processed pictures and put them on the device."""
-    import torch
-
-    return {key: torch.stack([x[key] for x in inputs]).to(device) for key in inputs[0]}
+    return {key: stacked([x[key] for x in inputs], device) for key in inputs[0]}

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from hiereval import fingerprint
 from hiereval.adapters import causal_text, meru_files, vocabulary
+from hiereval.adapters.devices import stacked
 from hiereval.adapters.image_processing import middle, to_rgb
 from hiereval.adapters.precision import DTYPES, inference
 from hiereval.types import Curvature, Geometry, LoadOptions, Modality, ModelId
@@ -108,10 +109,8 @@ class Meru:
 
     def encode_images(self, inputs: Sequence[Tensor]) -> Tensor:
         """Return [n, d] float32 image vectors: points of the hyperboloid, or unnormalised."""
-        import torch
-
         with inference(self.options.precision, self.options.device):
-            pixels = torch.stack(list(inputs)).to(self.options.device)
+            pixels = stacked(inputs, self.options.device)
             pixels = (pixels - self.model.pixel_mean) / self.model.pixel_std
             features = self.model.visual_proj(self.model.visual(pixels))
             return self._lift(features.float(), "visual")

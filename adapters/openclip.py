@@ -17,6 +17,7 @@ from hiereval.adapters import (
     training_files,
     vocabulary,
 )
+from hiereval.adapters.devices import stacked, to_device
 from hiereval.adapters.image_processing import middle, to_rgb
 from hiereval.adapters.precision import DTYPES, inference
 from hiereval.errors import HierevalError
@@ -159,7 +160,7 @@ class OpenClip:
                 return causal_text.encode(
                     self.model, "encode_text", self.tokenizer, texts, device, normalize=False
                 ).float()
-            ids = self.tokenizer(list(texts)).to(device)  # padded to the context length
+            ids = to_device(self.tokenizer(list(texts)), device)  # padded to the context length
             return self.model.encode_text(ids, normalize=False).float()
 
     def text_tower(self) -> tuple[Any, tuple[str, ...]]:
@@ -182,10 +183,8 @@ class OpenClip:
 
     def encode_images(self, inputs: Sequence[Tensor]) -> Tensor:
         """Return [n, d] float32 image vectors of the joint space, not normalised."""
-        import torch
-
         with inference(self.options.precision, self.options.device):
-            batch = torch.stack(list(inputs)).to(self.options.device)
+            batch = stacked(inputs, self.options.device)
             return self.model.encode_image(batch, normalize=False).float()
 
 

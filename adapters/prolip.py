@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from hiereval import fingerprint, snapshots
 from hiereval.adapters import settings, vocabulary
+from hiereval.adapters.devices import stacked, to_device
 from hiereval.adapters.image_processing import middle, to_rgb
 from hiereval.adapters.precision import DTYPES, inference
 from hiereval.errors import HierevalError, nearest
@@ -153,8 +154,8 @@ class ProLip:
     def encode_texts(self, texts: Sequence[str]) -> Tensor:
         """Return [n, 2 d] float32: means, not normalised, and logarithms of variances."""
         with inference(self.options.precision, self.options.device):
-            ids = self.tokenizer(list(texts)).to(self.options.device)  # always the whole context
-            return self.model.text(ids).float()
+            ids = self.tokenizer(list(texts))  # always the whole context
+            return self.model.text(to_device(ids, self.options.device)).float()
 
     def preprocess(self, image: Image) -> Tensor:
         """Return one picture's normalised pixels [3, h, w]."""
@@ -162,10 +163,8 @@ class ProLip:
 
     def encode_images(self, inputs: Sequence[Tensor]) -> Tensor:
         """Return [n, 2 d] float32: means, not normalised, and logarithms of variances."""
-        import torch
-
         with inference(self.options.precision, self.options.device):
-            return self.model.visual(torch.stack(list(inputs)).to(self.options.device)).float()
+            return self.model.visual(stacked(inputs, self.options.device)).float()
 
     def _weights_sha256(self) -> str | None:
         cache = self.options.places.cache

@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hiereval.adapters.devices import to_device
 from hiereval.adapters.image_processing import collate, process
 from hiereval.adapters.settings import whole
 from hiereval.adapters.transformers_loading import open_checkpoint, token_counts, tokenize
@@ -96,7 +97,8 @@ class Siglip:
                 f"token; the tokenizer gives {ids.shape[1]}."
             )
         with self.files.compute():
-            output = self.model.get_text_features(input_ids=ids.to(self.files.options.device))
+            ids = to_device(ids, self.files.options.device)
+            output = self.model.get_text_features(input_ids=ids)
             return output.pooler_output.float()
 
     def text_tower(self) -> tuple[Any, tuple[str, ...]]:

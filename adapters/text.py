@@ -11,6 +11,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from hiereval.adapters import text_settings
+from hiereval.adapters.devices import to_device
 from hiereval.adapters.settings import whole
 from hiereval.adapters.transformers_loading import open_checkpoint, token_counts, tokenize
 from hiereval.errors import HierevalError
@@ -140,8 +141,7 @@ class TextEncoder:
     def encode_texts(self, texts: Sequence[str]) -> Tensor:
         """Return [n, d] float32 text vectors, not normalised."""
         encoded = tokenize(self.tokenizer, self.written(texts), "longest", self.context_length)
-        device = self.files.options.device
-        ids, mask = encoded["input_ids"].to(device), encoded["attention_mask"].to(device)
+        mask = encoded["attention_mask"]
         pooled = mask.clone()
         pooled[:, : self.prompt_tokens] = 0
         if not bool(pooled.any(dim=1).all()):
@@ -150,7 +150,9 @@ class TextEncoder:
                 f"The text {text[:60]!r} must have a token in {self.id.name}, whose tokenizer adds "
                 "none of its own. State a root that has one: --root-text 'a photo'."
             )
+        given = encoded["input_ids"], mask, pooled
         with self.files.compute():
+            ids, mask, pooled = (to_device(x, self.files.options.device) for x in given)
             hidden = self.model(input_ids=ids, attention_mask=mask).last_hidden_state  # [n, t, d]
             return _pooled(hidden.float(), pooled, self.stated.pooling)
 

@@ -16,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import date
@@ -24,10 +24,10 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
+from encoding import parts, timed
 from torch import Tensor
 
-from hiereval.datasets import image_files
-from hiereval.embed import embed, encode
+from hiereval.embed import encode
 from hiereval.environment import environment
 from hiereval.processes import Processes
 from hiereval.session import Session
@@ -52,8 +52,11 @@ def main() -> None:
     print(f"{date.today()}, {environment('cpu').device}, {os.cpu_count()} CPUs, ", end="")
     print(f"load {os.getloadavg()[0]:.1f}, torch {torch.__version__}, ", end="")
     print(f"{torch.get_num_threads()} threads, Python {platform.python_version()}")
+    session = Session.of(device="cpu")
+    data = session.dataset("shapes")
+    images = replace(data, texts=(), images=data.images[: given.images])
     for batch in (16, 64):
-        encoding(given.model, given.images, batch, given.repeats)
+        parts(given.model, session.adapter(given.model), images, batch, given.repeats)
     processes()
     if given.only_encoding:
         return
@@ -61,45 +64,6 @@ def main() -> None:
                        ("store", ["--rows", given.rows, "--shards", 500])):  # fmt: skip
         script = Path(__file__).with_name(f"{name}.py")
         subprocess.run([sys.executable, str(script), *map(str, size)], check=True)
-
-
-def encoding(model: str, n: int, batch: int, repeats: int) -> None:
-    """Images end to end, from files' bytes to stored vectors, beside its two parts alone."""
-    session = Session.of(device="cpu")
-    adapter, data = session.adapter(model), session.dataset("shapes")
-    images = replace(data, texts=(), images=data.images[:n])
-    inputs = [adapter.preprocess(image_files.decode(image)) for image in images.images]
-    adapter.encode_images(inputs[:1])  # loads the weights
-
-    def end_to_end() -> None:
-        with tempfile.TemporaryDirectory() as folder:
-            embed(adapter, images, images=True, store=Store(Path(folder)), batch_size=batch)
-
-    def forward() -> None:
-        for i in range(0, n, batch):
-            adapter.encode_images(inputs[i : i + batch])
-
-    runs = {"prepare": lambda: prepared(adapter, images), "forward": forward}
-    runs["end to end"] = end_to_end
-    best = {what: (float("inf"), float("inf")) for what in runs}
-    for _ in range(repeats):
-        for what, run in runs.items():
-            best[what] = tuple(map(min, best[what], timed(run)))  # type: ignore[assignment]
-    for what, (wall, cpu) in best.items():
-        print(f"{model}, batches of {batch}: {what:10s} {n / wall:8.1f} images/s, ", end="")
-        print(f"{n / cpu:8.1f} per second of a core")
-    wall, cpu = best["end to end"]
-    parts = [best["prepare"], best["forward"]]
-    print(f"{model}, batches of {batch}: end to end / slower part: ", end="")
-    print(f"{max(part[0] for part in parts) / wall:.2f} wall; ", end="")
-    print(f"both parts' share of the processor: {sum(part[1] for part in parts) / cpu:.2f}")
-
-
-def prepared(adapter: Any, data: Dataset) -> None:
-    """Read, decode and preprocess in threads, and compute nothing."""
-    with ThreadPoolExecutor(Processes().cpus) as pool:
-        for _ in pool.map(lambda s: adapter.preprocess(image_files.decode(s)), data.images):
-            pass
 
 
 def processes() -> None:
@@ -157,13 +121,6 @@ class Sleeper:
 
     def encode_images(self, inputs: Sequence[Any]) -> Tensor:
         raise NotImplementedError
-
-
-def timed(run: Callable[[], object]) -> tuple[float, float]:
-    """Return wall-clock and processor seconds."""
-    wall, cpu = time.perf_counter(), time.process_time()
-    run()
-    return time.perf_counter() - wall, time.process_time() - cpu
 
 
 if __name__ == "__main__":
