@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
+from hiereval.leaderboard.album import Album
 from hiereval.leaderboard.board import Board
 from hiereval.leaderboard.standing import Paired
 from hiereval.records import Record
@@ -23,17 +24,18 @@ def parts(
     records: Sequence[Record],
     paired: Paired | None = None,
     verified: Mapping[str, Evidence] | None = None,
+    album: Album | None = None,
 ) -> Iterable[str]:
     """Return what `written` does, in pieces: a file of many records is never whole in memory.
 
-    `paired` finds the draws that the page compares two rows by; `verified` holds, by `record_id`,
-    what numbers were computed again from. CSV and JSON hold every metric of every record, the
-    others those of the board.
+    `paired` finds the draws that the page compares two rows by, `album` what it shows of single
+    items; `verified` holds, by `record_id`, what numbers were computed again from. CSV and JSON
+    hold every metric of every record, the others those of the board.
     """
     if form == "html":
         from hiereval.leaderboard import page
 
-        return [page.written(board, paired)]
+        return [page.written(board, paired, album)]
     if form == "csv":
         from hiereval.leaderboard import spreadsheet
 

@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from hiereval.leaderboard import cards, command_line
+from hiereval.leaderboard.album import Album
 from hiereval.leaderboard.board import Board, Section
 from hiereval.leaderboard.cells import Cell
 from hiereval.leaderboard.columns import Column, plain, task_key
@@ -33,18 +34,22 @@ _SHORT = 16  # hexadecimal digits of a hash that a page shows; JSON holds all
 Packed = dict[str, Any]
 
 
-def packed(board: Board, paired: Paired | None = None) -> Packed:
-    """Return what the page's script reads; `paired` finds the draws of what two rows differ by."""
+def packed(board: Board, paired: Paired | None = None, album: Album | None = None) -> Packed:
+    """Return what the page's script reads; `paired` finds the draws of what two rows differ by,
+    `album` what is shown of single items."""
     return {
         "legend": board.legend,
         "interval": board.interval,
         "limited": board.limited,
         "marks": {MARKS[bar]: words for bar, words in BARS.items()},
-        "sections": [_section(section, board.wanted, paired) for section in board.sections],
+        "sections": [_section(section, board.wanted, paired, album) for section in board.sections],
+        "thumbnails": album.thumbnails.encoded if album else [],
     }
 
 
-def _section(section: Section, wanted: Sequence[str], paired: Paired | None) -> Packed:
+def _section(
+    section: Section, wanted: Sequence[str], paired: Paired | None, album: Album | None
+) -> Packed:
     rows, columns = section.rows, section.columns
     first = front(columns, section.filled, wanted)
     keys = list(dict.fromkeys(column.key for column in columns))
@@ -67,6 +72,8 @@ def _section(section: Section, wanted: Sequence[str], paired: Paired | None) -> 
         "pairs": {i: pairs(section, i, paired) for i in first},
         "rows": _rows(rows),
         "runs": _runs(rows, keys),
+        "points": album.points(section) if album else {},
+        "album": album.pictures(section) if album else None,
         "reported": [
             {
                 "model": clean(figure.model),

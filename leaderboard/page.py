@@ -12,6 +12,7 @@ import json
 from importlib.resources import files
 
 from hiereval import __version__
+from hiereval.leaderboard.album import Album
 from hiereval.leaderboard.board import Board
 from hiereval.leaderboard.marked import MADE
 from hiereval.leaderboard.packed import packed
@@ -19,14 +20,15 @@ from hiereval.leaderboard.standing import Paired
 
 TITLE = "hiereval board"
 LEAD = "How well an image-text space knows what is general and what is specific."
-SCRIPTS = ("board.js", "pictures.js", "map.js", "sheet.js", "start.js")
+SCRIPTS = ("board.js", "pictures.js", "map.js", "album.js", "sheet.js", "start.js")
 _IN_SCRIPT = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026"}  # nothing ends the element early
 
 
-def written(board: Board, paired: Paired | None = None) -> str:
+def written(board: Board, paired: Paired | None = None, album: Album | None = None) -> str:
     """Return the page. A board built with `every_metric` lets readers choose among all columns.
 
-    `paired` finds the draws that two rows are compared by. Every string from a record is cleaned,
+    `paired` finds the draws that two rows are compared by, `album` what is shown of single items:
+    pictures only where it has places to find them. Every string from a record is cleaned,
     escaped where it stands, and set as text alone.
     """
     from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
@@ -48,7 +50,7 @@ def written(board: Board, paired: Paired | None = None) -> str:
         lead=board.lead or LEAD,
         style=Markup(style),
         script=Markup(script if board.sections else ""),
-        data=Markup(in_script(packed(board, paired))),
+        data=Markup(in_script(packed(board, paired, album))),
         policy=_policy(style, script if board.sections else ""),
         newest=max((row.date for s in board.sections for row in s.rows), default=""),
         made=MADE,

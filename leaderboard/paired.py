@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hiereval import samples
+from hiereval.errors import HierevalError
 from hiereval.records import Record
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ class SamplesBeside:
             return None
         from hiereval.compare import replicates, shared
 
-        sides = shared([self._of(path, r) for path, r in zip(there, records, strict=True)])
+        sides = shared([self._in(path, r) for path, r in zip(there, records, strict=True)])
         if not sides[0].scores.ids:
             return None
         known = samples.metrics_of(records[0].task, sides[0].scores.items)
@@ -43,9 +44,17 @@ class SamplesBeside:
         drawn = replicates(sides, wanted, seed=self.seed, resamples=self.draws)
         return drawn[metric].numpy() if wanted else None
 
+    def of(self, record: Record) -> samples.Samples | None:
+        """Return a record's samples; None where there are none."""
+        path = self._path(record)
+        return None if path is None else self._in(path, record)
+
     def _path(self, record: Record) -> Path | None:
         places = (samples.path_of(folder, record) for folder in self.folders)
         return next((path for path in places if path.is_file()), None)
 
-    def _of(self, path: Path, record: Record) -> samples.Samples:
-        return next(s for s in self._read(path) if s.identity.record_id == record.record_id)
+    def _in(self, path: Path, record: Record) -> samples.Samples:
+        for found in self._read(path):
+            if found.identity.record_id == record.record_id:
+                return found
+        raise HierevalError(f"The samples {str(path)!r} must be of the record {record.record_id}.")

@@ -52,6 +52,14 @@ FORMATS = {
     type=click.Path(path_type=Path),
     help="Verification records ('hiereval verify'), or folders of them.",
 )
+@click.option(
+    "--pictures",
+    is_flag=True,
+    help="Put small pictures of the images that models do best and worst on, with their captions, "
+    "into the HTML page, from samples beside the records. They become part of the page: ask "
+    "whether their licence lets you hand it on.",
+)
+@click.option("--data-dir", type=click.Path(), help="Data root. [env: HIEREVAL_DATA]")
 def command(
     results: tuple[Path, ...],
     form: str | None,
@@ -63,6 +71,8 @@ def command(
     sort: str | None,
     config: Path | None,
     verified: tuple[Path, ...],
+    pictures: bool,
+    data_dir: str | None,
 ) -> None:
     """Show the board of RESULTS: record files, or folders of them.
 
@@ -72,12 +82,17 @@ def command(
 
     from hiereval import reading
     from hiereval.leaderboard import configuration, formats, marked
+    from hiereval.leaderboard.album import Album
     from hiereval.leaderboard.paired import SamplesBeside
     from hiereval.leaderboard.selection import chosen
+    from hiereval.places import Places
+    from hiereval.printable import message
     from hiereval.verified import standing
 
     gc.disable()  # records hold no cycles, and looking for some takes a third of the time
     form = _form(form, out, update)
+    if pictures and form != "html":
+        raise HierevalError("The option --pictures must go with an HTML page: --out board.html.")
     if out is not None:
         marked.check_ours(out, form)
     own = configuration.read(config) if config else configuration.Configuration()
@@ -104,7 +119,10 @@ def command(
 
         terminal.show(made, options.console())
         return
-    parts = formats.parts(form, made, kept, paired, known)
+    album = Album(paired, Places.of(data_dir=data_dir, offline=True) if pictures else None)
+    parts = formats.parts(form, made, kept, paired, known, album)
+    for line in album.missing:
+        click.echo(message(line), err=True)
     if update is not None:
         marked.write(update, marked.updated(update, "".join(parts)))
         click.echo(f"updated {update}", err=True)

@@ -11,10 +11,16 @@ const tiersOf = (s, i) => {
   return tiers;
 };
 // Distances are to scale where that leaves the rings apart; else a dashed circle stands for the
-// smallest radius, and only what lies beyond it is to scale.
-const scaled = (values) => {
+// smallest radius, and only what lies beyond it is to scale. Captions that lie far off, by more than
+// 1.5 times what the middle half spans, do not press the others together: they stand at its end.
+const scaled = (tiers, captions) => {
+  const sorted = [...captions].sort((a, b) => a - b), quarter = (q) => sorted[Math.floor(q * (sorted.length - 1))];
+  const off = 1.5 * (quarter(0.75) - quarter(0.25)), near = sorted.filter((v) => v >= quarter(0.25) - off && v <= quarter(0.75) + off);
+  const values = [...tiers.flatMap((t) => [t.mean, t.low, t.high]), ...near];
   const low = Math.min(...values), high = Math.max(...values), whole = low >= 0 && low <= high / 2 && high > 0;
-  return { low, whole, at: whole ? (v) => EDGE * v / high : (v) => HOLE + (EDGE - HOLE) * (v - low) / (high - low || 1) };
+  const within = (v) => Math.min(high, Math.max(low, v));
+  return { low, whole, off: sorted.filter((v) => v !== within(v)).length,
+    at: whole ? (v) => EDGE * within(v) / high : (v) => HOLE + (EDGE - HOLE) * (within(v) - low) / (high - low || 1) };
 };
 // Three digits: the page holds no more of a radius.
 const digits = (v) => v.toLocaleString("en-US", { minimumSignificantDigits: 3, maximumSignificantDigits: 3 }).replace(/^(-?)0\./, "$1.");
@@ -37,10 +43,11 @@ const rings = (s, i, tiers, spokes, scale) => {
 };
 const radiusMap = (s, i) => {
   const tiers = tiersOf(s, i), chains = s.points?.[i], spokes = chains?.of ?? [];
-  const scale = scaled([...tiers.flatMap((t) => [t.mean, t.low, t.high]), ...spokes.flat()]);
+  const scale = scaled(tiers, spokes.flat());
   const said = ["The root is in the middle. A ring is a tier's mean radius, the bar across it the middle half of its captions.",
     scale.whole ? "" : `The dashed circle stands for a radius of ${digits(scale.low)}; distances are to scale beyond it alone.`,
-    spokes.length ? `A spoke is one chain (${spokes.length} of ${chains.n.toLocaleString("en-US")}, in the data's order), its marks are its captions; the bars' angles mean nothing.` : "Angles mean nothing."];
+    spokes.length ? `A spoke is one chain (${spokes.length} of ${chains.n.toLocaleString("en-US")}, in the data's order), its marks are its captions; the bars' angles mean nothing.` : "Angles mean nothing.",
+    scale.off ? `Off the scale, at its end: ${count(scale.off, "caption")}.` : ""];
   const table = el("table", { class: "plain" }, el("thead", {}, el("tr", {}, ["tier", "mean radius", "middle half"].map((name) => el("th", { scope: "col" }, name)))),
     el("tbody", {}, tiers.map((t, k) => el("tr", {}, el("th", { scope: "row" }, String(k + 1), spokes.length ? key(k) : null),
       el("td", {}, digits(t.mean)), el("td", {}, `${digits(t.low)} to ${digits(t.high)}`)))));

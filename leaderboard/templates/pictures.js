@@ -44,6 +44,7 @@ const placed = (range, log, from, to) => (v) => {
 const scatter = (s, canvas, list, x, y, front) => {
   const points = view.map((i) => ({ i, x: x.of(i), y: y.of(i), finding: y.column?.state[i] === "f" }))
     .filter((p) => Number.isFinite(p.x) && Number.isFinite(p.y) && (!x.log || p.x > 0));
+  canvas.classList.toggle("bare", !points.length);
   const ratio = devicePixelRatio || 1, width = canvas.clientWidth, height = canvas.clientHeight;
   canvas.width = width * ratio; canvas.height = height * ratio;
   const pen = canvas.getContext("2d");

@@ -61,6 +61,7 @@ const filled = (s, rows) => [
     el("div", { class: "card" }, s.facts.curve(i) ? el("div", { class: "drawings" }, radii(s, i), radiusMap(s, i)) : null,
       el("dl", {}, card(s, i).map(([name, value]) => el("div", {}, el("dt", {}, name), el("dd", {}, el("bdi", {}, String(value)))))))))),
   el("h3", {}, "All tasks"), scores(s, rows), ...rows.map((i) => single(s, i)).filter(Boolean).flat(),
+  ...(s.album ? rows.flatMap((i) => album(s, i)) : []),
   el("h3", {}, "Commands that make these rows again"),
   ...rows.map((i) => el("pre", { tabindex: 0, "aria-label": `Commands for ${s.name(i)}` }, commands(s, i).join("\n"))),
 ];

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 from support.made_records import judged, make_control, make_record, make_trained, metric
 
 from hiereval.leaderboard import page
+from hiereval.leaderboard.album import Album
 from hiereval.leaderboard.board import build
 from hiereval.records import Record
 
@@ -193,9 +195,12 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
 def opened(browser: Any, tmp_path: Path) -> Callable[[list[Record]], Any]:
     """Open the board of some records from file://."""
 
-    def open_page(records: list[Record], address: str = "", **choices: Any) -> Any:
+    def open_page(
+        records: list[Record], address: str = "", album: Album | None = None, **choices: Any
+    ) -> Any:
         file = tmp_path / "board.html"
-        file.write_text(page.written(build(records, every_metric=True, **choices)), "utf-8")
+        board = build(records, every_metric=True, **choices)
+        file.write_text(page.written(board, album=album), "utf-8")
         for log in ("browser", "performance"):
             browser.get_log(log)
         browser.get("about:blank")
@@ -203,3 +208,22 @@ def opened(browser: Any, tmp_path: Path) -> Callable[[list[Record]], Any]:
         return browser
 
     return open_page
+
+
+@pytest.fixture
+def axe() -> Callable[[Any], list[Any]]:
+    """Return what axe-core finds wrong in the page that a browser shows."""
+    script = os.environ.get("AXE_CORE", "")
+    if not script:
+        pytest.skip("AXE_CORE does not name axe.min.js of npm's axe-core")
+    run = """
+        const done = arguments[arguments.length - 1];
+        const told = (found) => [found.id, found.nodes.map((node) => node.html)];
+        axe.run(document).then((result) => done(result.violations.map(told)));
+    """
+
+    def findings(browser: Any) -> list[Any]:
+        browser.execute_script(Path(script).read_text("utf-8"))
+        return browser.execute_async_script(run)
+
+    return findings

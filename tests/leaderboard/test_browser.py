@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -472,18 +470,11 @@ def test_the_page_is_never_wider_than_a_telephone(
     assert width <= 390
 
 
-def test_axe_finds_nothing(opened: Open, full: list[Record]) -> None:
-    script = os.environ.get("AXE_CORE", "")
-    if not script:
-        pytest.skip("AXE_CORE does not name axe.min.js of npm's axe-core")
+def test_axe_finds_nothing(
+    opened: Open, axe: Callable[[Any], list[Any]], full: list[Record]
+) -> None:
     browser = opened(full)
     browser.execute_script("for (const d of document.querySelectorAll('details')) d.open = true")
-    browser.execute_script(Path(script).read_text("utf-8"))
-    run = """
-        const done = arguments[arguments.length - 1];
-        const told = (found) => [found.id, found.nodes.map((node) => node.html)];
-        axe.run(document).then((result) => done(result.violations.map(told)));
-    """
-    assert browser.execute_async_script(run) == []
+    assert axe(browser) == []
     browser.find_element("css selector", "#rows .more").click()
-    assert browser.execute_async_script(run) == []
+    assert axe(browser) == []

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from support import pictured
 
 from hiereval import records, seals
 from hiereval.cli import main
@@ -65,6 +66,29 @@ def test_the_ending_chooses_the_format(
     assert out.read_bytes() == before
 
 
+def test_pictures_are_embedded_where_they_are_asked_for(run: Run, tmp_path: Path) -> None:
+    results, empty = tmp_path / "results", tmp_path / "empty"
+    results.mkdir()
+    there = pictured.measured(results)
+    (results / "all.jsonl").write_bytes(b"".join(map(records.line, there)))
+    out = tmp_path / "b.html"
+    assert run("leaderboard", results, "--out", out) == (0, "", f"wrote {out}\n")
+    assert "/9j/" not in out.read_text("utf-8")  # as the base64 of a JPEG begins
+    assert run("leaderboard", results, "--out", out, "--pictures") == (0, "", f"wrote {out}\n")
+    assert out.read_text("utf-8").count('"/9j/') == 9  # images 0, 1 and 2 stand twice
+    before = out.read_bytes()
+    assert run("leaderboard", results, "--out", out, "--pictures") == (0, "", f"wrote {out}\n")
+    assert out.read_bytes() == before
+    other = pictured.measured(results, dataset__name="gone.csv")
+    (results / "all.jsonl").write_bytes(b"".join(map(records.line, other)))
+    code, _, err = run("leaderboard", results, "--out", out, "--pictures", "--data-dir", empty)
+    assert (code, err) == (
+        0,
+        f"gone.csv test: no pictures: The dataset file '{empty}/gone.csv' must exist. "
+        f"'hiereval ls datasets' lists the datasets with a name.\nwrote {out}\n",
+    )
+
+
 def test_a_format_goes_to_stdout(run: Run, results: Path) -> None:
     code, out, _ = run("leaderboard", results, "--format", "json", "--tasks", "ordering")
     section = json.loads(out)["sections"][0]
@@ -89,6 +113,10 @@ def test_a_format_goes_to_stdout(run: Run, results: Path) -> None:
             ["{results}", "--dataset", "hierarcap"],
             "error: The dataset 'hierarcap' must be one that the results hold (hierarcaps). "
             "Did you mean 'hierarcaps'?\n",
+        ),
+        (
+            ["{results}", "--pictures", "--out", "b.md"],
+            "error: The option --pictures must go with an HTML page: --out board.html.\n",
         ),
         (
             ["{results}", "--out", "{results}"],
