@@ -203,12 +203,16 @@ def clip_weights(folder: Path, captions: Sequence[str]) -> None:
 
 
 def clip_of_mteb(folder: Path, captions: Sequence[str]) -> str:
-    """Register the folder with MTEB, under its own wrapper of CLIP."""
+    clip_weights(folder, captions)
+    return register_with_mteb(folder)
+
+
+def register_with_mteb(folder: Path) -> str:
+    """Return a CLIP's name with MTEB, under MTEB's own wrapper."""
     import mteb
     from mteb.models.model_implementations import MODEL_REGISTRY
     from mteb.models.model_implementations.clip_models import CLIPModel
 
-    clip_weights(folder, captions)
     known = mteb.get_model_meta("openai/clip-vit-base-patch32")
 
     def load(name: str, revision: str, **arguments: Any) -> Any:

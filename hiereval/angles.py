@@ -21,7 +21,8 @@ from torch import Tensor
 from hiereval.types import Space
 
 TABLE = 1 << 24  # angles that are kept rather than computed anew
-TILE = 4096  # specific points whose products are computed together
+TILE = 4096  # specific points whose products are computed together, at least
+TILES = 16  # at most: each goes through all general points
 CHUNK = 1 << 22  # numbers held at once where a space has no products
 
 
@@ -135,20 +136,23 @@ def products(
 ) -> Float[Tensor, " p"]:
     """Return x[i] . y[j], pair by pair.
 
-    Pairs are sorted by tile of y, then by row of x: each row is read once for all its pairs.
+    Pairs are sorted by tile of y, then by row of x: each row is read once for all its pairs. Where
+    y is too long for tiles that stay in the cache there would be more tiles than a row has pairs,
+    and most would pass it by.
 
     >>> x = torch.tensor([[1.0, 0.0], [0.0, 2.0]])
     >>> products(x, x, torch.tensor([1, 0, 1]), torch.tensor([1, 0, 0])).tolist()
     [4.0, 1.0, 0.0]
     """
-    order = torch.from_numpy(np.argsort((j // TILE * len(x) + i).numpy()))
+    width = max(TILE, -(-len(y) // TILES))
+    order = torch.from_numpy(np.argsort((j // width * len(x) + i).numpy()))
     i, j = i.index_select(0, order), j.index_select(0, order)
-    ends = torch.bincount(j // TILE, minlength=-(-len(y) // TILE)).cumsum(0).tolist()
+    ends = torch.bincount(j // width, minlength=-(-len(y) // width)).cumsum(0).tolist()
     found = []
     for tile, (start, end) in enumerate(pairwise([0, *ends])):
         rows = torch.bincount(i[start:end], minlength=len(x)).cumsum(0)
-        points = y[tile * TILE : (tile + 1) * TILE]
-        found.append(_sampled(x, points, rows, j[start:end] - tile * TILE))
+        points = y[tile * width : (tile + 1) * width]
+        found.append(_sampled(x, points, rows, j[start:end] - tile * width))
     return x.new_empty(len(i)).index_copy_(0, order, torch.cat(found))
 
 

@@ -6,7 +6,7 @@ the metric is that of Karpathy & Fei-Fei, CVPR 2015.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import ClassVar
@@ -24,6 +24,8 @@ from hiereval.types import Chains, Dataset, Metric, Modality, Null, NullKind, Sc
 CUTS = (1, 5, 10)
 CHUNK = 1 << 24  # similarities held at once
 TABLE = 1 << 25  # of more images x captions no null is drawn: it keeps both ranks of each
+# what `ranked` is
+Ranks = Callable[[Space, Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,8 @@ class FlatRetrieval:
 
     def blind(self, dataset: Chains) -> Mapping[str, Scores]:
         """Return what rankings reach that are the same for every image."""
-        return blind.scores(self, dataset, blind.pool_spaces(dataset))
+        spaces = blind.pool_spaces(dataset)
+        return {name: self._score(space, dataset, ranked_alike) for name, space in spaces.items()}
 
     def score(self, space: Space, dataset: Chains, generator: Generator) -> Scores:
         """Score each image that has a chain; `text_to_image_*` [n, m] holds its m captions.
@@ -71,13 +74,20 @@ class FlatRetrieval:
         tie with the best correct one count as nearer. A query to which all candidates are
         equally similar is undefined.
         """
+        return self._score(space, dataset, ranked)
+
+    def _score(self, space: Space, dataset: Chains, ranks: Ranks) -> Scores:
         truth = Truth.of(dataset)
         pairs = torch.stack([truth.images[truth.item], truth.chains[:, -1]], 1)
-        return retrieved(self.metrics, space, dataset, pairs)
+        return retrieved(self.metrics, space, dataset, pairs, ranks)
 
 
 def retrieved(
-    metrics: Sequence[Metric], space: Space, dataset: Dataset, pairs: Int64[Tensor, "p 2"]
+    metrics: Sequence[Metric],
+    space: Space,
+    dataset: Dataset,
+    pairs: Int64[Tensor, "p 2"],
+    ranks: Ranks,
 ) -> Scores:
     """Score the images of `pairs` (image, text) that are true, both ways, among one another."""
     assert space.image is not None
@@ -91,8 +101,7 @@ def retrieved(
     if trouble:
         return Scores(ids, {}, undefined(metrics, trouble))
     images, captions = space.image[rows], space.text[texts]
-    to_text = wrong_before(space, images, captions, pairs, transposed=False)
-    to_image = wrong_before(space, captions, images, pairs.flip(1), transposed=True)
+    to_text, to_image = ranks(space, images, captions, pairs)
     rank = by_image(pairs, to_image, len(ids))
     return Scores(
         ids=ids,
@@ -112,6 +121,26 @@ def retrieved(
             ),
         },
     )
+
+
+def ranked(
+    space: Space, images: Tensor, captions: Tensor, pairs: Int64[Tensor, "p 2"]
+) -> tuple[Tensor, Tensor]:
+    """Return for each image, and for each caption, how many wrong ones stand before its own."""
+    return (
+        wrong_before(space, images, captions, pairs, transposed=False),
+        wrong_before(space, captions, images, pairs.flip(1), transposed=True),
+    )
+
+
+def ranked_alike(
+    space: Space, images: Tensor, captions: Tensor, pairs: Int64[Tensor, "p 2"]
+) -> tuple[Tensor, Tensor]:
+    """Return the same of images to which all captions are equally near, as in a blind space: one
+    order of captions for all, and none of the images."""
+    near = _at_least(space, images[:1], captions)[0][0]
+    to_text = _wrong(near[None, pairs[:, 1]], pairs[:, 0], len(images))[0]
+    return to_text.double(), torch.full((len(captions),), torch.nan, dtype=torch.float64)
 
 
 def _nulls(

@@ -16,7 +16,7 @@ from jaxtyping import Float64, Int64
 from torch import Generator, Tensor
 
 from hiereval.datasets.karpathy import CaptionedImages
-from hiereval.tasks.flat_retrieval import CUTS, FlatRetrieval, retrieved
+from hiereval.tasks.flat_retrieval import CUTS, FlatRetrieval, ranked, retrieved
 from hiereval.types import Dataset, Metric, Modality, Scores, Space
 
 
@@ -46,7 +46,7 @@ class Retention:
         captions = torch.from_numpy(dataset.captions)
         image = torch.arange(len(captions))[:, None].expand_as(captions)
         pairs = torch.stack([image, captions], 2).flatten(0, 1)
-        return retrieved(self.metrics, space, dataset, pairs)
+        return retrieved(self.metrics, space, dataset, pairs, ranked)
 
     def blind(self, dataset: CaptionedImages) -> dict[str, Scores]:
         """Return what a random order of the candidates finds, in the mean over all orders."""
