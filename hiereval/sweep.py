@@ -74,11 +74,6 @@ class Trajectory:
         last[:-1] = (self.image[1:] != self.image[:-1]) | (radius[1:] != radius[:-1])
         return self.image[last], self.order[self.position[last]]
 
-    def repeat(self, n: int) -> Trajectory:
-        """Return the path of one image as that of n images."""
-        image = torch.arange(n).repeat_interleave(len(self.position))
-        return Trajectory(self.order, self.radius, n, image, self.position.repeat(n))
-
     def count_within(self, levels: Float[Tensor, " l"]) -> Int64[Tensor, " l"]:
         """Return how many candidates have a radius of at most each level."""
         return torch.searchsorted(self.radius, levels, right=True)
@@ -142,16 +137,6 @@ def sweep(
     image, position = (torch.from_numpy(np.array(numbers, np.int64)) for numbers in found)
     by_image = image.sort(stable=True).indices
     return Trajectory(order, ordered, len(images), image[by_image], position[by_image])
-
-
-def sweep_alike(
-    space: Space,
-    images: Float[Tensor, "i d"],
-    candidates: Float[Tensor, "p d"],
-    radius: Float[Tensor, " p"],
-) -> Trajectory:
-    """Return the same of images to which all captions are equally near, as in a blind space."""
-    return sweep(space, images[:1], candidates, radius).repeat(len(images))
 
 
 def _changes(

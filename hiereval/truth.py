@@ -76,14 +76,30 @@ class Truth:
 
     def found(self, image: Int64[Tensor, " m"], text: Int64[Tensor, " m"]) -> Found:
         """Score the predicted texts of images (indices into `images`); repeats count once."""
-        n, k = len(self.images), self.chains.shape[1]
+        n = len(self.images)
         predicted = (image * self.n_texts + text).unique()
         true = self.item[:, None] * self.n_texts + self.chains
         size = torch.bincount(predicted // self.n_texts, minlength=n).double()
         right = predicted[torch.isin(predicted, true)]
         hits = torch.bincount(right // self.n_texts, minlength=n).double()
-        tiers = torch.zeros(n, k, dtype=torch.float64)
-        tiers.index_add_(0, self.item, torch.isin(true, predicted).double()).clamp_(max=1.0)
+        return self._found(hits, size, torch.isin(true, predicted))
+
+    def found_by_all(self, text: Int64[Tensor, " m"]) -> Found:
+        """Score the same predicted texts for every image, as `found` would image by image."""
+        predicted = torch.zeros(self.n_texts, dtype=torch.bool)
+        predicted[text] = True
+        size = predicted.sum().double().expand(len(self.images))
+        true = torch.from_numpy(self._tiers[0])
+        own = true[predicted[true % self.n_texts]] // self.n_texts
+        hits = torch.bincount(own, minlength=len(self.images)).double()
+        return self._found(hits, size, predicted[self.chains])
+
+    def _found(
+        self, hits: Float64[Tensor, " n"], size: Float64[Tensor, " n"], right: Bool[Tensor, "c k"]
+    ) -> Found:
+        """Return what hits, predictions of each image and right captions of each chain come to."""
+        tiers = torch.zeros(len(self.images), self.chains.shape[1], dtype=torch.float64)
+        tiers.index_add_(0, self.item, right.double()).clamp_(max=1.0)
         tiers = tiers.masked_fill(size[:, None] == 0, torch.nan)
         return Found(hits / size, tiers.mean(1), tiers, size.masked_fill(size == 0, torch.nan))
 

@@ -8,7 +8,7 @@ the tasks `taxonomy` and `taxonomy-retrieval` do neither.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -21,7 +21,7 @@ from hiereval.datasets.ranked_names import RankedNames
 from hiereval.degenerate import points_trouble, radii_trouble, undefined
 from hiereval.estimates import F1, Mean
 from hiereval.ranks import kendall, pair_signs
-from hiereval.sweep import Trajectory, radius_levels, sweep, sweep_alike
+from hiereval.sweep import radius_levels, sweep
 from hiereval.truth import Truth, by_image
 from hiereval.types import Dataset, Metric, Modality, Null, NullKind, Scores, Space
 
@@ -74,7 +74,7 @@ class RcmeRanks:
         Candidates are all names of all rows; of equally similar ones the first to appear is
         found. A row whose radii are all equal has no tau-b.
         """
-        return self._score(space, dataset, sweep)
+        return self._score(space, dataset, alike=False)
 
     def blind(self, dataset: RankedNames) -> dict[str, Scores]:
         """Return what names' words, characters, ... reach, the same names for every image.
@@ -87,20 +87,21 @@ class RcmeRanks:
         spaces = blind.text_spaces(dataset.texts, n) | {"rarity": blind.line(-often, n)}
         truth = truth_of(dataset)
         one = often.argmax().expand(len(truth.images), 1)
-        swept = {name: self._score(space, dataset, sweep_alike) for name, space in spaces.items()}
+        swept = {name: self._score(space, dataset, alike=True) for name, space in spaces.items()}
         return swept | {"commonest": scored(truth, dataset, -often, one)}
 
-    def _score(
-        self, space: Space, dataset: RankedNames, swept: Callable[..., Trajectory]
-    ) -> Scores:
+    def _score(self, space: Space, dataset: RankedNames, *, alike: bool) -> Scores:
+        """Score them; `alike`: all names are equally near to all images, as in a blind space."""
         assert space.image is not None
         truth = truth_of(dataset)
         ids = [dataset.images[i].name for i in truth.images.tolist()]
         trouble = radii_trouble(space.radius) or points_trouble(space, images=True)
         if trouble is not None:
             return Scores(ids, {}, undefined(self.metrics, trouble))
-        path = swept(space, space.image[truth.images], space.text, space.radius)
+        images = space.image[truth.images[:1] if alike else truth.images]
+        path = sweep(space, images, space.text, space.radius)
         best = path.at(path.count_within(radius_levels(space.radius, self.steps)))
+        best = best.expand(len(truth.images), -1)
         found = scored(truth, dataset, space.radius.double(), best)
         return replace(found, nulls=_nulls(self.metrics, truth, dataset, space, best))
 

@@ -7,7 +7,7 @@ spaced radii depends on how the radius is scaled; the rank sweep does not.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import ClassVar
@@ -18,7 +18,7 @@ from torch import Generator, Tensor
 from hiereval import blind, nulls
 from hiereval.degenerate import points_trouble, radii_trouble, undefined
 from hiereval.estimates import F1, Mean
-from hiereval.sweep import Trajectory, radius_levels, rank_levels, sweep, sweep_alike
+from hiereval.sweep import radius_levels, rank_levels, sweep
 from hiereval.truth import Crossed, Found, Truth
 from hiereval.types import Chains, Dataset, Metric, Modality, Null, NullKind, Scores, Space
 
@@ -99,7 +99,7 @@ class Retrieval:
     def blind(self, dataset: Chains) -> Mapping[str, Scores]:
         """Return what sweeps reach that predict the same captions for every image."""
         spaces = blind.pool_spaces(dataset)
-        return {name: self._score(space, dataset, sweep_alike) for name, space in spaces.items()}
+        return {name: self._score(space, dataset, alike=True) for name, space in spaces.items()}
 
     def score(self, space: Space, dataset: Chains, generator: Generator) -> Scores:
         """Score each image that has a chain.
@@ -107,9 +107,10 @@ class Retrieval:
         Captions are candidates once, however often they stand in the pool; of equally similar
         ones the earlier is predicted. An image whose similarities are NaN is left out.
         """
-        return self._score(space, dataset, sweep)
+        return self._score(space, dataset, alike=False)
 
-    def _score(self, space: Space, dataset: Chains, swept: Callable[..., Trajectory]) -> Scores:
+    def _score(self, space: Space, dataset: Chains, *, alike: bool) -> Scores:
+        """Score them; `alike`: all captions are equally near to all images, as in a blind space."""
         assert space.image is not None
         truth = Truth.of(dataset)
         pool = torch.tensor(list(dict.fromkeys(dataset.pool.tolist())))
@@ -120,7 +121,8 @@ class Retrieval:
         if trouble:
             nothing = torch.full((len(ids), truth.chains.shape[1]), torch.nan)
             return Scores(ids, {"tiers": nothing}, undefined(all_metrics, trouble))
-        path = swept(space, space.image[truth.images], space.text[pool], radius)
+        images = space.image[truth.images[:1] if alike else truth.images]
+        path = sweep(space, images, space.text[pool], radius)
         levels = radius_levels(radius, self.steps)
         texts = _texts(pool, path.at(path.count_within(levels)))
         by_rank = _texts(pool, path.at(path.count_within(rank_levels(radius, self.steps))))
@@ -130,7 +132,11 @@ class Retrieval:
             "rank_": _predictions(by_rank),
             "rank_full_": (image, pool[best]),
         }
-        found = truth.found(*predicted[""])
+        by_sweep = {
+            prefix: truth.found_by_all(text) if alike else truth.found(image, text)
+            for prefix, (image, text) in predicted.items()
+        }
+        found, texts = by_sweep[""], texts.expand(len(ids), -1)
         return Scores(
             ids=ids,
             items={
@@ -139,10 +145,10 @@ class Retrieval:
                 "tiers": found.tiers,
                 "predictions": found.predictions,
                 "ordered_recall": truth.ordered_recall(texts),
-                **_named("rank_", truth.found(*predicted["rank_"])),
-                **_named("rank_full_", truth.found(*predicted["rank_full_"])),
+                **_named("rank_", by_sweep["rank_"]),
+                **_named("rank_full_", by_sweep["rank_full_"]),
             },
-            nulls=_nulls(all_metrics, truth, predicted, texts),
+            nulls={} if alike else _nulls(all_metrics, truth, predicted, texts),
             details=lambda i: {
                 "predictions": [
                     {"caption": dataset.texts[text], "level": levels[level].item(), "tier": tier}

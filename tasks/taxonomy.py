@@ -7,7 +7,7 @@ Averbuch-Elor, ECCV 2024, arXiv 2407.08521, with precision and recall taken rank
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -21,7 +21,7 @@ from hiereval.datasets.ranked_names import RankedNames
 from hiereval.degenerate import points_trouble, radii_trouble, undefined
 from hiereval.estimates import Mean, MeanOf
 from hiereval.ranks import kendall
-from hiereval.sweep import Trajectory, rank_levels, sweep, sweep_alike
+from hiereval.sweep import rank_levels, sweep
 from hiereval.types import Dataset, Metric, Modality, Null, NullKind, Scores, Space
 
 
@@ -131,7 +131,7 @@ class TaxonomyRetrieval:
     def blind(self, dataset: RankedNames) -> Mapping[str, Scores]:
         """Return what sweeps reach that predict the same names for every image."""
         spaces = blind.text_spaces(dataset.texts, len(dataset.images))
-        return {name: self._score(space, dataset, sweep_alike) for name, space in spaces.items()}
+        return {name: self._score(space, dataset, alike=True) for name, space in spaces.items()}
 
     def score(self, space: Space, dataset: RankedNames, generator: Generator) -> Scores:
         """Score each row's image.
@@ -140,11 +140,10 @@ class TaxonomyRetrieval:
         similar names within each radius of the rank sweep. Precision at a rank at which nothing
         was predicted is undefined for that image.
         """
-        return self._score(space, dataset, sweep)
+        return self._score(space, dataset, alike=False)
 
-    def _score(
-        self, space: Space, dataset: RankedNames, swept: Callable[..., Trajectory]
-    ) -> Scores:
+    def _score(self, space: Space, dataset: RankedNames, *, alike: bool) -> Scores:
+        """Score them; `alike`: all names are equally near to all images, as in a blind space."""
         assert space.image is not None
         assert dataset.row_image is not None
         ranks = torch.from_numpy(dataset.ranks)
@@ -155,8 +154,9 @@ class TaxonomyRetrieval:
         if reason is not None:
             nothing = torch.full((len(ids), ranks.shape[1]), torch.nan)
             return Scores(ids, {"precision": nothing}, undefined(every, reason))
-        path = swept(space, space.image, space.text, space.radius)
+        path = sweep(space, space.image[:1] if alike else space.image, space.text, space.radius)
         best = path.at(path.count_within(rank_levels(space.radius, self.steps)))
+        best = best.expand(len(space.image), -1)
         precision, recall = found(best, ranks, image, len(space.text))
         items = {"precision": precision, "recall": recall}
         return Scores(
