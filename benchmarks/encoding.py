@@ -1,12 +1,13 @@
 """Images of HierarCaps through a full-size network with random weights: where the time goes.
 
     python benchmarks/encoding.py --data-dir DATA [--model clip-b32] [--images 208] [--repeats 3]
-        [--what parts,batches,preparing,settings]
+        [--what parts,batches,texts,preparing,settings]
 
 parts: end to end, beside preparing alone and the forward alone. batches: the forward in batches of
-several sizes, and by how much vectors differ. preparing: threads against processes. settings: how
-the forward may be computed otherwise. One way after the other, in rounds, the best round counts;
-where other work shares the machine, the figures per second of a core's own time still hold.
+several sizes, and by how much vectors differ; texts: the same of four times as many captions.
+preparing: threads against processes. settings: how the forward may be computed otherwise. One way
+after the other, in rounds, the best round counts; where other work shares the machine, the figures
+per second of a core's own time still hold.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import argparse
 import os
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
@@ -47,7 +48,7 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=208)
     parser.add_argument("--batch", type=int, default=16, help="of parts and settings")
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--what", default="parts,batches,preparing,settings")
+    parser.add_argument("--what", default="parts,batches,texts,preparing,settings")
     given = parser.parse_args()
     print(f"load {os.getloadavg()[0]:.1f}, {torch.get_num_threads()} threads of torch")
     with tempfile.TemporaryDirectory() as scratch:
@@ -65,7 +66,12 @@ def main() -> None:
             elif what == "preparing":
                 preparing(adapter, spec, row.arguments, images, given.repeats)
             elif what == "batches":
-                batches(adapter, inputs_of(adapter, images), given.repeats)
+                inputs = inputs_of(adapter, images)
+                batches("images", adapter.encode_images, inputs, SIZES, given.repeats)
+            elif what == "texts":
+                some = sorted(data.texts[: 4 * given.images], key=len)
+                sizes = [4 * size for size in SIZES]
+                batches("texts", adapter.encode_texts, some, sizes, given.repeats)
             else:
                 settings(adapter, inputs_of(adapter, images), given.batch, given.repeats)
 
@@ -85,7 +91,7 @@ def parts(title: str, adapter: Any, images: Dataset, batch: int, repeats: int) -
     best = rounds(
         {
             "prepare": lambda: prepared(adapter, images),
-            "forward": lambda: forward(adapter, inputs, batch),
+            "forward": lambda: forward(adapter.encode_images, inputs, batch),
             "end to end": end_to_end,
         },
         repeats,
@@ -100,15 +106,21 @@ def parts(title: str, adapter: Any, images: Dataset, batch: int, repeats: int) -
     print(f"forward_share: {', '.join(f'{share:.2f}' for share in shares if share)}")
 
 
-def batches(adapter: Any, inputs: list[Any], repeats: int) -> None:
+def batches(
+    title: str,
+    encode: Callable[[list[Any]], Tensor],
+    inputs: list[Any],
+    sizes: Sequence[int],
+    repeats: int,
+) -> None:
     """The forward alone in batches of several sizes."""
     found: dict[str, Tensor] = {}
 
     def one(size: int) -> Callable[[], None]:
-        return lambda: found.update({str(size): forward(adapter, inputs, size)})
+        return lambda: found.update({f"{title} by {size}": forward(encode, inputs, size)})
 
-    adapter.encode_images(inputs[:1])
-    show("batches", len(inputs), rounds({str(size): one(size) for size in SIZES}, repeats))
+    encode(inputs[:1])
+    show(title, len(inputs), rounds({f"by {size}": one(size) for size in sizes}, repeats))
     differences(found)
 
 
@@ -161,7 +173,7 @@ def settings(adapter: Any, inputs: list[Any], batch: int, repeats: int) -> None:
     def one(name: str, way: Callable[[Any], Any]) -> Callable[[], None]:
         def run() -> None:
             with way(network):
-                found[name] = forward(adapter, inputs, batch)
+                found[name] = forward(adapter.encode_images, inputs, batch)
 
         return run
 
@@ -173,7 +185,7 @@ def settings(adapter: Any, inputs: list[Any], batch: int, repeats: int) -> None:
     }
     with compiled(network):  # compiles
         began = time.perf_counter()
-        forward(adapter, inputs[: batch + len(inputs) % batch], batch)
+        forward(adapter.encode_images, inputs[: batch + len(inputs) % batch], batch)
         print(f"compiling: {time.perf_counter() - began:.0f} s")
     runs = {name: one(name, way) for name, way in ways.items()}
     show(f"batches of {batch}", len(inputs), rounds(runs, repeats))
@@ -215,9 +227,8 @@ def inputs_of(adapter: Any, images: Dataset) -> list[Any]:
     return [adapter.preprocess(image_files.decode(image)) for image in images.images]
 
 
-def forward(adapter: Any, inputs: list[Any], batch: int) -> Tensor:
-    parts = [adapter.encode_images(inputs[i : i + batch]) for i in range(0, len(inputs), batch)]
-    return torch.cat(parts)
+def forward(encode: Callable[[list[Any]], Tensor], inputs: list[Any], batch: int) -> Tensor:
+    return torch.cat([encode(inputs[i : i + batch]) for i in range(0, len(inputs), batch)])
 
 
 def prepared(adapter: Any, data: Dataset, threads: int | None = None) -> None:
@@ -257,7 +268,7 @@ def timed(run: Callable[[], object]) -> tuple[float, float]:
 
 def show(title: str, n: int, best: Mapping[str, tuple[float, float]]) -> None:
     for what, (wall, cpu) in best.items():
-        print(f"{title}: {what:16s} {n / wall:8.1f} images/s, ", end="")
+        print(f"{title}: {what:16s} {n / wall:8.1f} a second, ", end="")
         print(f"{n / cpu:8.1f} per second of a core")
 
 

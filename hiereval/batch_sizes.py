@@ -11,8 +11,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-# images; texts are short, so four times as many go together. docs/performance.md has the figures
-BATCH_CPU, BATCH_GPU = 64, 256
+# images; texts are short, so four times as many go together. On a CPU 16 are as fast as any number
+# or faster (docs/performance.md); a size measured anew in each run could not be repeated
+BATCH_CPU, BATCH_GPU = 16, 256
 TRIED = 8  # of a GPU's batch, the part that goes first, by which memory is measured
 MARGIN = 0.8  # of the free memory, since it is never free in one piece
 

@@ -49,6 +49,10 @@ def test_memory_that_does_not_hold_the_first_batch() -> None:
     assert images == Batch(16)
 
 
+def test_a_cpu_has_one_size_so_that_a_run_can_be_repeated() -> None:
+    assert batches(None, "cpu") == {"texts": Batch(64), "images": Batch(16)}
+
+
 @pytest.mark.parametrize("device", ["cpu", "cuda"])
 def test_a_size_that_is_given_stands(device: str) -> None:
     assert batches(7, device) == {"texts": Batch(28), "images": Batch(7)}

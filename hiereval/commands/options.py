@@ -92,7 +92,8 @@ COMPUTE = (
         default="auto",
         show_default=True,
         callback=lambda ctx, param, given: _batch_size(given),
-        help="Images a forward pass, four times as many texts.",
+        help="Images a forward pass, four times as many texts. auto: 16 on a CPU; on a GPU what "
+        "fits, at most 256.",
     ),
     click.option(
         "--trust-remote-code",
