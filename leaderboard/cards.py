@@ -6,13 +6,15 @@ import re
 from dataclasses import dataclass
 from functools import cache
 
+from hiereval.leaderboard.wording import public
 from hiereval.records import ModelInfo
 
 UNKNOWN = "not stated"
 FAMILIES = (
     "siglip2", "siglip", "hycoclip", "hyper3-clip", "meru", "metaclip", "eva", "dfn", "coca",
     "bioclip", "long-clip", "himo-clip", "prolip", "uncha", "phyclip", "align", "altclip", "blip",
-    "mobileclip", "tinyclip", "fg-clip", "flava", "clipa", "clip", "vit", "convnext", "toy",
+    "mobileclip", "tinyclip", "fg-clip", "flava", "bridgetower", "clipa", "clip",
+    "gme", "qwen", "jina", "bge", "embeddinggemma", "mpnet", "minilm", "toy",
 )  # fmt: skip
 
 
@@ -43,12 +45,17 @@ def _of(adapter: str, checkpoint: str, name: str) -> Known:
         return Known("control", UNKNOWN, "no weights")
     listed = (adapter, checkpoint) in _licences()
     return Known(
-        family=_family(f"{checkpoint} {name} {adapter}"),
+        family=_family(name, public(checkpoint), adapter),
         licence=_licences().get((adapter, checkpoint)) or UNKNOWN,
         openness="open weights" if listed else UNKNOWN,
     )
 
 
-def _family(text: str) -> str:
-    plain = re.sub(r"[_\s]", "-", text.casefold())
-    return next((family for family in FAMILIES if family in plain), "other")
+def _family(*names: str) -> str:
+    """Return the family that begins a word of the first of the names that has one."""
+    for name in names:
+        plain = re.sub(r"[_\s]", "-", name.casefold())
+        for family in FAMILIES:
+            if re.search(rf"(?<![a-z]){family}", plain):
+                return family
+    return "clip" if "clip" in "".join(names).casefold() else "other"
