@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from itertools import compress, islice
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from hiereval import upkeep
 from hiereval.batch_sizes import batches
 from hiereval.datasets import image_files
 from hiereval.errors import HierevalError
@@ -70,6 +71,7 @@ def embed(
     work = _Work(adapter, store.shelf(adapter.id), batch_size, device, progress, processes)
     for _ in range(ATTEMPTS):  # more than once only where stored vectors turn out to be damaged
         text_keys, image_keys = work.encode(dataset, images, anchors)
+        upkeep.tidy(work.shelf)
         try:
             text, lengths = work.shelf.get([text_keys[text] for text in dataset.texts])
             anchor_vectors, _ = work.shelf.get([text_keys[anchor] for anchor in anchors])
