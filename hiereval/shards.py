@@ -126,9 +126,9 @@ def runs(rows: np.ndarray, places: np.ndarray) -> Iterator[tuple[int, int, int]]
 
 def _fill(number: int, block: np.ndarray, at: int) -> None:
     """Read a contiguous array from a place in an open file."""
-    got = os.preadv(number, [block], at)
+    got = os.preadv(number, [block.data], at)
     while got < block.nbytes:  # of more than 2 GiB, or of a file that is too short
-        more = os.preadv(number, [block.reshape(-1).view(np.uint8)[got:]], at + got)
+        more = os.preadv(number, [block.reshape(-1).view(np.uint8)[got:].data], at + got)
         if not more:
             raise OSError(errno.EIO, "it was cut short")
         got += more

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from hiereval.lookup import SMALL
 from hiereval.shards import Shard
 from hiereval.store import CARD, OLD, SUFFIX, Shelf, VanishedError
 
+Progress = Callable[[str, int, int], None]  # (what, done, of how many)
 log = logging.getLogger(__name__)
 
 MANY = 256  # small shards from which on a run joins them
@@ -69,7 +70,11 @@ def verify(shelf: Shelf) -> Iterator[int]:
             yield len(rows)
 
 
-def compact(shelf: Shelf, below: int = LARGEST) -> int:
+def compact(
+    shelf: Shelf,
+    below: int = LARGEST,
+    progress: Progress = lambda stage, done, total: None,
+) -> int:
     """Join shards of fewer rows than `below` into a few, each key once; return how many files
     became fewer.
 
@@ -81,19 +86,19 @@ def compact(shelf: Shelf, below: int = LARGEST) -> int:
             with shelf.storing():
                 shelf.refresh()
                 for group in _groups([s for s in shelf.opened if len(s) < below]):
-                    _join(shelf, group)
+                    _join(shelf, group, progress)
             break
         except VanishedError:  # a damaged shard was put aside
             continue
     return before - len(shelf.opened)
 
 
-def tidy(shelf: Shelf) -> None:
+def tidy(shelf: Shelf, progress: Progress = lambda stage, done, total: None) -> None:
     """Join the small shards where there are many; say so where that cannot be."""
     if sum(len(shard) < SMALL for shard in shelf.opened) < MANY:
         return
     try:
-        compact(shelf, SMALL)
+        compact(shelf, SMALL, progress)
     except HierevalError as error:
         log.warning(
             "The stored embeddings in %s stay in %s files, in which they are found slowly: %s",
@@ -116,7 +121,7 @@ def _groups(opened: Sequence[Shard]) -> Iterator[list[Shard]]:
         yield group
 
 
-def _join(shelf: Shelf, group: Sequence[Shard]) -> None:
+def _join(shelf: Shelf, group: Sequence[Shard], progress: Progress) -> None:
     """Replace shards by one."""
     keys = np.concatenate([shard.keys(np.arange(len(shard))) for shard in group])
     _, first = np.unique(keys.view("V32")[:, 0], return_index=True)
@@ -125,7 +130,8 @@ def _join(shelf: Shelf, group: Sequence[Shard]) -> None:
     starts = np.cumsum([0, *map(len, group)])
 
     def vectors() -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        for shard, start in zip(group, starts[:-1], strict=True):
+        for i, (shard, start) in enumerate(zip(group, starts[:-1], strict=True), 1):
+            progress("files to join", i, len(group))
             for own in shards.blocks(len(shard)):
                 to = places[start + own]
                 read = shelf.checked(shard, own)
