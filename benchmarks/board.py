@@ -4,7 +4,8 @@
 
 Writes a folder of made-up results (four tasks, random-init twins, controls), runs `hiereval
 leaderboard` on it in a process of its own, and opens the page in Chromium (selenium, chromium and
-chromedriver must be installed): time until the first view stands, to sort, to filter, elements.
+chromedriver must be installed): time until the first view stands, to sort, to filter, to open a
+row's sheet, elements, and, where AXE_CORE names axe.min.js of npm's axe-core, what axe finds wrong.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import argparse
 import gzip
 import json
+import os
 import random
 import resource
 import shutil
@@ -41,6 +43,15 @@ FILTER = """
     const field = document.getElementById('search'), start = performance.now();
     field.value = arguments[0]; field.dispatchEvent(new Event('input'));
     document.body.offsetHeight; return performance.now() - start;
+"""
+SHEET = """
+    const start = performance.now();
+    document.querySelector('#rows .more').click();
+    document.body.offsetHeight; return performance.now() - start;
+"""
+AXE = """
+    const done = arguments[arguments.length - 1];
+    axe.run(document).then((result) => done(result.violations.length));
 """
 
 
@@ -187,8 +198,18 @@ def in_browser(page: Path) -> dict[str, float]:
         heads = browser.execute_script("return document.querySelectorAll('#head .sort').length")
         sorts = [browser.execute_script(SORT, i % heads) for i in range(8)]
         filters = [browser.execute_script(FILTER, word) for word in ("clip-a", "org-3", "7", "")]
+        wrong = {"axe findings, page": axe(browser)} if "AXE_CORE" in os.environ else {}
+        sheet = browser.execute_script(SHEET)
+        wrong |= {"axe findings, sheet": axe(browser)} if wrong else {}
     return {"loaded, s": loaded, "slowest sort, ms": max(sorts), "slowest filter, ms": max(filters),
-            "elements": elements}  # fmt: skip
+            "sheet, ms": sheet, "elements": elements, **wrong}  # fmt: skip
+
+
+def axe(browser: Any) -> int:
+    """Return how many of axe-core's rules what is shown breaks."""
+    browser.set_script_timeout(300)
+    browser.execute_script(Path(os.environ["AXE_CORE"]).read_text("utf-8"))
+    return browser.execute_async_script(AXE)
 
 
 if __name__ == "__main__":

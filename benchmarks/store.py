@@ -3,13 +3,15 @@
     python benchmarks/store.py [--rows 1000000] [--shards 5000] [--folder /scratch]
 
 Each figure stands beside a ceiling that the same run measures: bytes read or checked, without a
-store. Memory is what the process holds beyond the files that it maps.
+store. Behind each time, in brackets, are the processor's seconds, which other work on a machine
+changes less. Memory is what the process holds beyond the files that it maps.
 """
 
 from __future__ import annotations
 
 import argparse
 import hashlib
+import os
 import subprocess
 import sys
 import tempfile
@@ -38,11 +40,35 @@ def main() -> None:
     with tempfile.TemporaryDirectory(dir=given.folder) as folder:
         write(Path(folder), given.rows, given.shards)
         report(f"{given.rows:,} x {DIMENSION} in {given.shards:,} shards", folder, given.rows)
-        shelf, started = opened(Path(folder)), time.perf_counter()
+        shelf = opened(Path(folder))
+        bare = copied([shard.path for shard in shelf.opened], Path(folder) / "copy")
+        started = clock()
         fewer = compact(shelf)
-        took = time.perf_counter() - started
-        print(f"compaction: {fewer + 1:,} files into 1, {took:.1f} s")
-        report("compacted", folder, given.rows)
+        took = clock() - started
+        times = took / bare
+        print(
+            f"joined: {fewer + 1:,} files into 1, {took[0]:.1f} s ({took[1]:.1f}), "
+            f"{times[0]:.1f} ({times[1]:.1f}) times a bare copy"
+        )
+        report("joined", folder, given.rows)
+
+
+def clock() -> np.ndarray:
+    """Return seconds, by the clock and of the processor."""
+    return np.array([time.perf_counter(), time.process_time()])
+
+
+def copied(paths: list[Path], to: Path) -> np.ndarray:
+    """Return how long it takes to write the bytes of some files into one, on the disk."""
+    started = clock()
+    with to.open("wb") as file:
+        for path in paths:
+            file.write(path.read_bytes())
+        file.flush()
+        os.fsync(file.fileno())
+    took = clock() - started
+    to.unlink()
+    return took
 
 
 def report(title: str, folder: str, rows: int) -> None:
@@ -70,12 +96,12 @@ def write(folder: Path, rows: int, parts: int) -> None:
 
     shelf = opened(folder)
     random = np.random.default_rng(0)
-    started = time.perf_counter()
+    fsync, os.fsync = os.fsync, lambda number: None  # not what is measured
     for numbers in np.array_split(np.arange(rows), parts):
         vectors = random.standard_normal((len(numbers), DIMENSION), dtype=np.float32)
         keys = [key(int(number)) for number in numbers]
         shelf.put(keys, torch.from_numpy(vectors), [1] * len(keys))
-    print(f"written: {parts:,} shards, {time.perf_counter() - started:.1f} s", flush=True)
+    os.fsync = fsync
 
 
 def read(folder: Path, rows: int) -> None:
@@ -85,27 +111,32 @@ def read(folder: Path, rows: int) -> None:
     random = np.random.default_rng(1)
     keys = [key(int(number)) for number in random.choice(rows, 10_000, replace=False)]
     before = megabytes()
-    started = time.perf_counter()
+    started = clock()
     shelf = opened(folder)
-    opening = time.perf_counter() - started
-    looked, lookup = [], []
-    for _ in range(3):
-        started = time.perf_counter()
+    opening = clock() - started
+    looked, got, held = [], [], 0.0
+    for _ in range(5):
+        started = clock()
         shelf.missing(keys)
-        looked.append(time.perf_counter() - started)
-        started = time.perf_counter()
+        looked.append(clock() - started)
+        held = held or megabytes() - before
+        started = clock()
         vectors, _ = shelf.get(keys)
-        lookup.append(time.perf_counter() - started)
-    held = megabytes() - before - vectors.numpy().nbytes / 1e6
-    started = time.perf_counter()
+        got.append(clock() - started)
+    started = clock()
     for row in vectors.numpy():
         zlib.crc32(row)
-    ceiling = time.perf_counter() - started
+    ceiling = clock() - started
+    times = np.min(got, axis=0) / ceiling
     print(
-        f"open {opening * 1e3:.0f} ms, {held:.0f} MB; 10,000 asked for {looked[0] * 1e3:.0f} ms "
-        f"(then {min(looked[1:]) * 1e3:.0f}), read {lookup[0] * 1e3:.0f} ms "
-        f"(then {min(lookup[1:]) * 1e3:.0f}; {min(lookup) / ceiling:.1f} times the bare checksums)"
+        f"open {ms(opening)}, {held:.0f} MB; 10,000 asked for {ms(looked[0])}, then "
+        f"{ms(np.min(looked[1:], axis=0))}; read {ms(got[0])}, then {ms(np.min(got[1:], axis=0))}, "
+        f"{times[0]:.1f} ({times[1]:.1f}) times the bare checksums"
     )
+
+
+def ms(seconds: np.ndarray) -> str:
+    return "{:.0f} ms ({:.0f})".format(*1e3 * seconds)
 
 
 def megabytes() -> float:

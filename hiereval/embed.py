@@ -19,6 +19,7 @@ from hiereval.preparing import ahead
 from hiereval.processes import Processes
 from hiereval.store import Shelf, Store, VanishedError, image_key, image_name_key, text_key
 from hiereval.types import Adapter, ByName, Dataset, Embeddings, ImageSource
+from hiereval.upkeep import Progress, tidy
 from hiereval.writer import Writer
 
 if TYPE_CHECKING:
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-Progress = Callable[[str, int, int], None]  # (what is encoded, done, of how many)
 T = TypeVar("T")
 
 ATTEMPTS = 3  # to read what was stored
@@ -70,6 +70,7 @@ def embed(
     work = _Work(adapter, store.shelf(adapter.id), batch_size, device, progress, processes)
     for _ in range(ATTEMPTS):  # more than once only where stored vectors turn out to be damaged
         text_keys, image_keys = work.encode(dataset, images, anchors)
+        tidy(work.shelf, progress)
         try:
             text, lengths = work.shelf.get([text_keys[text] for text in dataset.texts])
             anchor_vectors, _ = work.shelf.get([text_keys[anchor] for anchor in anchors])

@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, Any
 from hiereval import models, streaming
 from hiereval.batch_sizes import batches
 from hiereval.datasets import open_dataset
-from hiereval.embed import ALONE, EmbedStats, Progress, embed, encode
+from hiereval.embed import ALONE, EmbedStats, embed, encode
 from hiereval.places import Places
 from hiereval.processes import Processes
 from hiereval.store import Store
 from hiereval.types import Adapter, DataOptions, Dataset, Embeddings, LoadOptions
+from hiereval.upkeep import Progress
 
 if TYPE_CHECKING:
     from torch import Tensor

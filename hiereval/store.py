@@ -12,9 +12,9 @@ import logging
 import os
 import re
 import secrets
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -34,7 +34,6 @@ log = logging.getLogger(__name__)
 SUFFIX = ".vectors"
 OLD = ".safetensors"  # shards of hiereval 0.1.0
 CARD = "model.json"
-MANY = 1_000  # shards from which on a run is told that they can be joined
 PATIENCE = 60.0  # seconds after which a writer goes on without the lock
 
 
@@ -75,8 +74,11 @@ class Shelf:
         """The open shards, sorted by name."""
         return [self._shards[name] for name in sorted(self._shards)]
 
-    def refresh(self) -> list[Shard]:
-        """Look at the folder again; return the shards that were not there before."""
+    def refresh(self, looks: int = 3) -> list[Shard]:
+        """Look at the folder again; return the shards that were not there before.
+
+        Where one is joined with others while it is opened, look once more for what it became.
+        """
         try:
             names = sorted(os.listdir(self.folder))
         except FileNotFoundError:
@@ -91,15 +93,21 @@ class Shelf:
         gone = self._shards.keys() - there
         for name in gone:
             del self._shards[name]
-        fresh = []
+        fresh, vanished = [], False
         for name in sorted(there - self._shards.keys() - self._left_alone):
-            shard = self._open(self.folder / name)
+            try:
+                shard = self._open(self.folder / name)
+            except FileNotFoundError:  # compacted or put aside by another process
+                vanished = True
+                continue
             if shard is not None:
                 self._shards[name] = shard
                 fresh.append(shard)
-        if gone or fresh:
+        if gone:
             self._lookup = None
-        return fresh
+        elif self._lookup is not None:
+            self._lookup.add(fresh)
+        return fresh + self.refresh(looks - 1) if vanished and looks else fresh
 
     def _open(self, path: Path) -> Shard | None:
         try:
@@ -108,8 +116,8 @@ class Shelf:
             self._rescue(path, str(error))
         except shards.OtherLayoutError as error:
             self._leave(path.name, f"is of another layout ({error})")
-        except FileNotFoundError:  # compacted or put aside by another process
-            pass
+        except FileNotFoundError:
+            raise
         except OSError as error:
             self._leave(path.name, f"cannot be read ({error.strerror})")
         return None
@@ -126,31 +134,31 @@ class Shelf:
         self._shards.pop(path.name, None)
         self._lookup = None
         try:
-            rows = self._whole_rows(path)
+            shard = shards.readable(path, self.fingerprint)
             aside = files.put_aside(path)
-            if rows is not None:
-                self._write(rows)
+            n = 0 if shard is None else self._keep(replace(shard, path=aside))
         except FileNotFoundError:  # another process did it
             return
         except OSError as error:
             self._leave(path.name, f"is damaged ({why}) and cannot be put aside ({error.strerror})")
             return
-        kept = f" {len(rows.lengths):,} vectors in it are whole and kept," if rows else ""
+        kept = f" {n:,} vectors in it are whole and kept," if n else ""
         log.warning(
             "The stored embeddings in %s are damaged (%s): it is put aside as %s;%s the others "
             "are encoded again.",
             *(path, why, aside.name, kept),
         )
 
-    def _whole_rows(self, path: Path) -> Rows | None:
-        try:
-            shard = shards.open_shard(path, self.fingerprint, check=False)
-        except (shards.DamagedError, shards.OtherLayoutError):
-            return None
-        rows, whole = shard.read(np.arange(len(shard)))
-        if not whole.any():
-            return None
-        return Rows(rows.keys[whole], rows.lengths[whole], rows.vectors[whole])
+    def _keep(self, damaged: Shard) -> int:
+        """Store what is whole in a damaged shard anew, a block at a time; return how many."""
+        whole = [damaged.read(some)[1] for some in shards.blocks(len(damaged))]
+        rows = np.flatnonzero(np.concatenate(whole)) if whole else np.empty(0, np.int64)
+        if len(rows):
+            some = shards.blocks(len(rows))
+            vectors = ((own, damaged.read(rows[own])[0].vectors) for own in some)
+            columns = damaged.keys(rows), damaged.lengths[rows], damaged.checksums[rows]
+            self.add(*columns, vectors, damaged.dimension)
+        return len(rows)
 
     # --- reading -------------------------------------------------------------------------------
 
@@ -177,39 +185,54 @@ class Shelf:
 
         if not keys:
             return torch.empty(0, 0), torch.empty(0, dtype=torch.int32)
-        shard_of, row_of = self._find(shards.split(keys))
-        opened = self.opened
+        asked = shards.split(keys)
+        shard_of, row_of = self._find(asked)
         if (shard_of < 0).any():
             raise VanishedError(f"{(shard_of < 0).sum():,} vectors are not stored")
+        opened = self._lookup.shards  # type: ignore[union-attr]
         vectors = torch.empty(len(keys), opened[shard_of[0]].dimension)
         lengths = torch.empty(len(keys), dtype=torch.int32)
-        into, counts = vectors.numpy(), lengths.numpy()
-        for number in np.unique(shard_of):
-            here = np.flatnonzero(shard_of == number)
-            here = here[np.argsort(row_of[here])]  # from the file's beginning to its end
-            rows = self.checked(opened[number], row_of[here])
-            into[here], counts[here] = rows.vectors, rows.lengths
+        into, counts, checksums = vectors.numpy(), lengths.numpy(), np.empty(len(keys), np.uint32)
+        order = np.lexsort((row_of, shard_of))  # each file from its beginning to its end
+        starts = np.flatnonzero(np.diff(shard_of[order])) + 1
+        for here in np.split(order, starts):
+            shard, rows = opened[shard_of[here[0]]], row_of[here]
+            try:
+                shard.copy(rows, into, here)
+            except OSError as error:
+                raise self._lost(shard, error) from error
+            counts[here], checksums[here] = shard.lengths[rows], shard.checksums[rows]
+        whole = shards.checksums_of(asked, counts, into) == checksums
+        if not whole.all():
+            for number in np.unique(shard_of[~whole]):
+                here = shard_of == number
+                self._rescue(opened[number].path, _count(whole[here]))
+            raise VanishedError(f"{(~whole).sum():,} vectors are damaged")
         return vectors, lengths
 
     def checked(self, shard: Shard, rows: np.ndarray) -> Rows:
         """Return rows of a shard, all as they were written. Raises VanishedError."""
         try:
             read, whole = shard.read(rows)
-        except FileNotFoundError as error:  # compacted or pruned by another process
-            self.refresh()
-            raise VanishedError(str(error)) from error
         except OSError as error:
-            del self._shards[shard.path.name]
-            self._lookup = None
-            self._leave(shard.path.name, f"cannot be read ({error.strerror})")
-            raise VanishedError(str(error)) from error
+            raise self._lost(shard, error) from error
         if not whole.all():
-            self._rescue(shard.path, f"{(~whole).sum():,} of the {len(rows):,} vectors read")
+            self._rescue(shard.path, _count(whole))
             raise VanishedError(f"{shard.path} is damaged")
         return read
 
+    def _lost(self, shard: Shard, error: OSError) -> VanishedError:
+        """Forget a shard that cannot be read; return what is to be raised."""
+        if isinstance(error, FileNotFoundError):  # compacted or pruned by another process
+            self.refresh()
+        else:
+            del self._shards[shard.path.name]
+            self._lookup = None
+            self._leave(shard.path.name, f"cannot be read ({error.strerror})")
+        return VanishedError(str(error))
+
     def _find(self, keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return each key's shard (a position in `shards`, -1 for none) and row there."""
+        """Return each key's shard (a position in the lookup's, -1 for none) and row there."""
         if self._lookup is None:
             self._lookup = Lookup(self.opened)
         return self._lookup.find(keys)
@@ -233,8 +256,7 @@ class Shelf:
             for shard in self.refresh():
                 new &= shards.find(shard.heads, shard.tails, rows.keys) < 0
             if new.any():
-                own = Rows(rows.keys[new], rows.lengths[new], rows.vectors[new])
-                self._write(own)
+                self._write(Rows(rows.keys[new], rows.lengths[new], rows.vectors[new]))
 
     def remove(self, opened: Sequence[Shard]) -> None:
         """Delete shards."""
@@ -245,23 +267,24 @@ class Shelf:
 
     def _write(self, rows: Rows) -> None:
         checksums = shards.checksums_of(rows.keys, rows.lengths, rows.vectors)
-        dimension = rows.vectors.shape[1]
-        self.add(rows.keys, rows.lengths, checksums, rows.vectors.__getitem__, dimension)
+        vectors = [(np.arange(len(rows.keys)), rows.vectors)]
+        self.add(rows.keys, rows.lengths, checksums, vectors, rows.vectors.shape[1])
 
     def add(
         self,
         keys: np.ndarray,
         lengths: np.ndarray,
         checksums: np.ndarray,
-        vectors: Callable[[np.ndarray], np.ndarray],
+        vectors: Iterable[tuple[np.ndarray, np.ndarray]],
         dimension: int,
     ) -> None:
-        """Write a shard and open it."""
+        """Write a shard, as `shards.write` does, and open it."""
         path = self.folder / f"{secrets.token_hex(16)}{SUFFIX}"
-        content = shards.content(keys, lengths, checksums, vectors, dimension, self.fingerprint)
-        files.write_whole(path, content)
-        self._shards[path.name] = shards.open_shard(path, self.fingerprint)
-        self._lookup = None
+        with files.whole_file(path) as file:
+            shards.write(file, keys, lengths, checksums, vectors, dimension, self.fingerprint)
+        self._shards[path.name] = shard = shards.open_shard(path, self.fingerprint)
+        if self._lookup is not None:
+            self._lookup.add([shard])
 
     @contextmanager
     def storing(self) -> Iterator[None]:
@@ -289,24 +312,19 @@ class Shelf:
             ) from error
 
 
+def _count(whole: np.ndarray) -> str:
+    return f"{(~whole).sum():,} of the {len(whole):,} vectors read"
+
+
 class Store:
     """The cache folder's embeddings; `shelf` opens one model's."""
 
     def __init__(self, cache_dir: Path) -> None:
         self.folder = cache_dir / "embeddings"
-        self._told: set[Path] = set()
 
     def shelf(self, model: ModelId) -> Shelf:
         """Return the stored vectors of a model (none, for a new one)."""
-        shelf = Shelf(self.folder / model.fingerprint()[:32], model)
-        if len(shelf.opened) >= MANY and shelf.folder not in self._told:
-            self._told.add(shelf.folder)
-            log.warning(
-                "The stored embeddings of %s are in %s files; 'hiereval cache compact' joins them, "
-                "and they are found faster.",
-                *(model.name, f"{len(shelf.opened):,}"),
-            )
-        return shelf
+        return Shelf(self.folder / model.fingerprint()[:32], model)
 
     def shelves(self) -> list[Shelf]:
         """Return every model's, sorted by folder."""

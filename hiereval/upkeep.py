@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import logging
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from hiereval import files, seals
+from hiereval import files, seals, shards
 from hiereval.errors import HierevalError
+from hiereval.lookup import SMALL
 from hiereval.shards import Shard
 from hiereval.store import CARD, OLD, SUFFIX, Shelf, VanishedError
 
+Progress = Callable[[str, int, int], None]  # (what, done, of how many)
+log = logging.getLogger(__name__)
+
+MANY = 256  # small shards from which on a run joins them
 LARGEST = 1 << 20  # rows of a shard that `compact` makes
-BLOCK = 1 << 14  # rows read at once
 ATTEMPTS = 100  # to compact a shelf in which damaged shards turn up
 
 
@@ -57,8 +62,7 @@ def inventory(shelf: Shelf) -> Inventory:
 def verify(shelf: Shelf) -> Iterator[int]:
     """Read every vector, yielding how many were read; a damaged shard is put aside with a word."""
     for shard in shelf.opened:
-        for start in range(0, len(shard), BLOCK):
-            rows = np.arange(start, min(start + BLOCK, len(shard)))
+        for rows in shards.blocks(len(shard)):
             try:
                 shelf.checked(shard, rows)
             except VanishedError:
@@ -66,52 +70,76 @@ def verify(shelf: Shelf) -> Iterator[int]:
             yield len(rows)
 
 
-def compact(shelf: Shelf) -> int:
-    """Join small shards into a few, each key once; return how many files became fewer."""
+def compact(
+    shelf: Shelf,
+    below: int = LARGEST,
+    progress: Progress = lambda stage, done, total: None,
+) -> int:
+    """Join shards of fewer rows than `below` into a few, each key once; return how many files
+    became fewer.
+
+    A process that is killed meanwhile leaves the old shards, or both, and nothing is lost.
+    """
     before = len(shelf.opened)
     for _ in range(ATTEMPTS):
         try:
             with shelf.storing():
                 shelf.refresh()
-                for group in _groups([s for s in shelf.opened if len(s) < LARGEST]):
-                    _join(shelf, group)
+                for group in _groups([s for s in shelf.opened if len(s) < below]):
+                    _join(shelf, group, progress)
             break
         except VanishedError:  # a damaged shard was put aside
             continue
     return before - len(shelf.opened)
 
 
+def tidy(shelf: Shelf, progress: Progress = lambda stage, done, total: None) -> None:
+    """Join the small shards where there are many; say so where that cannot be."""
+    if sum(len(shard) < SMALL for shard in shelf.opened) < MANY:
+        return
+    try:
+        compact(shelf, SMALL, progress)
+    except HierevalError as error:
+        log.warning(
+            "The stored embeddings in %s stay in %s files, in which they are found slowly: %s",
+            *(shelf.folder, f"{len(shelf.opened):,}", error),
+        )
+
+
 def _groups(opened: Sequence[Shard]) -> Iterator[list[Shard]]:
     """Yield two shards or more that together have at most LARGEST rows."""
     group: list[Shard] = []
+    rows = 0
     for shard in opened:
-        if sum(map(len, group)) + len(shard) > LARGEST:
+        if rows + len(shard) > LARGEST:
             if len(group) > 1:
                 yield group
-            group = []
+            group, rows = [], 0
         group.append(shard)
+        rows += len(shard)
     if len(group) > 1:
         yield group
 
 
-def _join(shelf: Shelf, group: Sequence[Shard]) -> None:
+def _join(shelf: Shelf, group: Sequence[Shard], progress: Progress) -> None:
     """Replace shards by one."""
-    rows = [np.arange(len(shard)) for shard in group]
-    keys = np.concatenate([shard.keys(own) for shard, own in zip(group, rows, strict=True)])
+    keys = np.concatenate([shard.keys(np.arange(len(shard))) for shard in group])
     _, first = np.unique(keys.view("V32")[:, 0], return_index=True)
-    shard_of = np.repeat(np.arange(len(group)), [len(own) for own in rows])[first]
-    row_of = np.concatenate(rows)[first]
+    places = np.full(len(keys), -1)
+    places[first] = np.arange(len(first))
+    starts = np.cumsum([0, *map(len, group)])
 
-    def vectors(some: np.ndarray) -> np.ndarray:
-        block = np.empty((len(some), group[0].dimension), np.float32)
-        for number in np.unique(shard_of[some]):
-            here = np.flatnonzero(shard_of[some] == number)
-            block[here] = shelf.checked(group[number], row_of[some[here]]).vectors
-        return block
+    def vectors() -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        for i, (shard, start) in enumerate(zip(group, starts[:-1], strict=True), 1):
+            progress("files to join", i, len(group))
+            for own in shards.blocks(len(shard)):
+                to = places[start + own]
+                read = shelf.checked(shard, own)
+                yield to[to >= 0], read.vectors[to >= 0]
 
     lengths = np.concatenate([shard.lengths for shard in group])[first]
     checksums = np.concatenate([shard.checksums for shard in group])[first]
-    shelf.add(keys[first], lengths, checksums, vectors, group[0].dimension)
+    shelf.add(keys[first], lengths, checksums, vectors(), group[0].dimension)
     shelf.remove(group)
 
 

@@ -74,7 +74,7 @@ class Section:
         return [
             i
             for i in range(len(self.columns))
-            if any(row.cells[i] and row.cells[i].value is not None for row in self.measured)
+            if any((c := row.cells[i]) and c.value is not None for row in self.measured)
         ]
 
     @property

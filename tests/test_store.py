@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from hiereval import lookup, shards, store, upkeep
+from hiereval import lookup, shards, upkeep
 from hiereval.errors import HierevalError
 from hiereval.store import Shelf, Store, VanishedError, image_key, image_name_key, text_key
 from hiereval.types import ModelId
@@ -176,21 +176,6 @@ def test_a_shard_that_is_cut_short_while_it_is_open_is_left_alone_and_said(
     assert shelf.missing(keys) == keys
     assert caplog.messages == [
         f"The stored embeddings in {path} are left alone: it cannot be read (it was cut short)."
-    ]
-
-
-def test_a_run_is_told_once_of_a_store_in_many_files(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(store, "MANY", 2)
-    own = Store(tmp_path)
-    for text in "ab":
-        own.shelf(MODEL).put([text_key(text)], torch.ones(1, 3), [1])
-    assert caplog.messages == []
-    assert len(own.shelf(MODEL).opened) == len(own.shelf(MODEL).opened) == 2
-    assert caplog.messages == [
-        "The stored embeddings of a are in 2 files; 'hiereval cache compact' joins them, and they "
-        "are found faster."
     ]
 
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import tarfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from hiereval import appending, reading, upkeep
+from hiereval import appending, reading, upkeep, vector_shards
 from hiereval.leaderboard.marked import MADE
 from hiereval.probes import artefacts
 from hiereval.samples import SUFFIX
@@ -41,7 +43,7 @@ class Scene:
     arguments: Callable[[Path], list[str]]
     check: Callable[[Path], None]  # after a kill: whole or not there
     result: Callable[[Path], Any]  # at the end: equal to what an undisturbed one gives
-    prepare: Callable[[Path], None] = lambda folder: None
+    prepare: Callable[[Path], object] = lambda folder: None
 
 
 def leftovers(folder: Path) -> list[str]:
@@ -146,6 +148,65 @@ def _tuned(folder: Path) -> Any:
     return names, weights, (out / "losses.jsonl").read_bytes(), leftovers(folder)
 
 
+# --- encode --------------------------------------------------------------------------------------
+
+_SEEN = "seen.json"
+
+
+def _pictures(folder: Path) -> Path:
+    """Write 24 pictures, two of one content, into a folder."""
+    import numpy as np
+    from PIL import Image
+
+    pictures = folder / "pictures"
+    pictures.mkdir()
+    for i in range(24):
+        pixels = np.random.default_rng(i % 23).integers(0, 255, (48, 48, 3), np.uint8)
+        Image.fromarray(pixels).save(pictures / f"{i:02d}.png")
+        os.utime(pictures / f"{i:02d}.png", (0, 0))  # shards say of which files they are
+    return pictures
+
+
+def _tars(folder: Path) -> None:
+    """Write the same pictures into four tars."""
+    pictures = _pictures(folder)
+    for number in range(4):
+        with tarfile.open(folder / f"t-{number}.tar", "w") as tar:
+            for i in range(6 * number, 6 * number + 6):
+                tar.add(pictures / f"{i:02d}.png", f"{i:02d}.png")
+        os.utime(folder / f"t-{number}.tar", (0, 0))
+
+
+def _encode(images: str) -> Callable[[Path], list[str]]:
+    def arguments(folder: Path) -> list[str]:
+        (folder / "texts.jsonl").write_text('"a circle"\n"a red circle"\n')
+        flags = ["encode", "--model", "toy", "--batch-size", "4", "--device", "cpu"]
+        where = ["--cache-dir", str(folder / "cache"), "--out", str(folder / "out")]
+        given = ["--images", str(folder / images), "--texts", str(folder / "texts.jsonl")]
+        return [*flags, *given, *where]
+
+    return arguments
+
+
+def _shards_whole(folder: Path) -> None:
+    """Shards are whole, and none that was there has been written again."""
+    there = sorted((folder / "out").glob("*.safetensors"))
+    for path in there:
+        assert vector_shards.metadata(path) is not None, "half a shard"
+    noted = folder / _SEEN
+    seen = json.loads(noted.read_text()) if noted.exists() else {}
+    now = {path.name: path.stat().st_ino for path in there}
+    assert seen.items() <= now.items(), "a shard was written again"
+    noted.write_text(json.dumps(now))
+
+
+def _encoded(folder: Path) -> Any:
+    """Return every byte of the output."""
+    if (folder / _SEEN).exists():
+        _shards_whole(folder)
+    return {p.name: p.read_bytes() for p in (folder / "out").iterdir()}, leftovers(folder)
+
+
 # --- what is written from records ----------------------------------------------------------------
 
 
@@ -189,6 +250,10 @@ SCENES = {
     "run": Scene("run", _run, check_records, measured),
     "fit": Scene("fit", _fit, _fitted_whole, _fitted),
     "finetune": Scene("finetune", _finetune, _tuned_whole, _tuned),
+    "encode": Scene("encode", _encode("t-{0..3}.tar"), _shards_whole, _encoded, _tars),
+    "encode a folder": Scene(
+        "encode a folder", _encode("pictures"), _shards_whole, _encoded, _pictures
+    ),
     "leaderboard": Scene(
         "leaderboard",
         _leaderboard,
