@@ -3,13 +3,13 @@ of chains for its map, and, where they are asked for, images with their paths.""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hiereval.errors import HierevalError
 from hiereval.leaderboard import extremes
 from hiereval.leaderboard.board import Section
+from hiereval.leaderboard.columns import plain
 from hiereval.leaderboard.extremes import Item
 from hiereval.leaderboard.paired import SamplesBeside
 from hiereval.leaderboard.rows import Row
@@ -69,8 +69,9 @@ class Album:
         told = extremes.TASKS[name]
         at_hand = dataset if isinstance(dataset, Chains) else None
         best, worst = extremes.extremes(told, own.scores, at_hand)
+        options = [f"{k}={plain(v)}" for k, v in sorted(own.identity.task.parameters.items())]
         return {
-            "task": name,
+            "task": clean(" ".join([name, *options])),
             "by": told.by,
             "seed": own.identity.probe.seed,
             "best": [self._item(item, dataset) for item in best],
@@ -127,20 +128,8 @@ def _caption(dataset: Chains, image: int) -> str:
 def _radii(own: Samples, tiers: int) -> Packed:
     """Return how many chains there are, and the radii [chains, tiers] of some, evenly apart."""
     n = len(own.scores.ids)
-    details = own.scores.details or (lambda i: {})
     few = min(n, SPOKES)
-    rows = [details(i * n // few) for i in range(few)]
-    of = [row["radii"] for row in rows if isinstance(row, Mapping) and "radii" in row]
-    return {"n": n, "of": [[_three(r) for r in radii] for radii in of if _are_radii(radii, tiers)]}
-
-
-def _three(radius: float) -> float:
-    return float(f"{radius:.3g}")
-
-
-def _are_radii(radii: Any, tiers: int) -> bool:
-    return (
-        isinstance(radii, list)
-        and len(radii) == tiers
-        and all(type(r) in (int, float) and abs(r) < 1e9 for r in radii)
-    )
+    details = own.scores.details or (lambda i: {})
+    chains = [extremes.radii_of(details(i * n // few)) for i in range(few)]
+    of = [[float(f"{r:.3g}") for r in radii] for radii in chains if len(radii) == tiers]
+    return {"n": n, "of": of}

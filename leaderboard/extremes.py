@@ -13,6 +13,7 @@ from hiereval.types import Chains, Scores
 EACH = 3  # best, and as many worst
 _STEPS = 8  # captions of a path
 LONGEST = 160  # characters of a caption
+_FARTHEST = 1e9  # a radius that is drawn
 
 
 @dataclass(frozen=True)
@@ -78,15 +79,22 @@ def _kept(path: list[Step]) -> list[Step]:
     return [path[k] for k in sorted(order[:_STEPS])]
 
 
+def radii_of(details: object) -> list[float]:
+    """Return a chain's radii from an item's details; none where they are no numbers."""
+    radii = details.get("radii") if isinstance(details, Mapping) else None
+    sound = isinstance(radii, list) and all(
+        type(radius) in (int, float) and abs(radius) < _FARTHEST for radius in radii
+    )
+    return list(map(float, radii)) if sound and radii else []
+
+
 def _chain(details: Mapping[str, Any]) -> list[Step]:
     """Return a chain's own captions, and where one does not lie farther out than the one before."""
-    captions, radii = details.get("captions"), details.get("radii")
-    if not isinstance(captions, list) or not isinstance(radii, list) or len(captions) != len(radii):
+    captions, radii = details.get("captions"), radii_of(details)
+    if not isinstance(captions, list) or len(captions) != len(radii):
         return []
     path = []
     for k, (caption, radius) in enumerate(zip(captions, radii, strict=True)):
-        if not isinstance(radius, int | float):
-            return []
         inward = k > 0 and radius <= radii[k - 1]
         said = f"{number(radius)}{', not farther out' * inward}"
         path.append(Step(clean(caption, LONGEST), said))

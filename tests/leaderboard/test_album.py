@@ -120,7 +120,8 @@ def test_a_long_path_keeps_the_captions_that_were_looked_for() -> None:
 @pytest.mark.parametrize(
     "details",
     [None, [], {}, {"captions": "abc", "radii": [1, 2, 3]}, {"captions": ["a"], "radii": [None]},
-     {"captions": ["a", "b"], "radii": [1.0]}, {"captions": ["a"], "radii": ["1"]}],
+     {"captions": ["a", "b"], "radii": [1.0]}, {"captions": ["a"], "radii": ["1"]},
+     {"captions": ["a"], "radii": [10**400]}, {"captions": ["a"], "radii": [math.nan]}],
 )  # fmt: skip
 def test_details_of_another_form_are_no_path(details: Any) -> None:
     scores = Scores(
@@ -177,10 +178,10 @@ def test_no_more_bytes_than_a_page_may_hold(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_pictures_and_paths_of_a_run(tmp_path: Path) -> None:
-    records = measured(tmp_path)
+    records = measured(tmp_path, task__parameters={"steps": 10})
     found = section(records, asked(tmp_path, tmp_path))
     retrieval, ordering = found["album"][0]
-    assert (retrieval["task"], ordering["task"]) == ("retrieval", "ordering")
+    assert (retrieval["task"], ordering["task"]) == ("retrieval steps=10", "ordering steps=10")
     first = ordering["best"][0]
     dataset = data()
     chain = [dataset.texts[t] for t in dataset.chains[0]]
