@@ -55,9 +55,9 @@ def _launch_cuda(compute: Callable[[], Tensor], n: int, batch: Batch, device: st
 
     with torch.cuda.device(device):
         began, ended = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+        began.record()  # makes CUDA ready, which its statistics take for granted
         if batch.first is not None:
             torch.cuda.reset_peak_memory_stats()
-        began.record()
         found = compute()
         if batch.first is not None:
             allocated = torch.cuda.memory_allocated()
