@@ -109,7 +109,7 @@ def test_what_is_no_finding_is_never_bold_nor_first(
 def test_controls_twins_and_blind_scores_stand_in_a_band(opened: Open, full: list[Record]) -> None:
     browser = opened(full)
     assert text(browser, "#band .band-name") == ["Best blind score"]
-    assert shown(browser, "band") == ["words", "characters", "constant", "clip-b32 (random init)"]
+    assert shown(browser, "band") == ["characters", "constant", "words", "clip-b32 (random init)"]
     browser.find_element("id", "controls").click()
     assert shown(browser, "band") == []
     assert "controls=0" in address(browser)
