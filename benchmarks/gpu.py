@@ -140,7 +140,7 @@ def row(one: Opened) -> str:
         with tempfile.TemporaryDirectory() as folder:
             began = time.perf_counter()
             embed(one.adapter, data, images=data is images, store=Store(Path(folder)),
-                  batch_size=batch)  # fmt: skip
+                  batch_size=batch, device=device)  # fmt: skip
             took = time.perf_counter() - began
         cells.append(f"{len(given) / took:.1f} | {bare / took:.2f}")
     return " | ".join([*cells, peak(device)])
