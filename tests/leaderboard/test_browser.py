@@ -462,8 +462,12 @@ def test_the_page_is_never_wider_than_a_telephone(
     browser = opened([*full, long_record])
     size = {"width": 390, "height": 800, "deviceScaleFactor": 1, "mobile": False}
     browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
-    browser.execute_script("for (const d of document.querySelectorAll('details')) d.open = true")
+    top = "return document.querySelector('#table').getBoundingClientRect().top"
     try:
+        assert browser.execute_script(top) < 500  # the table comes first
+        browser.execute_script(
+            "for (const d of document.querySelectorAll('details')) d.open = true"
+        )
         width = browser.execute_script("return document.documentElement.scrollWidth")
     finally:
         browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
