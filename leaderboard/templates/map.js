@@ -5,11 +5,6 @@ const EDGE = 100, HOLE = 26; // of 120: where the largest radius lies; where a s
 const SHAPES = ["M-2.6,0a2.6,2.6 0 1,0 5.2,0a2.6,2.6 0 1,0 -5.2,0Z", "M-2.3,-2.3h4.6v4.6h-4.6Z", "M0,-3L3,2.4H-3Z", "M0,-3.3L3.3,0L0,3.3L-3.3,0Z",
   "M-2.6,0H2.6M0,-2.6V2.6", "M-2.2,-2.2L2.2,2.2M-2.2,2.2L2.2,-2.2"];
 const shape = (tier) => SHAPES[tier % SHAPES.length];
-const tiersOf = (s, i) => {
-  const flat = s.facts.curve(i), tiers = [];
-  for (let k = 0; k < flat.length; k += 3) tiers.push({ mean: flat[k], low: flat[k + 1], high: flat[k + 2] });
-  return tiers;
-};
 // Distances are to scale where that leaves the rings apart; else a dashed circle stands for the
 // smallest radius, and only what lies beyond it is to scale. Captions that lie far off, by more than
 // 1.5 times what the middle half spans, do not press the others together: they stand at its end.

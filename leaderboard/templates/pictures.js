@@ -118,21 +118,24 @@ const drawing = (tag, attributes, ...children) => {
   made.append(...children);
   return made;
 };
+const tiersOf = (s, i) => {
+  const flat = s.facts.curve(i), tiers = [];
+  for (let k = 0; k < flat.length; k += 3) tiers.push({ mean: flat[k], low: flat[k + 1], high: flat[k + 2] });
+  return tiers;
+};
 // Radius by tier: the mean as a line, the middle half as a band; each row has its own scale.
 const radii = (s, i) => {
-  const flat = s.facts.curve(i), tiers = [];
-  for (let k = 0; k < flat.length; k += 3) tiers.push([k / 3 + 1, ...flat.slice(k, k + 3)]);
-  const [low, high] = [Math.min(...tiers.map((t) => Math.min(t[1], t[2]))), Math.max(...tiers.map((t) => Math.max(t[1], t[3])))];
+  const tiers = tiersOf(s, i), [low, high] = [Math.min(...tiers.map((t) => Math.min(t.mean, t.low))), Math.max(...tiers.map((t) => Math.max(t.mean, t.high)))];
   const x = (k) => 34 + k * 132 / Math.max(1, tiers.length - 1), y = (v) => 96 - 88 * (v - low) / (high - low || 1);
   const points = (list) => list.map(([a, b]) => `${a.toFixed(1)},${b.toFixed(1)}`).join(" ");
-  const upper = tiers.map((t, k) => [x(k), y(t[3])]), lower = tiers.map((t, k) => [x(k), y(t[2])]).reverse();
+  const upper = tiers.map((t, k) => [x(k), y(t.high)]), lower = tiers.map((t, k) => [x(k), y(t.low)]).reverse();
   const label = (at, words, anchor) => drawing("text", { class: "tick", x: at[0], y: at[1], "text-anchor": anchor }, words);
-  const words = tiers.map((t) => `tier ${t[0]} ${shown(t[1])}`).join(", ");
+  const words = tiers.map((t, k) => `tier ${k + 1} ${shown(t.mean)}`).join(", ");
   return drawing("svg", { viewBox: "0 0 176 116", role: "img", "aria-label": `${s.name(i)}: mean radius ${words}`, class: "radii" },
     drawing("polygon", { class: "band", points: points([...upper, ...lower]) }),
-    drawing("polyline", { class: "mean", points: points(tiers.map((t, k) => [x(k), y(t[1])])) }),
-    ...tiers.map((t, k) => drawing("circle", { class: "dot", cx: x(k), cy: y(t[1]), r: 2.4 })),
-    ...tiers.map((t, k) => label([x(k), 112], String(t[0]), "middle")),
+    drawing("polyline", { class: "mean", points: points(tiers.map((t, k) => [x(k), y(t.mean)])) }),
+    ...tiers.map((t, k) => drawing("circle", { class: "dot", cx: x(k), cy: y(t.mean), r: 2.4 })),
+    ...tiers.map((t, k) => label([x(k), 112], String(k + 1), "middle")),
     label([27, 99], low.toPrecision(3), "end"), label([27, 12], high.toPrecision(3), "end"));
 };
 const panels = (s) => {
