@@ -44,6 +44,13 @@ class Cell:
     worst_rank: int | None = None
     sources: tuple[str, ...] = ()  # the records it is made from
 
+    @property
+    def over(self) -> str:
+        """What `selectivity` is over: the better of `untrained` and the shuffled tiers."""
+        if self.value is None or self.untrained is None or self.selectivity is None:
+            return ""
+        return "untrained" if self.value - self.untrained == self.selectivity else "shuffled tiers"
+
 
 @dataclass(frozen=True, slots=True)
 class Fits:

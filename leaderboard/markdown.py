@@ -72,7 +72,7 @@ def _cell(cell: Cell | None, best: bool) -> str:
     if cell.low is not None and cell.high is not None:
         parts.append(f"\\[{number(cell.low)}, {number(cell.high)}\\]")
     if cell.selectivity is not None:
-        parts.append(f"({signed(cell.selectivity)} over untrained)")
+        parts.append(f"({signed(cell.selectivity)} over {cell.over})")
     return " ".join(parts)
 
 

@@ -204,9 +204,12 @@ def test_the_radius_sweep_does_not_rank_geometries(record: Make) -> None:
     )
 
 
-@pytest.mark.parametrize(("untrained", "selectivity"), [(0.3, 0.4), (0.8, 0.1), (None, None)])
+@pytest.mark.parametrize(
+    ("untrained", "selectivity", "over"),
+    [(0.3, 0.4, "shuffled tiers"), (0.8, 0.1, "untrained"), (None, None, "")],
+)
 def test_trained_probes_are_means_over_seeds(
-    trained: Make, untrained: float | None, selectivity: float | None
+    trained: Make, untrained: float | None, selectivity: float | None, over: str
 ) -> None:
     """Selectivity is over the better of shuffled tiers, .5 here, and what was there before."""
     records = [trained(value, seed) for seed, value in enumerate((0.8, 0.9, 1.0))]
@@ -220,6 +223,7 @@ def test_trained_probes_are_means_over_seeds(
     assert (cell.seeds, cell.shuffled) == (3, 0.5)
     assert cell.untrained == untrained
     assert cell.selectivity == (selectivity and pytest.approx(selectivity, abs=1e-12))
+    assert cell.over == over
     assert (cell.low, cell.high) == (0.79, 1.01)
 
 

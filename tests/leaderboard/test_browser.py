@@ -330,6 +330,7 @@ def test_the_sheet_shows_the_card_the_runs_and_the_command(
                  "hiereval 0.1.0, Python 3.11.2, cpu, torch 2.15",
                  "fitted on 18,770 chains of hierarcaps-train",
                  "ordering, seed 1: tau_d .960 [.950, .970]",
+                 "3 seeds ±.010 · +.060 over untrained",
                  "ordering, seed 2, tiers shuffled: tau_d .700 [.690, .710]"):  # fmt: skip
         assert fact in sheet
     assert text(browser, "#sheet pre") == [
