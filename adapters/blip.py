@@ -10,12 +10,15 @@ from typing import TYPE_CHECKING, Any
 from hiereval.adapters.devices import to_device
 from hiereval.adapters.image_processing import collate, process
 from hiereval.adapters.settings import whole
+from hiereval.adapters.towers import Part, Towers
 from hiereval.adapters.transformers_loading import open_checkpoint, token_counts, tokenize
 from hiereval.types import LoadOptions, Modality
 
 if TYPE_CHECKING:
     from PIL.Image import Image
     from torch import Tensor
+
+TEXT, IMAGE = ("text_encoder.", "text_proj."), ("vision_model.", "vision_proj.")
 
 
 class Blip:
@@ -47,9 +50,13 @@ class Blip:
         )
 
     @cached_property
-    def model(self) -> Any:
-        """Return the network; loads the weights."""
-        return self.files.load_model("BlipForImageTextRetrieval")
+    def towers(self) -> Towers:
+        """Return the network's towers; each loads its weights when it first encodes."""
+
+        def load(part: Part) -> Any:
+            return self.files.load_model("BlipForImageTextRetrieval", part=part)
+
+        return Towers(load, TEXT, IMAGE)
 
     @cached_property
     def tokenizer(self) -> Any:
@@ -65,19 +72,20 @@ class Blip:
         encoded = tokenize(self.tokenizer, texts, "longest", self.context_length)
         device = self.files.options.device
         with self.files.compute():
-            hidden = self.model.text_encoder(
+            tower = self.towers.text
+            hidden = tower.text_encoder(
                 input_ids=to_device(encoded["input_ids"], device),
                 attention_mask=to_device(encoded["attention_mask"], device),
             ).last_hidden_state  # [n, tokens, width]
-            return self.model.text_proj(hidden[:, 0]).float()
+            return tower.text_proj(hidden[:, 0]).float()
 
     def text_tower(self) -> tuple[Any, tuple[str, ...]]:
         """Return the network and the prefixes of its text side's parameters, for fine-tuning."""
-        return self.model, ("text_encoder.", "text_proj.")
+        return self.towers.whole, TEXT
 
     def save(self, folder: Path) -> None:
         """Write the network as it is now into an empty folder, in transformers' format."""
-        self.files.save(self.model, folder)
+        self.files.save(self.towers.whole, folder)
 
     def preprocess(self, image: Image) -> dict[str, Tensor]:
         """Return one picture's pixels as the model takes them."""
@@ -87,5 +95,6 @@ class Blip:
         """Return [n, d] float32 image vectors of the joint space, not normalised."""
         with self.files.compute():
             batch = collate(inputs, self.files.options.device)
-            hidden = self.model.vision_model(**batch).last_hidden_state  # [n, patches + 1, width]
-            return self.model.vision_proj(hidden[:, 0]).float()
+            tower = self.towers.image
+            hidden = tower.vision_model(**batch).last_hidden_state  # [n, patches + 1, width]
+            return tower.vision_proj(hidden[:, 0]).float()

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from hiereval.adapters.devices import to_device
 from hiereval.adapters.image_processing import collate, process
 from hiereval.adapters.settings import table, whole
+from hiereval.adapters.towers import Part, Towers
 from hiereval.adapters.transformers_loading import open_checkpoint, token_counts, tokenize
 from hiereval.errors import HierevalError
 from hiereval.types import LoadOptions, Modality
@@ -16,6 +17,8 @@ from hiereval.types import LoadOptions, Modality
 if TYPE_CHECKING:
     from PIL.Image import Image
     from torch import Tensor
+
+TEXT = ("embeddings.", "qformer.", "text_projection.")
 
 
 class Blip2:
@@ -55,9 +58,13 @@ class Blip2:
         )
 
     @cached_property
-    def model(self) -> Any:
-        """Return the network; loads the weights."""
-        return self.files.load_model("Blip2ForImageTextRetrieval")
+    def towers(self) -> Towers:
+        """Return what texts need, or the whole network: pictures pass through the Q-Former too."""
+
+        def load(part: Part) -> Any:
+            return self.files.load_model("Blip2ForImageTextRetrieval", part=part)
+
+        return Towers(load, TEXT, image=None)
 
     @cached_property
     def tokenizer(self) -> Any:
@@ -75,12 +82,13 @@ class Blip2:
         device = self.files.options.device
         with self.files.compute():
             ids = to_device(encoded["input_ids"], device)
-            hidden = self.model.qformer(
-                query_embeds=self.model.embeddings(input_ids=ids),
+            network = self.towers.text
+            hidden = network.qformer(
+                query_embeds=network.embeddings(input_ids=ids),
                 query_length=0,
                 attention_mask=to_device(encoded["attention_mask"], device),
             ).last_hidden_state  # [n, tokens, width]
-            return self.model.text_projection(hidden[:, 0]).float()
+            return network.text_projection(hidden[:, 0]).float()
 
     def preprocess(self, image: Image) -> dict[str, Tensor]:
         """Return one picture's pixels as the model takes them."""
@@ -92,13 +100,14 @@ class Blip2:
 
         with self.files.compute():
             batch = collate(inputs, self.files.options.device)
-            seen = self.model.vision_model(**batch).last_hidden_state  # [n, patches + 1, width]
-            hidden = self.model.qformer(
-                query_embeds=self.model.query_tokens.expand(len(seen), -1, -1),
+            network = self.towers.image
+            seen = network.vision_model(**batch).last_hidden_state  # [n, patches + 1, width]
+            hidden = network.qformer(
+                query_embeds=network.query_tokens.expand(len(seen), -1, -1),
                 encoder_hidden_states=seen,
                 encoder_attention_mask=torch.ones(seen.shape[:2], device=seen.device).long(),
             ).last_hidden_state
-            vectors = self.model.vision_projection(hidden).float()  # [n, queries, d]
+            vectors = network.vision_projection(hidden).float()  # [n, queries, d]
             if self.query is not None:
                 return vectors[:, self.query]
             return torch.nn.functional.normalize(vectors, dim=-1).mean(dim=1)

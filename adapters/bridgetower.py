@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from hiereval.adapters.devices import to_device
 from hiereval.adapters.image_processing import collate, process
 from hiereval.adapters.settings import whole
+from hiereval.adapters.towers import Part, Towers
 from hiereval.adapters.transformers_loading import open_checkpoint, token_counts, tokenize
 from hiereval.errors import HierevalError
 from hiereval.types import LoadOptions, Modality
@@ -17,6 +18,13 @@ from hiereval.types import LoadOptions, Modality
 if TYPE_CHECKING:
     from PIL.Image import Image
     from torch import Tensor
+
+TEXT = ("bridgetower.text_model.", "itc_text_head.")
+IMAGE = (
+    "bridgetower.vision_model.", "bridgetower.cross_modal_image_transform.",
+    "bridgetower.token_type_embeddings.", "itc_image_head.",
+)  # fmt: skip
+HEADS = ("mlm_score.", "itm_score.")  # no vector depends on them
 
 
 class BridgeTower:
@@ -55,10 +63,13 @@ class BridgeTower:
         )
 
     @cached_property
-    def model(self) -> Any:
-        """Return the network; loads the weights."""
-        heads = ("mlm_score.", "itm_score.")
-        return self.files.load_model("BridgeTowerForContrastiveLearning", unused=heads)
+    def towers(self) -> Towers:
+        """Return the encoders below the cross-modal layers; each loads when it first encodes."""
+
+        def load(part: Part) -> Any:
+            return self.files.load_model("BridgeTowerForContrastiveLearning", HEADS, part)
+
+        return Towers(load, TEXT, IMAGE)
 
     @cached_property
     def tokenizer(self) -> Any:
@@ -74,19 +85,20 @@ class BridgeTower:
         encoded = tokenize(self.tokenizer, texts, "longest", self.context_length)
         device = self.files.options.device
         with self.files.compute():
-            hidden = self.model.bridgetower.text_model(
+            tower = self.towers.text
+            hidden = tower.bridgetower.text_model(
                 input_ids=to_device(encoded["input_ids"], device),
                 attention_mask=to_device(encoded["attention_mask"], device),
             ).last_hidden_state  # [n, tokens, width]
-            return self.model.itc_text_head(hidden[:, 0]).float()
+            return tower.itc_text_head(hidden[:, 0]).float()
 
     def text_tower(self) -> tuple[Any, tuple[str, ...]]:
         """Return the network and the prefixes of its text side's parameters, for fine-tuning."""
-        return self.model, ("bridgetower.text_model.", "itc_text_head.")
+        return self.towers.whole, TEXT
 
     def save(self, folder: Path) -> None:
         """Write the network as it is now into an empty folder, in transformers' format."""
-        self.files.save(self.model, folder)
+        self.files.save(self.towers.whole, folder)
 
     def preprocess(self, image: Image) -> dict[str, Tensor]:
         """Return one picture's pixels as the model takes them."""
@@ -98,7 +110,8 @@ class BridgeTower:
 
     def encode_images(self, inputs: Sequence[dict[str, Tensor]]) -> Tensor:
         """Return [n, d] float32 image vectors of the joint space, not normalised."""
-        tower = self.model.bridgetower
+        network = self.towers.image
+        tower = network.bridgetower
         visual = tower.vision_model.visual
         with self.files.compute():
             hidden = visual.forward_pre(**collate(inputs, self.files.options.device))
@@ -106,4 +119,4 @@ class BridgeTower:
                 hidden = block(hidden)  # [patches + 1, n, width]
             first = visual.forward_post(hidden)[:, 0]
             first = tower.cross_modal_image_transform(first) + tower.token_type_embeddings.weight[1]
-            return self.model.itc_image_head(first).float()
+            return network.itc_image_head(first).float()

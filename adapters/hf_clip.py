@@ -12,6 +12,7 @@ from hiereval.adapters.architectures import DUAL
 from hiereval.adapters.devices import to_device
 from hiereval.adapters.image_processing import collate, process
 from hiereval.adapters.settings import whole
+from hiereval.adapters.towers import Part, Towers
 from hiereval.adapters.transformers_loading import (
     Checkpoint,
     open_checkpoint,
@@ -37,6 +38,7 @@ class Family:
     fixed: bool = False  # `context` is the family's own, whatever the encoder could hold
     first_position: int = 0  # position of the first token
     every_token: bool = False  # the features are of every token, the first is the vector
+    image: tuple[str, ...] = ("vision_model.", "visual_projection.")
     unused: tuple[str, ...] = ()  # heads that no vector depends on
 
 
@@ -49,9 +51,11 @@ FAMILIES = {
         "FlavaModel", 768, 512, pools_end=False, every_token=True,
         unused=("mim_head.", "mlm_head.", "itm_head.", "mmm_image_head.", "mmm_text_head.",
                 "image_codebook."),
+        image=("image_model.", "image_projection."),
     ),
     "chinese_clip": Family("ChineseCLIPModel", 512, 512, pools_end=False),
 }  # fmt: skip
+TEXT = ("text_model.", "text_projection.")
 # VisionTextDualEncoder joins any two towers; these have the pooled output that it projects
 JOINED = "VisionTextDualEncoderModel"
 TEXT_TOWERS = {
@@ -96,9 +100,13 @@ class HFClip:
         )
 
     @cached_property
-    def model(self) -> Any:
-        """Return the network; loads the weights."""
-        return self.files.load_model(self.family.model, unused=self.family.unused)
+    def towers(self) -> Towers:
+        """Return the network's towers; each loads its weights when it first encodes."""
+
+        def load(part: Part) -> Any:
+            return self.files.load_model(self.family.model, self.family.unused, part)
+
+        return Towers(load, TEXT, self.family.image)
 
     @cached_property
     def tokenizer(self) -> Any:
@@ -128,15 +136,15 @@ class HFClip:
         else:
             inputs["attention_mask"] = to_device(encoded["attention_mask"], device)
         with self.files.compute():
-            return self._vector(self.model.get_text_features(**inputs))
+            return self._vector(self.towers.text.get_text_features(**inputs))
 
     def text_tower(self) -> tuple[Any, tuple[str, ...]]:
         """Return the network and the prefixes of its text side's parameters, for fine-tuning."""
-        return self.model, ("text_model.", "text_projection.")
+        return self.towers.whole, TEXT
 
     def save(self, folder: Path) -> None:
         """Write the network as it is now into an empty folder, in transformers' format."""
-        self.files.save(self.model, folder)
+        self.files.save(self.towers.whole, folder)
 
     def preprocess(self, image: Image) -> dict[str, Tensor]:
         """Return one picture's pixels as the model takes them."""
@@ -146,7 +154,7 @@ class HFClip:
         """Return [n, d] float32 image vectors of the joint space, not normalised."""
         with self.files.compute():
             batch = collate(inputs, self.files.options.device)
-            return self._vector(self.model.get_image_features(**batch))
+            return self._vector(self.towers.image.get_image_features(**batch))
 
     def _vector(self, features: Any) -> Tensor:
         pooled = features.pooler_output.float()

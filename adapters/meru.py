@@ -19,6 +19,7 @@ from hiereval.adapters import causal_text, meru_files, vocabulary
 from hiereval.adapters.devices import stacked
 from hiereval.adapters.image_processing import middle, to_rgb
 from hiereval.adapters.precision import DTYPES, inference
+from hiereval.adapters.towers import Part, Towers
 from hiereval.types import Curvature, Geometry, LoadOptions, Modality, ModelId
 
 if TYPE_CHECKING:
@@ -63,9 +64,13 @@ class Meru:
         )
 
     @cached_property
-    def model(self) -> Any:
-        """Return both encoders in evaluation mode; loads the weights, all of them or none."""
-        return meru_files.load(self.files, self.options)
+    def towers(self) -> Towers:
+        """Return both encoders; each loads its weights when it first encodes."""
+
+        def load(part: Part) -> Any:
+            return meru_files.load(self.files, self.options, part)
+
+        return Towers(load, meru_files.TEXT, meru_files.IMAGE)
 
     @cached_property
     def tokenizer(self) -> Any:
@@ -98,10 +103,9 @@ class Meru:
         """Return [n, d] float32 text vectors: points of the hyperboloid, or unnormalised."""
         device = self.options.device
         with inference(self.options.precision, device):
-            features = causal_text.encode(
-                self.model.textual, "forward", self.tokenizer, texts, device
-            )
-            return self._lift(features.float(), "textual")
+            tower = self.towers.text
+            features = causal_text.encode(tower.textual, "forward", self.tokenizer, texts, device)
+            return self._lift(features.float(), tower, "textual")
 
     def preprocess(self, image: Image) -> Tensor:
         """Return one picture's pixels [3, h, w] in [0, 1]; the network normalises them."""
@@ -111,20 +115,21 @@ class Meru:
         """Return [n, d] float32 image vectors: points of the hyperboloid, or unnormalised."""
         with inference(self.options.precision, self.options.device):
             pixels = stacked(inputs, self.options.device)
-            pixels = (pixels - self.model.pixel_mean) / self.model.pixel_std
-            features = self.model.visual_proj(self.model.visual(pixels))
-            return self._lift(features.float(), "visual")
+            tower = self.towers.image
+            pixels = (pixels - tower.pixel_mean) / tower.pixel_std
+            features = tower.visual_proj(tower.visual(pixels))
+            return self._lift(features.float(), tower, "visual")
 
-    def _lift(self, features: Tensor, side: Literal["visual", "textual"]) -> Tensor:
+    def _lift(self, features: Tensor, tower: Any, side: Literal["visual", "textual"]) -> Tensor:
         import torch
 
         curvature = self.shape.curvature
         if curvature is None:
             return features
         if not isinstance(curvature, tuple):
-            alpha = getattr(self.model, f"{side}_alpha")
+            alpha = getattr(tower, f"{side}_alpha")
             return exponential_map(features * alpha.exp(), curvature)
-        alphas = torch.stack([*getattr(self.model, f"{side}_concept_alphas")])
+        alphas = torch.stack([*getattr(tower, f"{side}_concept_alphas")])
         factors = features.unflatten(-1, (len(curvature), -1))  # [n, k, d / k]
         curvatures = features.new_tensor(curvature)[:, None]
         return exponential_map(factors * alphas.exp()[:, None], curvatures).flatten(-2)

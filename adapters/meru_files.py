@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hiereval import snapshots
+from hiereval.adapters.towers import ALL, Part
 from hiereval.download import Remote, fetch
 from hiereval.errors import HierevalError, nearest
 from hiereval.types import Curvature, LoadOptions
@@ -29,6 +30,8 @@ TRAINING = (
     "textual.min_radius_head.0.weight",
     "textual.min_radius_head.0.bias",
 )
+TEXT = ("textual.", "textual_alpha", "textual_concept_alphas.")
+IMAGE = ("visual.", "visual_proj.", "visual_alpha", "visual_concept_alphas.", "pixel_")
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # ImageNet's
 
 
@@ -197,8 +200,8 @@ def _count(state: Mapping[str, Tensor], prefix: str) -> int:
     return len({key.removeprefix(prefix).split(".")[0] for key in state if key.startswith(prefix)})
 
 
-def load(files: Files, options: LoadOptions) -> Any:
-    """Return the network with its weights, in float32, evaluation mode, on the run's device.
+def load(files: Files, options: LoadOptions, part: Part = ALL) -> Any:
+    """Return a part of the network, in float32, evaluation mode, on the run's device.
 
     Raises HierevalError for missing, unexpected and misshapen tensors.
     """
@@ -206,22 +209,22 @@ def load(files: Files, options: LoadOptions) -> Any:
 
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(options.random_init or 0)
-        model = _build(files.shape)
+        model = _build(files.shape, ALL if files.file is None else part)
     if files.file is not None:
         state = {_renamed(key): value for key, value in read(files.name, files.file).items()}
         for key in ("textual.attn_mask", *TRAINING):  # the mask is made again by the encoder
             state.pop(key, None)
         if "textual.text_projection" in state:
-            state["textual.text_projection"] = state["textual.text_projection"].T
+            state["textual.text_projection"] = state["textual.text_projection"].T.contiguous()
         try:
-            model.load_state_dict(state, strict=True)
+            model.load_state_dict(state, strict=True, assign=True)
         except RuntimeError as error:
             lines = [line.strip() for line in str(error).splitlines()]
             raise HierevalError(
                 f"The weights of {files.name!r} must be exactly those of their architecture: "
                 f"{' '.join(lines)[:300]}"
             ) from error
-    return model.float().eval().requires_grad_(False).to(options.device)
+    return part.cut(model).float().eval().requires_grad_(False).to(options.device)
 
 
 def _renamed(key: str) -> str:
@@ -232,33 +235,38 @@ def _renamed(key: str) -> str:
     return key.replace("textual.resblocks.", "textual.transformer.resblocks.")
 
 
-def _build(shape: Shape) -> Any:
-    """Return timm's vision transformer beside open_clip's text transformer, randomly weighted."""
+def _build(shape: Shape, part: Part) -> Any:
+    """Return timm's vision transformer beside open_clip's text transformer, randomly weighted.
+
+    What is absent from `part` takes no memory.
+    """
     import torch
     from open_clip.transformer import TextTransformer
     from timm.models.vision_transformer import VisionTransformer
 
     model = torch.nn.Module()
-    model.visual = VisionTransformer(
-        img_size=shape.image_size,
-        patch_size=shape.patch_size,
-        embed_dim=shape.width,
-        depth=shape.depth,
-        num_heads=HEADS.get(shape.width, max(1, shape.width // 64)),
-        num_classes=0,
-        global_pool="token",
-        norm_layer=torch.nn.LayerNorm,  # epsilon 1e-5, not timm's 1e-6
-    )
+    with part.building("visual."):
+        model.visual = VisionTransformer(
+            img_size=shape.image_size,
+            patch_size=shape.patch_size,
+            embed_dim=shape.width,
+            depth=shape.depth,
+            num_heads=HEADS.get(shape.width, max(1, shape.width // 64)),
+            num_classes=0,
+            global_pool="token",
+            norm_layer=torch.nn.LayerNorm,  # epsilon 1e-5, not timm's 1e-6
+        )
     model.visual_proj = torch.nn.Linear(shape.width, shape.embed_dim, bias=False)
-    model.textual = TextTransformer(
-        context_length=shape.context_length,
-        vocab_size=shape.vocabulary,
-        width=shape.text_width,
-        heads=max(1, shape.text_width // 64),
-        layers=shape.text_depth,
-        output_dim=shape.embed_dim,
-        pool_type="argmax",  # the end token has the largest id
-    )
+    with part.building("textual."):
+        model.textual = TextTransformer(
+            context_length=shape.context_length,
+            vocab_size=shape.vocabulary,
+            width=shape.text_width,
+            heads=max(1, shape.text_width // 64),
+            layers=shape.text_depth,
+            output_dim=shape.embed_dim,
+            pool_type="argmax",  # the end token has the largest id
+        )
     model.register_buffer("pixel_mean", torch.tensor(MEAN).reshape(3, 1, 1))
     model.register_buffer("pixel_std", torch.tensor(STD).reshape(3, 1, 1))
     model.logit_scale = torch.nn.Parameter(torch.tensor(1 / 0.07).log())

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import copy
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from unittest import mock
 
 from hiereval import fingerprint
 from hiereval.adapters import (
@@ -20,6 +22,7 @@ from hiereval.adapters import (
 from hiereval.adapters.devices import stacked, to_device
 from hiereval.adapters.image_processing import middle, to_rgb
 from hiereval.adapters.precision import DTYPES, inference
+from hiereval.adapters.towers import ALL, Part, Towers
 from hiereval.errors import HierevalError
 from hiereval.types import LoadOptions, Modality, ModelId
 
@@ -27,6 +30,12 @@ if TYPE_CHECKING:
     from PIL.Image import Image
     from torch import Tensor
 
+# open_clip keeps the text tower under `text`, or has its parts beside the image tower
+TEXT = (
+    "text.", "token_embedding.", "positional_embedding", "transformer.", "ln_final.",
+    "text_projection", "attn_mask",
+)  # fmt: skip
+IMAGE = ("visual.",)
 CONTEXT = 77  # tokens, where the configuration does not say
 
 
@@ -65,20 +74,25 @@ class OpenClip:
         )
 
     @cached_property
-    def model(self) -> Any:
-        """Return the network in evaluation mode; loads the weights, all of them or none."""
+    def towers(self) -> Towers:
+        """Return the network's towers; each loads its weights when it first encodes."""
+        return Towers(self._load, TEXT, IMAGE)
+
+    def _load(self, part: Part) -> Any:
+        """Return a part of the network in evaluation mode; all weights must be there, or none."""
         import torch
 
+        weights = self.files.weights
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.options.random_init or 0)
-            model = build(self.files, self.tower)
-        if self.files.weights is not None:
-            load(model, self.files.name, training_files.tensors(self.files.weights))
+            model = build(self.files, self.tower, ALL if weights is None else part)
+        if weights is not None:
+            load(model, self.files.name, training_files.tensors(weights))
             if self._weights_sha256() != self.id.weights_sha256:
                 raise HierevalError(
                     f"The weights of {self.files.name!r} changed as they were read."
                 )
-        return model.float().eval().requires_grad_(False).to(self.options.device)
+        return part.cut(model).float().eval().requires_grad_(False).to(self.options.device)
 
     @cached_property
     def tokenizer(self) -> Any:
@@ -158,21 +172,18 @@ class OpenClip:
         with inference(self.options.precision, device):
             if self.tokenizer_folder is None:
                 return causal_text.encode(
-                    self.model, "encode_text", self.tokenizer, texts, device, normalize=False
+                    self.towers.text, "encode_text", self.tokenizer, texts, device, normalize=False
                 ).float()
             ids = to_device(self.tokenizer(list(texts)), device)  # padded to the context length
-            return self.model.encode_text(ids, normalize=False).float()
+            return self.towers.text.encode_text(ids, normalize=False).float()
 
     def text_tower(self) -> tuple[Any, tuple[str, ...]]:
         """Return the network and the prefixes of its text side's parameters, for fine-tuning."""
-        if hasattr(self.model, "text"):
-            return self.model, ("text.",)
-        towers = ("token_embedding.", "positional_embedding", "transformer.", "ln_final.")
-        return self.model, (*towers, "text_projection")
+        return self.towers.whole, TEXT
 
     def save(self, folder: Path) -> None:
         """Write the network as it is now into an empty folder, for `local-dir:`."""
-        self.files.save(self.model, folder, self.tokenizer_folder, self.tower)
+        self.files.save(self.towers.whole, folder, self.tokenizer_folder, self.tower)
 
     def preprocess(self, image: Image) -> Tensor:
         """Return one picture's pixels [3, h, w] as the model takes them."""
@@ -185,11 +196,14 @@ class OpenClip:
         """Return [n, d] float32 image vectors of the joint space, not normalised."""
         with inference(self.options.precision, self.options.device):
             batch = stacked(inputs, self.options.device)
-            return self.model.encode_image(batch, normalize=False).float()
+            return self.towers.image.encode_image(batch, normalize=False).float()
 
 
-def build(files: openclip_files.Files, tower: Mapping[str, Any] | None) -> Any:
-    """Return the architecture with random weights; its towers fetch nothing and run no code."""
+def build(files: openclip_files.Files, tower: Mapping[str, Any] | None, part: Part = ALL) -> Any:
+    """Return the architecture with random weights; its towers fetch nothing and run no code.
+
+    What is absent from `part` takes no memory.
+    """
     import open_clip
     import timm
 
@@ -214,7 +228,8 @@ def build(files: openclip_files.Files, tower: Mapping[str, Any] | None) -> Any:
             settings.configuration(kind, files.name, tower).save_pretrained(made)
             text.update(hf_model_name=made, hf_model_pretrained=False)
         try:
-            return cls(**model_cfg)
+            with _absent(part):
+                return cls(**model_cfg)
         except Exception as error:  # each part checks its settings in its own way
             line = " ".join(str(error).split())[:200]
             raise HierevalError(
@@ -223,8 +238,28 @@ def build(files: openclip_files.Files, tower: Mapping[str, Any] | None) -> Any:
             ) from error
 
 
+@contextmanager
+def _absent(part: Part) -> Iterator[None]:
+    """Let open_clip build an absent tower without memory."""
+    from open_clip import coca_model, model
+
+    def within(build: Callable[..., Any], name: str) -> Callable[..., Any]:
+        def built(*args: Any, **given: Any) -> Any:
+            with part.building(name):
+                return build(*args, **given)
+
+        return built
+
+    with ExitStack() as stack:
+        for kind, name in (("vision", IMAGE[0]), ("text", TEXT[0])):
+            builder = within(getattr(model, f"_build_{kind}_tower"), name)
+            for module in (model, coca_model):
+                stack.enter_context(mock.patch.object(module, f"_build_{kind}_tower", builder))
+        yield
+
+
 def load(model: Any, name: str, state: dict[str, Any]) -> None:
-    """Load every weight; refuse missing, unexpected and resized ones.
+    """Take every weight as it is; refuse missing, unexpected and resized ones.
 
     Layouts of other projects become open_clip's, as it does it itself.
     """
@@ -242,7 +277,7 @@ def load(model: Any, name: str, state: dict[str, Any]) -> None:
             elif scalar == "logit_bias":  # no vector depends on it
                 state[scalar] = model.state_dict()[scalar]
         state.pop("text.transformer.embeddings.position_ids", None)
-        model.load_state_dict(state, strict=True)
+        model.load_state_dict(state, strict=True, assign=True)
     except Exception as error:  # torch, safetensors and pickle each fail in their own way
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
         kept = lines if len(lines) == 1 else lines[1:]  # the first says which class

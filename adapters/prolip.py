@@ -17,6 +17,7 @@ from hiereval.adapters import settings, vocabulary
 from hiereval.adapters.devices import stacked, to_device
 from hiereval.adapters.image_processing import middle, to_rgb
 from hiereval.adapters.precision import DTYPES, inference
+from hiereval.adapters.towers import ALL, Part, Towers
 from hiereval.errors import HierevalError, nearest
 from hiereval.types import LoadOptions, Modality, ModelId
 
@@ -91,8 +92,12 @@ class ProLip:
         )
 
     @cached_property
-    def model(self) -> Any:
-        """Return both towers in evaluation mode; loads the weights, all of them or none."""
+    def towers(self) -> Towers:
+        """Return both towers; each loads its weights when it first encodes."""
+        return Towers(self._load, text=("text.",), image=("visual.",))
+
+    def _load(self, part: Part) -> Any:
+        """Return a part of the network in evaluation mode; all weights must be there, or none."""
         import torch
         from safetensors.torch import load_file
 
@@ -100,10 +105,10 @@ class ProLip:
 
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.options.random_init or 0)
-            model = prolip_network.build(self.config)
+            model = prolip_network.build(self.config, part if self.weights else ALL)
         if self.weights is not None:
             try:
-                model.load_state_dict(load_file(self.weights), strict=True)
+                model.load_state_dict(load_file(self.weights), strict=True, assign=True)
             except RuntimeError as error:
                 lines = " ".join(line.strip() for line in str(error).splitlines())
                 raise HierevalError(
@@ -112,7 +117,7 @@ class ProLip:
                 ) from error
             if self._weights_sha256() != self.id.weights_sha256:
                 raise HierevalError(f"The weights of {self.name!r} changed as they were read.")
-        return model.float().eval().requires_grad_(False).to(self.options.device)
+        return part.cut(model).float().eval().requires_grad_(False).to(self.options.device)
 
     @cached_property
     def tokenizer(self) -> Any:
@@ -155,7 +160,7 @@ class ProLip:
         """Return [n, 2 d] float32: means, not normalised, and logarithms of variances."""
         with inference(self.options.precision, self.options.device):
             ids = self.tokenizer(list(texts))  # always the whole context
-            return self.model.text(to_device(ids, self.options.device)).float()
+            return self.towers.text.text(to_device(ids, self.options.device)).float()
 
     def preprocess(self, image: Image) -> Tensor:
         """Return one picture's normalised pixels [3, h, w]."""
@@ -164,7 +169,7 @@ class ProLip:
     def encode_images(self, inputs: Sequence[Tensor]) -> Tensor:
         """Return [n, 2 d] float32: means, not normalised, and logarithms of variances."""
         with inference(self.options.precision, self.options.device):
-            return self.model.visual(stacked(inputs, self.options.device)).float()
+            return self.towers.image.visual(stacked(inputs, self.options.device)).float()
 
     def _weights_sha256(self) -> str | None:
         cache = self.options.places.cache

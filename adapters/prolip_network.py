@@ -10,6 +10,8 @@ import torch
 from open_clip.transformer import QuickGELU, Transformer
 from torch import Tensor, nn
 
+from hiereval.adapters.towers import Part
+
 SCALE = 0.02  # of random tokens, where nothing is loaded over them
 
 
@@ -73,12 +75,17 @@ class TextTower(nn.Module):
         return torch.cat([mean, self.text_uncertainty_projection(mean)], -1)
 
 
-def build(config: Mapping[str, Any]) -> Any:
-    """Return both towers, randomly weighted, with the parameters that the files hold."""
+def build(config: Mapping[str, Any], part: Part) -> Any:
+    """Return both towers, randomly weighted, with the parameters that the files hold.
+
+    What is absent from `part` takes no memory.
+    """
     activation = QuickGELU if config.get("quick_gelu") else nn.GELU
     model = nn.Module()
-    model.visual = ImageTower(config["embed_dim"], config["vision_cfg"], activation)
-    model.text = TextTower(config["embed_dim"], config["text_cfg"], activation)
+    with part.building("visual."):
+        model.visual = ImageTower(config["embed_dim"], config["vision_cfg"], activation)
+    with part.building("text."):
+        model.text = TextTower(config["embed_dim"], config["text_cfg"], activation)
     model.logit_scale = nn.Parameter(torch.zeros(()))
     if config.get("init_logit_bias"):
         model.logit_bias = nn.Parameter(torch.zeros(()))

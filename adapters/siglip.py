@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from hiereval.adapters.devices import to_device
 from hiereval.adapters.image_processing import collate, process
 from hiereval.adapters.settings import whole
+from hiereval.adapters.towers import Part, Towers
 from hiereval.adapters.transformers_loading import open_checkpoint, token_counts, tokenize
 from hiereval.errors import HierevalError
 from hiereval.types import LoadOptions, Modality
@@ -24,6 +25,7 @@ INPUTS = {
     "siglip": {"pixel_values"},
     "siglip2": {"pixel_values", "pixel_attention_mask", "spatial_shapes"},
 }
+TEXT, IMAGE = ("text_model.",), ("vision_model.",)
 WITHOUT_PUNCTUATION = str.maketrans("", "", string.punctuation)
 
 
@@ -55,9 +57,13 @@ class Siglip:
         )
 
     @cached_property
-    def model(self) -> Any:
-        """Return the network; loads the weights."""
-        return self.files.load_model(MODELS[self.files.model_type])
+    def towers(self) -> Towers:
+        """Return the network's towers; each loads its weights when it first encodes."""
+
+        def load(part: Part) -> Any:
+            return self.files.load_model(MODELS[self.files.model_type], part=part)
+
+        return Towers(load, TEXT, IMAGE)
 
     @cached_property
     def tokenizer(self) -> Any:
@@ -98,16 +104,16 @@ class Siglip:
             )
         with self.files.compute():
             ids = to_device(ids, self.files.options.device)
-            output = self.model.get_text_features(input_ids=ids)
+            output = self.towers.text.get_text_features(input_ids=ids)
             return output.pooler_output.float()
 
     def text_tower(self) -> tuple[Any, tuple[str, ...]]:
         """Return the network and the prefixes of its text side's parameters, for fine-tuning."""
-        return self.model, ("text_model.",)
+        return self.towers.whole, TEXT
 
     def save(self, folder: Path) -> None:
         """Write the network as it is now into an empty folder, in transformers' format."""
-        self.files.save(self.model, folder)
+        self.files.save(self.towers.whole, folder)
 
     def preprocess(self, image: Image) -> dict[str, Tensor]:
         """Return one picture's pixels; for NaFlex also its patch mask and grid."""
@@ -124,4 +130,4 @@ class Siglip:
         """Return [n, d] float32 image vectors of the joint space, not normalised."""
         with self.files.compute():
             batch = collate(inputs, self.files.options.device)
-            return self.model.get_image_features(**batch).pooler_output.float()
+            return self.towers.image.get_image_features(**batch).pooler_output.float()

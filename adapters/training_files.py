@@ -6,6 +6,7 @@ a namespace of arguments) becomes an object that does nothing: no class of it is
 
 from __future__ import annotations
 
+import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -67,7 +68,8 @@ def _content(file: Path) -> Any:
         except ValueError:  # the format before torch 1.6, which cannot be looked through
             unknown = []
         with safe_globals([(Inert, name) for name in unknown]):
-            return torch.load(file, map_location="cpu", weights_only=True)
+            mapped = zipfile.is_zipfile(file)  # left on disk until it is used
+            return torch.load(file, map_location="cpu", weights_only=True, mmap=mapped)
     except Exception as error:  # torch, zip, pickle and safetensors each fail in their own way
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
         raise HierevalError(

@@ -16,6 +16,7 @@ from typing import Any
 from hiereval import fingerprint, snapshots
 from hiereval.adapters import architectures, nomic_config, settings, vocabulary
 from hiereval.adapters.precision import DTYPES, inference
+from hiereval.adapters.towers import ALL, Part
 from hiereval.adapters.transformers_weights import (
     WHOLE,
     files_of,
@@ -127,8 +128,14 @@ class Checkpoint:
             context_length=context_length,
         )
 
-    def load_model(self, class_name: str, unused: tuple[str, ...] = (), **arguments: Any) -> Any:
-        """Return the model in float32, in evaluation mode, on the run's device.
+    def load_model(
+        self,
+        class_name: str,
+        unused: tuple[str, ...] = (),
+        part: Part = ALL,
+        **arguments: Any,
+    ) -> Any:
+        """Return the model, or a part of it, in float32, evaluation mode, on the run's device.
 
         Weights that begin with `unused` may be there; `arguments` go to the class. Raises
         HierevalError if the weights are not exactly those of the class, or are no longer those
@@ -141,12 +148,12 @@ class Checkpoint:
             config = settings.configuration(cls.config_class, self.name, self.config)
             if self.options.random_init is None:
                 hashed = self.weights_sha256
-                model = read(cls, config, self.weights, self.name, unused, **arguments)
+                model = read(cls, config, self.weights, self.name, unused, part, **arguments)
                 if fingerprint.weights_sha256(self.weights, self.memory) != hashed:
                     raise HierevalError(f"The weights of {self.name!r} changed as they were read.")
             else:
                 model = initialise(cls, config, self.options.random_init, **arguments)
-            return model.float().eval().requires_grad_(False).to(self.options.device)
+            return part.cut(model).float().eval().requires_grad_(False).to(self.options.device)
 
     def load_tokenizer(
         self,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from fnmatch import fnmatch
@@ -10,6 +11,7 @@ from typing import Any
 from unittest import mock
 
 from hiereval.adapters.settings import table
+from hiereval.adapters.towers import ALL, Part
 from hiereval.errors import HierevalError
 from hiereval.fingerprint import read_json
 
@@ -69,20 +71,23 @@ def read(
     weights: Sequence[Path],
     name: str,
     unused: tuple[str, ...] = (),
+    part: Part = ALL,
     **settings: Any,
 ) -> Any:
     """Return the model of a configuration with the tensors of these files, in float32.
 
     Only these files are read, pickles as data alone. Keys that begin with `unused`, with or
     without the prefix under which a larger model held this one, may be there (heads that no vector
-    depends on); `settings` go to the class. Raises HierevalError, with the first keys, if the
-    weights lack one of the architecture or hold one that it does not know, and if they cannot be
-    read.
+    depends on); what is absent from `part` is not read; `settings` go to the class. Raises
+    HierevalError, with the first keys, if the weights lack one of the architecture or hold one
+    that it does not know, and if they cannot be read.
     """
     import torch
 
     try:
-        state = {key: value for file in weights for key, value in _tensors(file).items()}
+        state = {
+            key: part.value(key, value) for file in weights for key, value in _tensors(file).items()
+        }
         model, info = cls.from_pretrained(
             None,
             config=config,
@@ -114,13 +119,14 @@ def read(
 
 
 def _tensors(file: Path) -> dict[str, Any]:
-    """Return a file's tensors; a pickle is read as data alone."""
+    """Return a file's tensors, left on disk until they are used; a pickle is data alone."""
     import torch
     from safetensors.torch import load_file
 
     if file.suffix == ".safetensors":
         return load_file(file)
-    state = torch.load(file, map_location="cpu", weights_only=True)
+    mapped = zipfile.is_zipfile(file)  # the format before torch 1.6 is none
+    state = torch.load(file, map_location="cpu", weights_only=True, mmap=mapped)
     if not isinstance(state, dict) or not all(isinstance(x, torch.Tensor) for x in state.values()):
         raise ValueError(f"{file.name} must hold a dictionary of tensors")
     return state

@@ -41,7 +41,7 @@ def main() -> None:
 
     def whole(batch: Sequence[str]) -> Tensor:
         with torch.inference_mode():
-            return adapter.model.encode_text(adapter.tokenizer(list(batch)))
+            return adapter.towers.whole.encode_text(adapter.tokenizer(list(batch)))
 
     adapter.encode_texts(texts[:8])  # loads the network
     (slow, a), (fast, b) = (timed(encode, texts) for encode in (whole, adapter.encode_texts))

@@ -200,7 +200,9 @@ def is_curvature_of(geometry: str, curvature: object) -> bool:
 @runtime_checkable
 class Adapter(Protocol):
     """One model. The constructor `(checkpoint: str, options: LoadOptions, **model_args)` reads
-    configuration only; weights load at the first `encode_*`."""
+    configuration only; weights load at the first `encode_*`. Where a network has two towers that
+    come apart each loads for what it encodes: texts alone bring no image tower into memory. The
+    id, and every vector bit for bit, are the same whichever was used first."""
 
     id: ModelId
     modalities: frozenset[Modality]

@@ -12,6 +12,7 @@ from unittest import mock
 
 from hiereval.testing import inputs
 from hiereval.testing.checks import Check, Failed, NotApplicable, require, run
+from hiereval.testing.loading import apart
 from hiereval.testing.preprocessing import altered, same
 from hiereval.types import (
     TWO_CAPTIONS,
@@ -145,6 +146,7 @@ class _Kit:
         yield "image: a mode changes no colour", self.modes_agree
         yield "image: preprocessing is thread-safe", self.threads
         yield "fingerprint follows preprocessing", self.follows_preprocessing
+        yield "towers load apart", self.towers_apart
 
     # --- identity ---------------------------------------------------------------------------------
 
@@ -319,6 +321,12 @@ class _Kit:
         equal = [same(a, b) for a, b in zip(together, one_by_one, strict=True)]
         require(all(equal), f"{equal.count(False)} of 16 pictures differ when 8 threads preprocess")
         return "8 threads, 16 pictures"
+
+    def towers_apart(self) -> str:
+        """A vector does not depend on which tower was used first, in memory or not."""
+        if self.make is None:
+            raise NotApplicable("an adapter was given, not a function that makes one")
+        return apart(self.make, self.texts, self.fingerprint)
 
     # --- both -------------------------------------------------------------------------------------
 

@@ -69,7 +69,7 @@ def test_align_padded_to_its_trained_length_is_the_same(checkpoint: Folder) -> N
         TEXTS, padding="max_length", truncation=True, max_length=64, return_tensors="pt"
     )
     with torch.no_grad():
-        expected = adapter.model.get_text_features(
+        expected = adapter.towers.whole.get_text_features(
             input_ids=padded["input_ids"], attention_mask=padded["attention_mask"]
         ).pooler_output
     torch.testing.assert_close(adapter.encode_texts(TEXTS), expected, atol=1e-5, rtol=0)
@@ -79,7 +79,7 @@ def test_the_pooled_vector_is_not_the_first_output(checkpoint: Folder) -> None:
     """What `get_text_features(...)[0]` gives has other axes altogether."""
     adapter = _open(checkpoint("clip"))
     ids = adapter.tokenizer(["a bird"], return_tensors="pt")["input_ids"]
-    assert adapter.model.get_text_features(input_ids=ids)[0].shape == (1, 4, 32)
+    assert adapter.towers.whole.get_text_features(input_ids=ids)[0].shape == (1, 4, 32)
     assert adapter.encode_texts(["a bird"]).shape == (1, 24)
 
 
@@ -145,7 +145,7 @@ def test_end_token_2_means_the_largest(checkpoint: Folder, copied: Folder) -> No
     config["text_config"]["eos_token_id"] = 2
     (old / "config.json").write_text(json.dumps(config))
     legacy, modern = _open(old), _open(checkpoint("clip"))
-    assert legacy.model.config.text_config.eos_token_id == 2
+    assert legacy.towers.whole.config.text_config.eos_token_id == 2
     torch.testing.assert_close(
         legacy.encode_texts(TEXTS), modern.encode_texts(TEXTS), atol=1e-6, rtol=0
     )
@@ -228,7 +228,7 @@ def test_half_precision_is_near_and_returned_as_float32(
     ):
         assert low.dtype == torch.float32
         assert 0 < (normalise(whole) - normalise(low)).abs().max() < tolerance
-    assert half.model.dtype == torch.float32
+    assert half.towers.whole.dtype == torch.float32
     assert half.id.dtype == {"bf16": "bfloat16", "fp16": "float16"}[precision]
     assert half.id.fingerprint() != exact.id.fingerprint()
 
@@ -239,8 +239,8 @@ def test_a_half_precision_checkpoint_is_computed_in_float32(checkpoint: Folder) 
     assert json.loads((folder / "config.json").read_text())["dtype"] == "float16"
     adapter = _open(folder)
     vectors = adapter.encode_texts(TEXTS)
-    assert {p.dtype for p in adapter.model.parameters()} == {torch.float32}
-    full = _open(checkpoint("clip")).model
+    assert {p.dtype for p in adapter.towers.whole.parameters()} == {torch.float32}
+    full = _open(checkpoint("clip")).towers.whole
     full.load_state_dict({key: value.half() for key, value in full.state_dict().items()})
     ids = adapter.tokenizer(TEXTS, padding=True, truncation=True, return_tensors="pt")["input_ids"]
     with torch.no_grad():
@@ -265,7 +265,7 @@ def test_random_initialisation_needs_the_configuration_alone(copied: Folder) -> 
 
 
 def test_attention_is_the_fused_one(checkpoint: Folder) -> None:
-    assert _open(checkpoint("clip")).model.config._attn_implementation == "sdpa"
+    assert _open(checkpoint("clip")).towers.whole.config._attn_implementation == "sdpa"
 
 
 def test_every_family_is_a_class_of_transformers() -> None:

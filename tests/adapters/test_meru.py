@@ -61,7 +61,7 @@ def test_equals_the_forward_in_float64(
     state, geometry = FAMILIES[family]()
     adapter = _open(meru_checkpoint.write(tmp_path / "x.pth", state))
     assert adapter.id.geometry == geometry
-    assert adapter.id.n_params == sum(p.numel() for p in adapter.model.parameters())
+    assert adapter.id.n_params == sum(p.numel() for p in adapter.towers.whole.parameters())
     text = adapter.encode_texts(TEXTS)
     pixels = [adapter.preprocess(picture) for picture in pictures]
     image = adapter.encode_images(pixels)
@@ -122,7 +122,7 @@ def test_identity_is_known_before_the_weights(file: Path) -> None:
     assert (adapter.id.name, adapter.id.embed_dim, adapter.id.context_length) == (
         "meru_tiny", 24, 77,
     )  # fmt: skip
-    assert adapter.id.n_params == sum(p.numel() for p in adapter.model.parameters())
+    assert adapter.id.n_params == sum(p.numel() for p in adapter.towers.whole.parameters())
     assert adapter.text_lengths(["", "a bird", "bird " * 99]) == [2, 4, 101]
 
 

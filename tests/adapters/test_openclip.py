@@ -120,7 +120,7 @@ def test_a_lost_end_token_is_an_error(written: dict[str, Path]) -> None:
 def test_identity(written: dict[str, Path], spoiled: Path) -> None:
     adapter = _open(written["clip"])
     assert adapter.id.name == "clip"
-    assert adapter.id.n_params == sum(p.numel() for p in adapter.model.parameters())
+    assert adapter.id.n_params == sum(p.numel() for p in adapter.towers.whole.parameters())
     assert _open(spoiled).id.fingerprint() == adapter.id.fingerprint()  # a copy is the same model
     _edit(spoiled, lambda config: config["preprocess_cfg"].update(interpolation="bilinear"))
     assert _open(spoiled).id.fingerprint() != adapter.id.fingerprint()
@@ -129,8 +129,8 @@ def test_identity(written: dict[str, Path], spoiled: Path) -> None:
 def test_loading_is_lazy_and_evaluates(written: dict[str, Path]) -> None:
     adapter = _open(written["clip"])
     assert not {"model", "tokenizer", "transform"} & vars(adapter).keys()
-    assert not any(module.training for module in adapter.model.modules())
-    assert not any(parameter.requires_grad for parameter in adapter.model.parameters())
+    assert not any(module.training for module in adapter.towers.whole.modules())
+    assert not any(parameter.requires_grad for parameter in adapter.towers.whole.parameters())
 
 
 def test_random_init_needs_only_the_configuration(spoiled: Path) -> None:
@@ -156,7 +156,7 @@ def test_a_half_precision_checkpoint_computes_in_float32(spoiled: Path) -> None:
 
     path = spoiled / "open_clip_model.safetensors"
     save_file({key: value.half() for key, value in load_file(path).items()}, path)
-    assert {p.dtype for p in _open(spoiled).model.parameters()} == {torch.float32}
+    assert {p.dtype for p in _open(spoiled).towers.whole.parameters()} == {torch.float32}
 
 
 @pytest.mark.parametrize("kind", list(CONFIGS))

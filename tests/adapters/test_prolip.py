@@ -37,7 +37,7 @@ def _refused(folder: Path, **options: Any) -> str:
 def test_equals_the_forward_in_float64(folder: Path, pictures: list[Image.Image]) -> None:
     adapter, state = ProLip(str(folder), LoadOptions()), prolip_checkpoint.state()
     assert (adapter.id.geometry, adapter.id.embed_dim) == ("gaussian", 64)
-    assert adapter.id.n_params == sum(p.numel() for p in adapter.model.parameters())
+    assert adapter.id.n_params == sum(p.numel() for p in adapter.towers.whole.parameters())
     for vector, sentence in zip(adapter.encode_texts(TEXTS), TEXTS, strict=True):
         ids = adapter.tokenizer([sentence])[0].tolist()
         expected = torch.cat(prolip.encode_text(ids, state, heads=2, eps=1e-6))

@@ -75,7 +75,7 @@ def test_the_root_is_the_same_alone_and_among_long_texts(kind: str, checkpoint: 
     )
     with torch.no_grad():
         roots = [
-            adapter.model.get_text_features(input_ids=batch["input_ids"]).pooler_output[0]
+            adapter.towers.whole.get_text_features(input_ids=batch["input_ids"]).pooler_output[0]
             for batch in (short, long)
         ]
     assert (roots[0] - roots[1]).abs().max() > 0.1
@@ -91,7 +91,7 @@ def test_no_attention_mask_is_passed(checkpoint: Folder) -> None:
         return_tensors="pt",
     )
     with torch.no_grad():
-        masked = adapter.model.get_text_features(
+        masked = adapter.towers.whole.get_text_features(
             input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]
         ).pooler_output
     assert (masked - adapter.encode_texts(["a bird"])).abs().max() > 0.1
@@ -102,8 +102,9 @@ def test_the_root_is_end_and_padding_on_the_right(kind: str, checkpoint: Folder)
     adapter = _open(checkpoint(kind))
     end, pad = adapter.tokenizer.eos_token_id, adapter.tokenizer.pad_token_id
     seen: list[torch.Tensor] = []
-    features = adapter.model.get_text_features
-    adapter.model.get_text_features = lambda **inputs: seen.append(inputs) or features(**inputs)
+    network = adapter.towers.text
+    features = network.get_text_features
+    network.get_text_features = lambda **inputs: seen.append(inputs) or features(**inputs)
     adapter.encode_texts([""])
     assert set(seen[0]) == {"input_ids"}
     assert seen[0]["input_ids"].tolist() == [[end] + [pad] * 15]

@@ -94,7 +94,7 @@ def test_identity_says_what_was_loaded(checkpoint: Folder) -> None:
     )
     assert adapter.id.weights_sha256 == hashlib.sha256(weights.read_bytes()).hexdigest()
     assert adapter.id.embed_dim == adapter.encode_texts(["a bird"]).shape[1] == 24
-    assert adapter.id.n_params == sum(p.numel() for p in adapter.model.parameters())
+    assert adapter.id.n_params == sum(p.numel() for p in adapter.towers.whole.parameters())
     assert (adapter.id.dtype, adapter.id.trust_remote_code) == ("float32", False)
 
 

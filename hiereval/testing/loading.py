@@ -1,0 +1,63 @@
+"""What an adapter of texts and pictures has in memory, and that no vector depends on it."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from hiereval.testing import inputs
+from hiereval.testing.checks import NotApplicable, require
+from hiereval.types import Adapter
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+def apart(make: Callable[[], Adapter], texts: Sequence[str], fingerprint: str | None) -> str:
+    """Texts before pictures have the vectors of pictures before texts, bit for bit.
+
+    Returns how many parameters texts alone bring into memory; NotApplicable where it is as many
+    as both bring: a network that does not come apart.
+    """
+    import torch
+
+    there = _parameters()
+    reader, seer = make(), make()
+    read = reader.encode_texts(list(texts))
+    held = _count(there)
+    seen = _pictures(seer)
+    for what, first, second in (
+        ("texts", read, seer.encode_texts(list(texts))),
+        ("pictures", seen, _pictures(reader)),
+    ):
+        require(
+            torch.equal(first, second),
+            f"vectors of {what} must be equal bit for bit, whichever tower is used first",
+        )
+    for one in (reader, seer):
+        now = one.id.fingerprint()
+        require(now == fingerprint, "the fingerprint must be the same whichever tower is used")
+    del seer
+    both = _count(there)
+    if held == both:
+        raise NotApplicable(f"nothing comes apart: {both:,} parameters for texts alone")
+    return f"{held:,} of {both:,} parameters for texts alone"
+
+
+def _pictures(adapter: Adapter) -> Tensor:
+    return adapter.encode_images([adapter.preprocess(inputs.picture())])
+
+
+def _parameters() -> dict[int, int]:
+    """Return the size of every parameter of a network in memory, by its identity."""
+    import torch
+
+    gc.collect()
+    networks = [found for found in gc.get_objects() if issubclass(type(found), torch.nn.Module)]
+    parameters = [p for network in networks for p in network._parameters.values() if p is not None]
+    return {id(p): p.numel() for p in parameters if not p.is_meta}
+
+
+def _count(before: dict[int, int]) -> int:
+    return sum(n for key, n in _parameters().items() if key not in before)
