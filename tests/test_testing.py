@@ -81,8 +81,27 @@ def _failed(checks: Sequence[Check]) -> dict[str, str]:
 def test_nothing_fails_on_a_good_adapter() -> None:
     checks = check_adapter(Good)
     assert _failed(checks) == {}
-    assert all(check.passed for check in checks)
+    assert [check for check in checks if not check.passed] == [
+        Check("towers load apart", None, "nothing comes apart: 0 parameters for texts alone")
+    ]
     assert len({check.name for check in checks}) == len(checks) > 30
+
+
+def test_towers_that_load_apart_are_counted() -> None:
+    class TwoTowers(Good):
+        def encode_texts(self, texts: Sequence[str]) -> Tensor:
+            self.text = torch.nn.Linear(2, 3)
+            return super().encode_texts(texts)
+
+        def encode_images(self, inputs: Sequence[np.ndarray]) -> Tensor:
+            self.image = torch.nn.Linear(4, 5)
+            self.absent = torch.nn.Linear(6, 7, device="meta")
+            return super().encode_images(inputs)
+
+    checks = check_adapter(TwoTowers)
+    assert all(check.passed for check in checks)
+    detail = next(check.detail for check in checks if check.name == "towers load apart")
+    assert detail == "9 of 34 parameters for texts alone"
 
 
 # --- broken adapters: each fails its check -------------------------------------------------------
@@ -241,6 +260,23 @@ class Unstated(Good):
         self.id = dataclasses.replace(ID, preprocess_fingerprint=None)
 
 
+class Swayed(Good):
+    seen = 0.0
+
+    def encode_texts(self, texts: Sequence[str]) -> Tensor:
+        return super().encode_texts(texts) + self.seen
+
+    def encode_images(self, inputs: Sequence[np.ndarray]) -> Tensor:
+        self.seen = 1e-6
+        return super().encode_images(inputs)
+
+
+class Renamed(Good):
+    def encode_images(self, inputs: Sequence[np.ndarray]) -> Tensor:
+        self.id = dataclasses.replace(ID, config_sha256="9" * 64)
+        return super().encode_images(inputs)
+
+
 class Drifting(Good):
     def encode_texts(self, texts: Sequence[str]) -> Tensor:
         self.id = dataclasses.replace(ID, n_params=3, weights_sha256="9" * 64)
@@ -286,6 +322,10 @@ BROKEN: dict[str, tuple[type[Good], str, str]] = {
     "misnamed": (Misnamed, "optional parts", "folder_prefix must be a text, not 3"),
     "two spaces": (TwoSpaces, "text and image in one space", "text has 8 dimensions, image 4"),
     "unstated": (Unstated, "fingerprint follows preprocessing", "must say what is done to"),
+    "swayed": (Swayed, "towers load apart",
+               "vectors of texts must be equal bit for bit, whichever tower is used first"),
+    "renamed": (Renamed, "towers load apart",
+                "the fingerprint must be the same whichever tower is used"),
     "drifting": (Drifting, "identity stays as it was", "must be the same after encoding"),
 }  # fmt: skip
 

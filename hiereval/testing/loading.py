@@ -23,13 +23,15 @@ def apart(make: Callable[[], Adapter], texts: Sequence[str], fingerprint: str | 
     import torch
 
     there = _parameters()
-    reader, seer = make(), make()
-    read = reader.encode_texts(list(texts))
+    reader = make()
+    text = reader.encode_texts(list(texts))
     held = _count(there)
-    seen = _pictures(seer)
-    for what, first, second in (
-        ("texts", read, seer.encode_texts(list(texts))),
-        ("pictures", seen, _pictures(reader)),
+    image = _pictures(reader)
+    both = _count(there)
+    seer = make()
+    for what, first, second in (  # pictures, then texts
+        ("pictures", _pictures(seer), image),
+        ("texts", seer.encode_texts(list(texts)), text),
     ):
         require(
             torch.equal(first, second),
@@ -38,8 +40,6 @@ def apart(make: Callable[[], Adapter], texts: Sequence[str], fingerprint: str | 
     for one in (reader, seer):
         now = one.id.fingerprint()
         require(now == fingerprint, "the fingerprint must be the same whichever tower is used")
-    del seer
-    both = _count(there)
     if held == both:
         raise NotApplicable(f"nothing comes apart: {both:,} parameters for texts alone")
     return f"{held:,} of {both:,} parameters for texts alone"
