@@ -67,9 +67,10 @@ def measure(name: str, data: Path, chains: int, precision: Any) -> dict[str, Any
         assert part.isfinite().all()
         assert adapter.id.embed_dim in (None, part.shape[1])
         assert len(part.unique(dim=0)) > 0.9 * len(part)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
     return {
         "architecture": row.title,
-        "parameters": (adapter.id.n_params or _parameters(adapter.model)) / 1e6,
+        "parameters": (adapter.id.n_params or _parameters(adapter)) / 1e6,
         "precision": precision,
         "load_s": loaded,
         "images": images.n_images,
@@ -78,11 +79,12 @@ def measure(name: str, data: Path, chains: int, precision: Any) -> dict[str, Any
         "texts": texts.n_texts,
         "texts_per_s": texts.texts_per_s,
         "texts_per_core_s": texts.n_texts / (busy[1] - busy[0]),
-        "peak_gb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6,
+        "peak_gb": peak,
     }
 
 
-def _parameters(network: Any) -> int:
+def _parameters(adapter: Any) -> int:
+    network = adapter.towers.whole if hasattr(adapter, "towers") else adapter.model
     return sum(p.numel() for p in network.parameters())
 
 

@@ -168,7 +168,7 @@ def _arrays(prepared: Any) -> Any:
 
 def settings(adapter: Any, inputs: list[Any], batch: int, repeats: int) -> None:
     """Other ways of computing the same forward (networks of transformers)."""
-    network, found = adapter.model, {}
+    network, found = adapter.towers.whole, {}
 
     def one(name: str, way: Callable[[Any], Any]) -> Callable[[], None]:
         def run() -> None:
