@@ -8,9 +8,9 @@ ones the more chains there are. Vectors are random, 512 dimensions; an image a c
 is a process of its own, one thread. Each part stands beside what it cannot do without, measured
 in the same process: scoring beside the similarity product of its images and captions (or the inner
 products of its pairs), the bootstrap beside its draws of weights, the nulls beside their deals,
-blind scores beside one scoring by a model. A part whose last two points say that it would take
-more than `--limit` seconds is not run. `--log` keeps points as they come, and does not measure
-again what it holds.
+blind scores beside nothing. A part whose last two points say that it would take more than `--limit`
+seconds is not run; in brackets then stands what they say. `--log` keeps points as they come, and
+does not measure again what it holds.
 """
 
 from __future__ import annotations
@@ -134,11 +134,12 @@ def parts(task: Any, space: Any, data: Any) -> Iterator[tuple[str, Work, Work | 
 
     n = len(scores.ids)
     yield "bootstrap", intervals, lambda: [None for _ in resample(n, 1000, 0)]
-    yield (
-        "nulls",
-        lambda: nulls.evaluate(metrics, scores, found["values"], seed=0),
-        (lambda: deals(scores.nulls)) if scores.nulls else None,
-    )
+    if scores.nulls:
+
+        def drawn() -> None:
+            nulls.evaluate(metrics, scores, found["values"], seed=0)
+
+        yield "nulls", drawn, lambda: deals(scores.nulls)
     yield "blind", lambda: blind.ceilings(task, data, metrics), None
     yield "samples", lambda: [scores.details(i) for i in range(n)], None
 
@@ -315,27 +316,33 @@ def slopes(points: Sequence[Point]) -> Iterator[str]:
 
 def plot(points: Sequence[Point], picture: Path) -> None:
     """Draw a panel a part, a line a task, both axes logarithmic."""
-    from matplotlib import rcParams
+    from matplotlib import rc_context
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    rcParams["svg.hashsalt"] = "cost"  # the same points make the same file
     figure = Figure(figsize=(10, 6.4), layout="constrained")
     FigureCanvasAgg(figure)
     panels = figure.subplots(2, 3, sharex=True, sharey=True).flat
-    tasks = list(dict.fromkeys(p.task for p in points))
+    ends = [min(p.chains for p in points), max(p.chains for p in points)]
     for panel, part in zip(panels, PARTS, strict=False):
-        for task in tasks:
+        for task in dict.fromkeys(p.task for p in points):
             line = curve(points, task, part)
-            panel.plot(*zip(*line, strict=True), marker="o", markersize=3, label=task)
-        panel.set(title=part, xscale="log", yscale="log")
+            sizes, seconds = [n for n, _ in line], [s for _, s in line]
+            panel.plot(sizes, seconds, marker="o", markersize=3, label=task)
+        for power, style in ((1, "--"), (2, ":")):
+            rising = [1e-3 * (n / ends[0]) ** power for n in ends]
+            panel.plot(ends, rising, style, color="0.6", label=f"grows with power {power}")
+        panel.set(title=part, xscale="log", yscale="log", ylim=(1e-4, 1e3))
+        panel.minorticks_off()
         panel.grid(alpha=0.3)
-    *_, last = figure.axes
+    last = figure.axes[-1]
     last.axis("off")
     last.legend(*figure.axes[0].get_legend_handles_labels(), loc="center")
     figure.supxlabel("chains")
     figure.supylabel("seconds of the processor")
-    figure.savefig(picture, metadata={"Date": None} if picture.suffix == ".svg" else None)
+    # text as text, and the same file from the same points
+    with rc_context({"svg.fonttype": "none", "svg.hashsalt": "cost"}):
+        figure.savefig(picture, metadata={"Date": None} if picture.suffix == ".svg" else None)
 
 
 if __name__ == "__main__":
