@@ -102,12 +102,12 @@ def resolve(spec: str, places: Places) -> Resolved:
     aliases = cards(places)
     if spec in aliases:
         card = aliases[spec]
-        return Resolved(card.adapter, _local(card.checkpoint), card.revision, spec, card)
+        return Resolved(card.adapter, card.checkpoint, card.revision, spec, card)
     adapter, colon, checkpoint = spec.partition(":")
     if colon and checkpoint and adapter in registry.names("adapters"):
-        return Resolved(adapter, _local(checkpoint), None, None, None)
+        return Resolved(adapter, checkpoint, None, None, None)
     if colon and checkpoint and adapter in aliases:
-        return Resolved(aliases[adapter].adapter, _local(checkpoint), None, None, None)
+        return Resolved(aliases[adapter].adapter, checkpoint, None, None, None)
     valid = [*aliases, *(f"{name}:" for name in registry.names("adapters"))]
     hint = nearest(adapter + colon, valid)
     if colon and not checkpoint:
@@ -120,7 +120,8 @@ def resolve(spec: str, places: Places) -> Resolved:
     )
 
 
-def _local(checkpoint: str) -> str:
+def located(checkpoint: str) -> str:
+    """Return a checkpoint as adapters take it: of one that is shipped, the folder it lies in."""
     if checkpoint.startswith(BUILTIN):
         return str(files(f"hiereval.{checkpoint.removeprefix(BUILTIN)}") / "checkpoint")
     return checkpoint
@@ -143,7 +144,7 @@ def open_adapter(spec: str, options: LoadOptions, model_args: Mapping[str, str])
                 f"The model argument {key!r} must be one that the adapter {found.adapter!r} takes "
                 f"({', '.join(known) or 'none'}).{nearest(key, known)}"
             )
-    adapter: Adapter = factory(found.checkpoint, options, **arguments)
+    adapter: Adapter = factory(located(found.checkpoint), options, **arguments)
     if options.root_text is not None:
         adapter.id = replace(adapter.id, root_text=options.root_text)
     trained = lineage_of(adapter)
@@ -151,6 +152,8 @@ def open_adapter(spec: str, options: LoadOptions, model_args: Mapping[str, str])
     if name:
         adapter.id = replace(adapter.id, name=name)
     _check_name(adapter.id.name)
+    if found.checkpoint.startswith(BUILTIN):  # where it lies is nobody else's business
+        adapter.id = replace(adapter.id, checkpoint=found.checkpoint)
     return adapter
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast, get_args
 from unittest import mock
 
+from hiereval import models
 from hiereval.testing import inputs
 from hiereval.testing.checks import Check, Failed, NotApplicable, require, run
 from hiereval.testing.loading import apart
@@ -376,7 +377,8 @@ class _Kit:
             model.preprocess_fingerprint is not None,
             "id.preprocess_fingerprint must say what is done to pictures",
         )
-        folder = Path(model.checkpoint.removeprefix(folder_prefix(self.adapter)))
+        checkpoint = models.located(model.checkpoint)
+        folder = Path(checkpoint.removeprefix(folder_prefix(self.adapter)))
         if self.reopen is None or not folder.is_dir():
             return "stated in the id"
         with tempfile.TemporaryDirectory() as temporary:
@@ -384,7 +386,7 @@ class _Kit:
             changed = altered(folder, copy)
             if not changed:
                 return "stated in the id"
-            other = self.reopen(model.checkpoint.replace(str(folder), str(copy)))
+            other = self.reopen(checkpoint.replace(str(folder), str(copy)))
             picture = inputs.picture()
             if same(other.preprocess(picture), self.adapter.preprocess(picture)):
                 return f"{', '.join(changed)} of the folder is not used"

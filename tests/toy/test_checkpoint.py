@@ -15,7 +15,7 @@ from hiereval.datasets import open_dataset
 from hiereval.embed import embed
 from hiereval.estimates import bootstrap
 from hiereval.geometry import normalise
-from hiereval.models import open_adapter, resolve
+from hiereval.models import located, open_adapter, resolve
 from hiereval.places import Places
 from hiereval.spaces import space_of
 from hiereval.store import Store
@@ -23,7 +23,7 @@ from hiereval.toy.phrases import VALUES, caption
 from hiereval.toy.shapes import split_scenes
 from hiereval.types import Chains, DataOptions, Embeddings, LoadOptions
 
-FOLDER = Path(resolve("toy", Places.of()).checkpoint)
+FOLDER = Path(located(resolve("toy", Places.of()).checkpoint))
 
 
 def embeddings(data: Chains, folder: Path, random_init: int | None = None) -> Embeddings:
@@ -53,6 +53,14 @@ def toy(data: Chains, tmp_path_factory: pytest.TempPathFactory) -> Embeddings:
 @pytest.fixture(scope="module")
 def twin(data: Chains, tmp_path_factory: pytest.TempPathFactory) -> Embeddings:
     return embeddings(data, tmp_path_factory.mktemp("twin"), random_init=0)
+
+
+@pytest.mark.parametrize("spec", ["toy", "hf-clip:builtin:toy"])
+def test_a_record_does_not_say_where_the_toy_lies(spec: str) -> None:
+    options = LoadOptions(places=Places.of(offline=True))
+    found, plain = (open_adapter(name, options, {}).id for name in (spec, f"hf-clip:{FOLDER}"))
+    assert (found.adapter, found.checkpoint) == ("hf-clip", "builtin:toy")
+    assert found.fingerprint() == plain.fingerprint()
 
 
 def test_the_folder_is_small_and_complete() -> None:
