@@ -19,6 +19,7 @@ import statistics
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from functools import lru_cache
 from typing import Literal, NamedTuple
 
@@ -45,6 +46,10 @@ class Finding:
     missing: tuple[Bar, ...] = ()
 
 
+_CONTROL = Finding(None, "it is a control")
+_SHUFFLED = Finding(None, "its tiers were shuffled")
+
+
 class _Reached(NamedTuple):
     """What came of one bar; `passed` is None where it is missing."""
 
@@ -53,9 +58,34 @@ class _Reached(NamedTuple):
     words: str
 
 
+class Seeds:
+    """What the seeds of one thing reached, worked out once for all that are compared with it."""
+
+    def __init__(self, values: Iterable[MetricValue]) -> None:
+        self.known = [value for value in values if value.value is not None]
+        self.numbers = [value.value for value in self.known if value.value is not None]
+        self.lowest = min(self.numbers, default=math.nan)
+        self.highest = max(self.numbers, default=math.nan)
+        self._predictions: dict[float, tuple[float, float, str]] = {}
+
+    def prediction(self, level: float) -> tuple[float, float, str]:
+        """Return the mean, half the prediction interval of one more seed (t sd sqrt(1 + 1/k), k - 1
+        degrees), and both in words. There must be two values or more."""
+        found = self._predictions.get(level)
+        if found is None:
+            from scipy.special import stdtrit
+
+            k = len(self.numbers)
+            t = float(stdtrit(k - 1, (1.0 + level) / 2.0))
+            mean = statistics.fmean(self.numbers)
+            wide = t * statistics.stdev(self.numbers) * math.sqrt(1.0 + 1.0 / k)
+            found = self._predictions[level] = mean, wide, f"{mean:.3f} ± {wide:.3f}"
+        return found
+
+
 def judge(
     value: MetricValue,
-    twins: Sequence[MetricValue] = (),
+    twins: Seeds | Sequence[MetricValue] = (),
     capacity: Mapping[str, Sequence[MetricValue]] | None = None,
 ) -> Finding:
     """Judge one value by its own null and blind scores, and by the twins' values of the metric.
@@ -69,7 +99,10 @@ def judge(
         return Finding(None, "descriptive: no value is better than another")
     if value.ci_low is None or value.ci_high is None:
         return Finding(None, "not known: it has no interval")
-    beside = _twins(value, twins) if capacity is None else _capacity(value, capacity)
+    if capacity is not None:
+        beside = _capacity(value, capacity)
+    else:
+        beside = [_twins(value, twins if isinstance(twins, Seeds) else Seeds(twins))]
     reached = [_null(value), *beside, *_blind(value)]
     level = _at(value.ci_level)
     failed = [one for one in reached if one.passed is False]
@@ -103,7 +136,11 @@ def structureless(value: MetricValue) -> NullValue | None:
 
 def null_of(value: MetricValue) -> tuple[str, NullValue] | None:
     """Return the null that applies to a metric, with its kind; None where none was drawn."""
-    return next(((kind, value.nulls[kind]) for kind in KINDS if kind in value.nulls), None)
+    for kind in KINDS:
+        null = value.nulls.get(kind)
+        if null is not None:
+            return kind, null
+    return None
 
 
 def _null(value: MetricValue) -> _Reached:
@@ -115,41 +152,39 @@ def _null(value: MetricValue) -> _Reached:
     return _Reached("null", passed, f"the {kind} null (p {null.p:.3f})")
 
 
-def _twins(value: MetricValue, twins: Sequence[MetricValue]) -> list[_Reached]:
-    known = _known(twins)
-    if not known:
-        return [_Reached("twins", None, "there is no random-init twin")]
-    if len(known) == 1:
-        words = "one random-init twin ({}, one seed: the spread is unknown)"
+def _twins(value: MetricValue, twins: Seeds) -> _Reached:
+    if not twins.known:
+        return _Reached("twins", None, "there is no random-init twin")
+    passed, reach = _beyond_seeds(value, twins)
+    if len(twins.known) == 1:
+        words = f"one random-init twin ({reach}, one seed: the spread is unknown)"
     else:
-        words = f"{len(known)} random-init twins ({{}})"
-    return [_against("twins", value, known, words)]
+        words = f"{len(twins.known)} random-init twins ({reach})"
+    return _Reached("twins", passed, words)
 
 
 def _capacity(value: MetricValue, capacity: Mapping[str, Sequence[MetricValue]]) -> list[_Reached]:
     """Return whether a trained probe is beyond what its capacity, and no training, reach."""
-    return [
-        _against("capacity", value, known, f"{name} ({{}})")
-        if (known := _known(values))
-        else _Reached("capacity", None, f"{name} is missing")
-        for name, values in capacity.items()
-    ]
+    reached = []
+    for name, values in capacity.items():
+        others = Seeds(values)
+        if others.known:
+            passed, reach = _beyond_seeds(value, others)
+            reached.append(_Reached("capacity", passed, f"{name} ({reach})"))
+        else:
+            reached.append(_Reached("capacity", None, f"{name} is missing"))
+    return reached
 
 
-def _known(values: Sequence[MetricValue]) -> list[MetricValue]:
-    return [value for value in values if value.value is not None]
-
-
-def _against(bar: Bar, value: MetricValue, others: list[MetricValue], words: str) -> _Reached:
-    """Compare with the seeds of one thing: beyond all, and beyond their prediction interval."""
-    numbers = tuple([other.value for other in others if other.value is not None])
-    if len(numbers) == 1:
-        passed = _beyond(value, numbers[0], _half(others[0], better=True))
-        return _Reached(bar, passed, words.format(f"{numbers[0]:.3f}"))
-    mean, wide, around = _prediction(numbers, value.ci_level)
-    best = max(numbers) if value.higher_is_better else min(numbers)
-    passed = _beyond(value, mean, wide) and _beyond(value, best, 0.0)
-    return _Reached(bar, passed, words.format(around))
+def _beyond_seeds(value: MetricValue, others: Seeds) -> tuple[bool, str]:
+    """Return whether it is beyond all seeds of one thing, and beyond their prediction interval;
+    and what they reach, in words."""
+    if len(others.known) == 1:
+        number = others.numbers[0]
+        return _beyond(value, number, _half(others.known[0], better=True)), f"{number:.3f}"
+    mean, wide, around = others.prediction(value.ci_level)
+    best = others.highest if value.higher_is_better else others.lowest
+    return _beyond(value, mean, wide) and _beyond(value, best, 0.0), around
 
 
 def _blind(value: MetricValue) -> list[_Reached]:
@@ -193,18 +228,6 @@ def _half(value: MetricValue, *, better: bool) -> float:
     return max(0.0, value.ci_high - value.value if upwards else value.value - value.ci_low)
 
 
-@lru_cache(maxsize=1 << 14)  # models of one architecture share their twins
-def _prediction(numbers: tuple[float, ...], level: float) -> tuple[float, float, str]:
-    """Return the mean, half the prediction interval of one more seed (t sd sqrt(1 + 1/k), k - 1
-    degrees), and both in words."""
-    from scipy.special import stdtrit
-
-    k = len(numbers)
-    t = float(stdtrit(k - 1, (1.0 + level) / 2.0))
-    mean, wide = statistics.fmean(numbers), t * statistics.stdev(numbers) * math.sqrt(1.0 + 1.0 / k)
-    return mean, wide, f"{mean:.3f} ± {wide:.3f}"
-
-
 @lru_cache
 def _at(level: float) -> str:
     return f"at {100 * level:g} %"
@@ -227,17 +250,18 @@ class Beside:
 
     def __init__(self, records: Iterable[Record]) -> None:
         self._twins: dict[tuple[str, ...], list[Record]] = defaultdict(list)
-        self._fits: dict[tuple[str, ...], list[Record]] = defaultdict(list)
+        self._of_model: dict[str, list[Record]] = defaultdict(list)  # by fingerprint
+        self._fits: dict[str, dict[tuple[str, ...], list[Record]]] = {}  # and what was measured
         self._found: dict[int, list[Record]] = {}  # by the record's place in memory
-        self._values: dict[tuple[int, str], list[MetricValue]] = {}  # by the twins' place
+        self._values: dict[tuple[int, str], Seeds] = {}  # by the twins' place
         self._shared: dict[tuple[tuple[str, ...], ...], list[Record]] = {}
-        for record in sorted(records, key=lambda record: record.timestamp):
+        for record in records:
             if record.status != "ok":
                 continue
             if record.model.random_init is not None:
                 for key in _architectures(record):
                     self._twins[key].append(record)
-            self._fits[record.model.fingerprint, *_measured(record)].append(record)
+            self._of_model[record.model.fingerprint].append(record)
 
     def twins(self, record: Record) -> list[Record]:
         """Return the newest random-init record of every seed: same architecture, task and probe."""
@@ -246,12 +270,12 @@ class Beside:
             known = self._found[id(record)] = self._twins_of(record)
         return known
 
-    def _of_twins(self, record: Record, metric: str) -> list[MetricValue]:
+    def _of_twins(self, record: Record, metric: str) -> Seeds:
         """Return the twins' values of a metric, looked up once for an architecture."""
         twins = self.twins(record)
         known = self._values.get((id(twins), metric))
         if known is None:
-            known = self._values[id(twins), metric] = _known(of_metric(twins, metric))
+            known = self._values[id(twins), metric] = Seeds(of_metric(twins, metric))
         return known
 
     def _twins_of(self, record: Record) -> list[Record]:
@@ -261,7 +285,7 @@ class Beside:
             found = {
                 twin.model.random_init: twin
                 for name in key[:-1]
-                for twin in self._twins.get(name, ())
+                for twin in sorted(self._twins.get(name, ()), key=_made)
                 if twin.probe.name == record.probe.name
             }
             known = self._shared[key] = list(found.values())
@@ -269,7 +293,13 @@ class Beside:
 
     def capacity(self, record: Record) -> dict[str, list[Record]]:
         """Return what a trained probe's record must beat: its shuffled twins and `empty-root`."""
-        fits = self._fits.get((record.model.fingerprint, *_measured(record)), [])
+        model = record.model.fingerprint
+        by_measure = self._fits.get(model)
+        if by_measure is None:
+            by_measure = self._fits[model] = defaultdict(list)
+            for other in sorted(self._of_model[model], key=_made):
+                by_measure[_measured(other)].append(other)
+        fits = by_measure[_measured(record)]
         shuffled = [r for r in fits if r.probe.shuffled and r.probe.name == record.probe.name]
         return {
             "the fit on shuffled tiers": shuffled,
@@ -279,9 +309,9 @@ class Beside:
     def finding(self, record: Record, metric: str) -> Finding:
         """Judge one metric of a record; those of a control are no findings."""
         if record.model.adapter == "control" or record.model.random_init is not None:
-            return Finding(None, "it is a control")
+            return _CONTROL
         if record.probe.shuffled:
-            return Finding(None, "its tiers were shuffled")
+            return _SHUFFLED
         value = record.metrics[metric]
         if record.probe.training is None:
             return judge(value, self._of_twins(record, metric))
@@ -293,6 +323,10 @@ def of(record: Record, beside: Iterable[Record]) -> dict[str, Finding]:
     """Judge every metric of a record; `beside` holds its twins, and may hold any other records."""
     known = Beside(beside)
     return {metric: known.finding(record, metric) for metric in record.metrics}
+
+
+def _made(record: Record) -> datetime:
+    return record.timestamp
 
 
 def of_metric(records: Iterable[Record], metric: str) -> list[MetricValue]:

@@ -8,7 +8,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from hiereval.records import ProbeInfo, Record, TrainingInfo
+from hiereval.records import ProbeInfo, Record, TrainingInfo, once
 
 _json = json.JSONEncoder(sort_keys=True, default=str).encode
 AGREE = 1e-9  # numbers of one measurement lie no further apart
@@ -56,6 +56,7 @@ def of_record(record: Record) -> str:
     )
 
 
+@once
 def _key(probe: ProbeInfo) -> str:
     return probe_key(probe.name, probe.parameters, probe.seed, probe.training)
 

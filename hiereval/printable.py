@@ -22,6 +22,8 @@ def clean(text: object, longest: int = LONGEST) -> str:
     longer than `longest` ends in "…".
     """
     whole = str(text)
+    if len(whole) <= longest and _is_plain(whole):  # nearly every text
+        return whole
     line = " ".join(_shown(whole[: 4 * longest]).split())
     cut = len(line) > longest or len(whole) > 4 * longest
     return line[: longest - 1].rstrip() + "…" if cut else line
@@ -44,8 +46,14 @@ class Printable(logging.Formatter):
         return message(super().format(record))
 
 
+def _is_plain(text: str) -> bool:
+    """Whether it is one line of ASCII with single spaces between its words."""
+    printable = text.isascii() and text.isprintable()
+    return printable and "  " not in text and text.strip(" ") == text
+
+
 def _shown(text: str) -> str:
-    if text.isprintable() and _MARKS.search(text) is None:  # nearly every text
+    if text.isprintable() and _MARKS.search(text) is None:
         return text
     shown: list[str] = []
     marks = 0

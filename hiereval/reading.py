@@ -6,7 +6,7 @@ another's place in silence.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -145,14 +145,15 @@ def _light(record: Record) -> Record:
     parts whose fields were all given have one set of their names.
     """
     own = record.__dict__
-    for name, free in _IN_COMMON.items():
+    for name, (free, told) in _IN_COMMON.items():
         part = own[name]
         key = name if name in _ONE else (name, part.name)
         known = _SHARED.get(key)
-        if known is not None and _alike(known.__dict__, part.__dict__, free):
+        if known is not None and _alike(known.__dict__, part.__dict__, free, told):
             own[name] = known
         else:
             _SHARED[key] = part
+            _name_once(part)
     task = record.task.name
     for name, metric in record.metrics.items():
         fields = metric.__dict__
@@ -169,10 +170,11 @@ def _light(record: Record) -> Record:
     return record
 
 
-def _alike(known: dict[str, Any], part: dict[str, Any], free: str) -> bool:
-    """Whether two parts are written alike: equal, and so the field in which 1 is not True, 0.0 not
-    -0.0, and keys have an order."""
-    return known == part and repr(known[free]) == repr(part[free])
+def _alike(
+    known: dict[str, Any], part: dict[str, Any], free: str, told: Callable[[Any], Any]
+) -> bool:
+    """Whether two parts are written alike: equal, and so what is told of their free field."""
+    return known == part and told(known[free]) == told(part[free])
 
 
 def _same_scores(a: dict[str, float], b: dict[str, float]) -> bool:
@@ -185,12 +187,14 @@ def _name_once(part: BaseModel) -> None:
         _set(part, "__pydantic_fields_set__", _NAMES.setdefault(kind, given))
 
 
-_IN_COMMON = {  # part -> the field that its type does not fix
-    "model": "curvature",
-    "task": "parameters",
-    "dataset": "split",
-    "probe": "parameters",
-    "environment": "packages",
+_IN_COMMON: dict[str, tuple[str, Callable[[Any], Any]]] = {
+    # part -> the field that equality does not fix, and what does: 1 is not True, 0.0 not -0.0, and
+    # keys have an order
+    "model": ("curvature", repr),
+    "task": ("parameters", repr),
+    "dataset": ("split", str),
+    "probe": ("parameters", repr),
+    "environment": ("packages", list),
 }
 _ONE = frozenset({"model", "environment"})  # of these the last is kept, of the others the last of
 _SHARED: dict[str | tuple[str, str], BaseModel] = {}  # each name

@@ -7,7 +7,9 @@ The schema is the only thing that a board, an export or a comparison reads: `rea
 from __future__ import annotations
 
 import json
-from typing import Annotated, Any, Literal
+from collections.abc import Callable
+from functools import wraps
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 
@@ -15,6 +17,8 @@ from hiereval import seals
 
 SCHEMA_VERSION = 1
 LEVEL = 0.95  # of every interval
+Part = TypeVar("Part")
+Made = TypeVar("Made")
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Name = Annotated[str, Field(min_length=1, max_length=200)]
 
@@ -208,19 +212,29 @@ class Record(Strict):
         return self
 
 
+def once(make: Callable[[Part], Made]) -> Callable[[Part], Made]:
+    """Let what is made of a record's part be made once where records share the part."""
+    known: dict[int, tuple[Part, Made]] = {}  # by place in memory: the part is kept, so that it is
+
+    @wraps(make)
+    def made(part: Part) -> Made:
+        found = known.get(id(part))
+        if found is None or found[0] is not part:
+            if len(known) >= _MOST_PARTS:
+                known.clear()
+            found = known[id(part)] = part, make(part)
+        return found[1]
+
+    return made
+
+
+_MOST_PARTS = 1 << 12
+
+
+@once
 def parameters_text(part: TaskInfo | ProbeInfo) -> str:
-    """Return the parameters of a task or probe as JSON, keys in order: made once where records
-    share the part."""
-    known = _TEXTS.get(id(part))
-    if known is None or known[0] is not part:
-        if len(_TEXTS) >= _MOST_TEXTS:
-            _TEXTS.clear()
-        known = _TEXTS[id(part)] = part, json.dumps(part.parameters, sort_keys=True)
-    return known[1]
-
-
-_TEXTS: dict[int, tuple[TaskInfo | ProbeInfo, str]] = {}  # by place in memory: kept, so that it is
-_MOST_TEXTS = 1 << 12
+    """Return the parameters of a task or probe as JSON, keys in order."""
+    return json.dumps(part.parameters, sort_keys=True)
 
 
 def line(record: Record) -> bytes:

@@ -161,7 +161,9 @@ def build(
     return Board(
         sections=tuple(ordered(_titled(sections), sort)),
         limited=len(given) - len(full),
-        levels=tuple(sorted({m.ci_level for r in full for m in r.metrics.values()}, reverse=True)),
+        levels=tuple(
+            sorted({level for s in sections for c in s.columns for level in c.levels})[::-1]
+        ),
         wanted=tuple(wanted),
     )
 

@@ -58,13 +58,24 @@ class Fits:
 
     own: Sequence[Record]
     shuffled: Sequence[Record]
+    without: Cell | None  # what stands for every metric where a run has no numbers
 
 
 def fits(records: Sequence[Record]) -> Fits:
     """Sort out the records of one row and task, one of each seed and order of tiers."""
     own = [record for record in records if not record.probe.shuffled]
     shuffled = [record for record in records if record.probe.shuffled]
-    return Fits(sorted(own, key=lambda record: str(record.probe.seed)), shuffled)
+    own.sort(key=lambda record: str(record.probe.seed))
+    return Fits(own, shuffled, _without_numbers(own))
+
+
+def _without_numbers(own: Sequence[Record]) -> Cell | None:
+    if not own:
+        return Cell(None, state="skipped", reason="only shuffled tiers were run")
+    for record in own:
+        if record.status != "ok":
+            return Cell(None, state=record.status, reason=_reason(record.reason))
+    return None
 
 
 def cell(found: Fits, metric: str, beside: Beside) -> Cell | None:
@@ -73,16 +84,12 @@ def cell(found: Fits, metric: str, beside: Beside) -> Cell | None:
     `beside` holds the twins and whatever else the verdict needs. One undefined seed makes the mean
     undefined.
     """
-    own, shuffled = found.own, found.shuffled
-    if not own:
-        return Cell(None, state="skipped", reason="only shuffled tiers were run")
-    for record in own:
-        if record.status != "ok":
-            return Cell(None, state=record.status, reason=_reason(record.reason))
-    held = [record for record in own if metric in record.metrics]
-    values = [record.metrics[metric] for record in held]
-    if not values:
+    if found.without is not None:
+        return found.without
+    held = [record for record in found.own if metric in record.metrics]
+    if not held:
         return None
+    values = [record.metrics[metric] for record in held]
     for value in values:
         if value.value is None:
             reason = _reason(value.undefined_reason)
@@ -101,11 +108,14 @@ def cell(found: Fits, metric: str, beside: Beside) -> Cell | None:
         missing=verdict.missing,
         sources=tuple([record.record_id for record in held]),
     )
-    if own[0].probe.training is None:
+    if held[0].probe.training is None:
         return made
     untrained = beside.capacity(held[0])["empty-root"]
     return _over_seeds(
-        made, values, findings.of_metric(shuffled, metric), findings.of_metric(untrained, metric)
+        made,
+        values,
+        findings.of_metric(found.shuffled, metric),
+        findings.of_metric(untrained, metric),
     )
 
 

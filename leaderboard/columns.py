@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import tomllib
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from fnmatch import fnmatchcase
 from functools import cache
 from importlib.resources import files
@@ -14,7 +15,7 @@ from math import isfinite
 from typing import Any, Literal
 
 from hiereval.leaderboard.wording import clean
-from hiereval.records import Record, parameters_text
+from hiereval.records import MetricValue, Record, parameters_text
 from hiereval.types import Role
 
 ROOT = "root text"  # stands among a task's parameters where the root is not ""
@@ -36,6 +37,7 @@ class Column:
     chance: float | None
     role: Role = "quality"
     ceilings: Mapping[str, float] = field(default_factory=dict)  # what blind scores reach
+    levels: tuple[float, ...] = ()  # of the intervals
     unranked: str = ""  # why no best is shown
     ties: Ties | None = None  # what shared ranks were made from
 
@@ -87,11 +89,14 @@ def columns_of(records: list[Record], every_metric: bool = False) -> list[Column
     keys = sorted(
         tasks, key=lambda key: (order.index(key[0]) if key[0] in order else len(order), key)
     )
-    return [
-        _column(tasks[key], metric, _heading(key, keys))
-        for key in keys
-        for metric in _shown(key[0], tasks[key], every_metric)
-    ]
+    columns = []
+    for key in keys:
+        held, heading = _held(tasks[key]), _heading(key, keys)
+        columns += [
+            _column(key, metric, heading, held[metric])
+            for metric in _shown(key[0], held, every_metric)
+        ]
+    return columns
 
 
 def task_key(record: Record) -> tuple[str, int, str]:
@@ -109,37 +114,55 @@ def dataset_key(record: Record) -> tuple[str, ...]:
     return data.name, data.split, data.sha256, data.image_source
 
 
-def _shown(task: str, records: list[Record], every_metric: bool) -> list[str]:
-    there = list(dict.fromkeys(metric for record in records for metric in record.metrics))
-    first = [
-        m for m in there if any(r.metrics[m].role == "headline" for r in records if m in r.metrics)
-    ]
+@dataclass
+class _Held:
+    """What a task's records say of one metric."""
+
+    newest: MetricValue
+    made: datetime  # when the newest was
+    headline: bool = False  # whether one of them says so
+    levels: set[float] = field(default_factory=set)  # of their intervals
+    ceilings: dict[int, Mapping[str, float]] = field(default_factory=dict)  # each once, by place
+
+
+def _held(records: list[Record]) -> dict[str, _Held]:
+    """Return what records say of each metric, in the order in which they name them."""
+    found: dict[str, _Held] = {}
+    for record in records:
+        made = record.timestamp
+        for name, metric in record.metrics.items():
+            held = found.get(name)
+            if held is None:
+                held = found[name] = _Held(metric, made)
+            elif made > held.made:
+                held.newest, held.made = metric, made
+            held.headline = held.headline or metric.role == "headline"
+            held.levels.add(metric.ci_level)
+            held.ceilings[id(metric.ceilings)] = metric.ceilings
+    return found
+
+
+def _shown(task: str, there: Mapping[str, _Held], every_metric: bool) -> list[str]:
+    first = [name for name, held in there.items() if held.headline]
     wanted = [m for m in dict.fromkeys([*headline().get(task, {}), *first]) if m in there]
     rest = [metric for metric in there if metric not in wanted]
     return wanted + rest if every_metric else wanted or rest[:3]
 
 
-def _column(records: list[Record], metric: str, group: str) -> Column:
-    holders = [record for record in records if metric in record.metrics]
-    newest = max(holders, key=lambda record: record.timestamp.timestamp())
-    task, value = newest.task.name, newest.metrics[metric]
+def _column(key: tuple[str, int, str], metric: str, group: str, held: _Held) -> Column:
+    value = held.newest
     return Column(
-        *task_key(newest),
+        *key,
         metric=metric,
         group=group,
-        help=headline().get(task, {}).get(metric, ""),
+        help=headline().get(key[0], {}).get(metric, ""),
         higher_is_better=value.higher_is_better,
         range=value.range,
         chance=value.chance,
         role=value.role,
-        ceilings={k: v for own in _ceilings(holders, metric) for k, v in own.items()},
+        ceilings={k: v for own in held.ceilings.values() for k, v in own.items()},
+        levels=tuple(sorted(held.levels)),
     )
-
-
-def _ceilings(holders: list[Record], metric: str) -> Iterable[Mapping[str, float]]:
-    """Return each ceilings once that records share."""
-    found = [record.metrics[metric].ceilings for record in holders]
-    return {id(own): own for own in found}.values()
 
 
 def _heading(key: tuple[str, int, str], keys: list[tuple[str, int, str]]) -> str:

@@ -23,7 +23,7 @@ from hiereval.leaderboard.pairs import pairs
 from hiereval.leaderboard.rows import Row
 from hiereval.leaderboard.standing import Paired
 from hiereval.leaderboard.wording import clean, public
-from hiereval.records import Record
+from hiereval.records import Environment, Record, once
 from hiereval.types import Curvature
 
 MANY = 2000  # rows
@@ -98,7 +98,9 @@ def _task(task: str, version: int, parameters: str) -> Packed:
 
 def _column(column: Column, task: int, cells: Sequence[Cell | None], first: bool) -> Packed:
     digits = _digits(cells)
-    values = [None if c is None else _integer(c.value, digits) for c in cells]
+    values, lows, highs, states, whys, counts = zip(
+        *[_cell(cell, digits) for cell in cells], strict=True
+    )
     return {
         "group": column.group,
         "metric": clean(column.metric),
@@ -113,10 +115,11 @@ def _column(column: Column, task: int, cells: Sequence[Cell | None], first: bool
         "first": first,
         "digits": digits,
         "v": values,
-        **_sides(cells, digits),
-        "state": "".join(map(_state, cells)),
-        "why": coded([_why(cell) for cell in cells]),
-        "n": coded([0 if cell is None else cell.n for cell in cells]),
+        "low": small(lows),
+        "high": small(highs),
+        "state": "".join(states),
+        "why": coded(whys),
+        "n": coded(counts),
         "rank": _steps(column, cells, values),
         "trained": {
             i: [c.seeds, *map(_rounded, (c.spread, c.shuffled, c.untrained, c.selectivity))]
@@ -124,6 +127,18 @@ def _column(column: Column, task: int, cells: Sequence[Cell | None], first: bool
             if c is not None and c.seeds
         },
     }
+
+
+def _cell(
+    cell: Cell | None, digits: int
+) -> tuple[float | None, int | None, int | None, str, str, int]:
+    """Return a cell's value, how far its interval reaches to both sides, its state, the reason and
+    the number of items: all at once, because a cell that was seen is quick to see again."""
+    if cell is None:
+        return None, None, None, "-", "", 0
+    return (
+        _integer(cell.value, digits), *_sides(cell, digits), _state(cell), _why(cell), cell.n
+    )  # fmt: skip
 
 
 def _digits(cells: Sequence[Cell | None]) -> int:
@@ -154,41 +169,36 @@ def _integer(value: float | None, digits: int) -> int | float | None:
 
 def _thousandths(value: float) -> int:
     """Return a value as it is shown, in thousandths."""
+    scaled = value * 1000.0
+    nearest = round(scaled)
+    if abs(scaled - nearest) < 0.499:  # no product is so far off that it could be a tie
+        return nearest
     return int(f"{value:.3f}".replace(".", ""))
 
 
-def _sides(cells: Sequence[Cell | None], digits: int) -> Packed:
+def _sides(cell: Cell, digits: int) -> tuple[int | None, int | None]:
     """Return how far an interval reaches below and above the value, both as they are shown."""
-    unit = _thousandths if digits >= _SHOWN else lambda value: round(value * 10**digits)
-    lows: list[int | float | None] = []
-    highs: list[int | float | None] = []
-    for cell in cells:
-        if cell is None or cell.value is None or cell.low is None or cell.high is None:
-            lows.append(None)
-            highs.append(None)
-        else:
-            middle = unit(cell.value)
-            lows.append(middle - unit(cell.low))
-            highs.append(unit(cell.high) - middle)
-    return {"low": small(lows), "high": small(highs)}
+    if cell.value is None or cell.low is None or cell.high is None:
+        return None, None
+    if digits < _SHOWN:
+        low, middle, high = (round(v * 10**digits) for v in (cell.low, cell.value, cell.high))
+    else:
+        low, middle, high = map(_thousandths, (cell.low, cell.value, cell.high))
+    return middle - low, high - middle
 
 
-_STATES = {(True, "ok"): "f", (False, "ok"): "n", (None, "ok"): "u"}
+_EMPTY = {"undefined": "e", "skipped": "s", "failed": "x"}
+_STATES = {True: "f", False: "n", None: "u"}
 
 
-def _state(cell: Cell | None) -> str:
-    """Return one letter: f finding, n no finding, u not known; where it is empty: - not run, e
-    undefined, s skipped, x failed."""
-    if cell is None:
-        return "-"
-    empty = {"undefined": "e", "skipped": "s", "failed": "x"}
-    return empty.get(cell.state) or _STATES[cell.finding, "ok"]
+def _state(cell: Cell) -> str:
+    """Return one letter: f finding, n no finding, u not known; where it is empty: e undefined, s
+    skipped, x failed, and - not run."""
+    return _EMPTY.get(cell.state) or _STATES[cell.finding]
 
 
-def _why(cell: Cell | None) -> str:
+def _why(cell: Cell) -> str:
     """Return the marks of the bars that were not passed, a line break, and the reason in words."""
-    if cell is None:
-        return ""
     marks = "".join(MARKS[bar] for bar in cell.failed)
     return f"{marks}\n{cell.because or cell.reason or ''}"
 
@@ -216,9 +226,12 @@ def _differences(numbers: list[int]) -> list[int]:
 
 def _rows(rows: Sequence[Row]) -> Packed:
     known = [cards.of(row.model) for row in rows]
-    facts = {name: coded([fact(row) for row in rows]) for name, fact in _FACTS.items()}
+    facts = [[fact(row) for fact in _FACTS.values()] for row in rows]  # all of a row at once
     return {
-        **facts,
+        **{
+            name: coded(values)
+            for name, values in zip(_FACTS, zip(*facts, strict=True), strict=True)
+        },
         "family": coded([clean(card.family, 40) for card in known]),
         "licence": coded([clean(card.licence, 40) for card in known]),
         "open": coded([card.openness for card in known]),
@@ -259,7 +272,7 @@ _FACTS: dict[str, Callable[[Row], Any]] = {
     "texts_s": lambda row: _fastest(row, "texts_per_s"),
     "truncated": lambda row: row.newest.dataset.n_truncated,
     "texts": lambda row: row.newest.dataset.n_texts,
-    "environment": lambda row: _environment(row.newest),
+    "environment": lambda row: _environment(row.newest.environment),
     "fitted": lambda row: _fitted(row.newest),
     "options": lambda row: command_line.options_of(row.newest),
 }
@@ -277,8 +290,8 @@ def _beside(checkpoint: str, label: str) -> str:
     return "" if checkpoint == label else checkpoint
 
 
-def _environment(record: Record) -> str:
-    where = record.environment
+@once
+def _environment(where: Environment) -> str:
     packages = ", ".join(f"{name} {version}" for name, version in sorted(where.packages.items()))
     git = f", commit {where.git_commit[:8]}" if where.git_commit else ""
     return clean(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Literal
@@ -19,6 +19,7 @@ from hiereval.records import ModelInfo, ProbeInfo, Record, parameters_text
 from hiereval.verified import STANDINGS, Evidence
 
 Kind = Literal["measured", "control"]
+Asked = tuple[tuple[str, int, str], str]  # a task's key, and a metric
 _OF_ONE_FIT = {"seed", "shuffled", "device"}  # parameters that do not make another row
 USUAL_PROBE = "empty-root"  # the paper's; rows that use it are named by their model alone
 
@@ -100,11 +101,15 @@ def rows_of(records: list[Record], columns: list[Column]) -> list[Row]:
     for record in records:
         grouped[row_key(record)].append(record)
     beside = Beside(records)
-    rows = [_row(f"r{i}", grouped[key], columns, beside) for i, key in enumerate(sorted(grouped))]
-    return _distinguished(rows)
+    asked = [(column.key, column.metric) for column in columns]
+    rows = {  # in the order in which they were read: what lies together is quick to get at
+        key: _row(f"r{i}", own, asked, beside) for i, (key, own) in enumerate(grouped.items())
+    }
+    return _distinguished([rows[key] for key in sorted(rows)])
 
 
-def _row(id: str, records: list[Record], columns: list[Column], beside: Beside) -> Row:
+def _row(id: str, records: list[Record], asked: Sequence[Asked], beside: Beside) -> Row:
+    """Make a row with a cell for each task and metric that is asked for."""
     first = records[0]
     by_task: dict[tuple[str, int, str], list[Record]] = defaultdict(list)
     for record in records:
@@ -120,7 +125,7 @@ def _row(id: str, records: list[Record], columns: list[Column], beside: Beside) 
         model=first.model,
         probe=clean(first.probe.name, 40),
         cells=tuple(
-            cells.cell(fits[c.key], c.metric, beside) if c.key in fits else None for c in columns
+            cells.cell(fits[key], metric, beside) if key in fits else None for key, metric in asked
         ),
         curve=_curve(records),
         records=tuple(records),
@@ -133,17 +138,22 @@ def _distinguished(rows: list[Row]) -> list[Row]:
     same: dict[tuple[str, str, str], list[Row]] = defaultdict(list)
     for row in rows:
         same[row.label, row.probe, row.kind].append(row)
-    return [_told_apart(row, same[row.label, row.probe, row.kind]) for row in rows]
+    named = {
+        row.id: replace(row, label=f"{row.label} · {words}")
+        for namesakes in same.values()
+        if len(namesakes) > 1
+        for row, words in zip(namesakes, _apart(namesakes), strict=True)
+    }
+    return [named.get(row.id, row) for row in rows]
 
 
-def _told_apart(row: Row, namesakes: list[Row]) -> Row:
-    if len(namesakes) == 1:
-        return row
+def _apart(namesakes: list[Row]) -> list[str]:
+    """Return the words that tell each row from the others."""
     for fact in _FACTS:
-        if len({fact(other) for other in namesakes}) == len(namesakes):
-            return replace(row, label=f"{row.label} · {fact(row)}")
-    number = [other.id for other in namesakes].index(row.id) + 1
-    return replace(row, label=f"{row.label} · {clean(row.model.fingerprint)[:8]} {number}")
+        words = [fact(row) for row in namesakes]
+        if len(set(words)) == len(words):
+            return words
+    return [f"{clean(row.model.fingerprint)[:8]} {i}" for i, row in enumerate(namesakes, 1)]
 
 
 _FACTS: tuple[Callable[[Row], str], ...] = (

@@ -30,7 +30,7 @@ def chosen(
         ("task", tasks, lambda record: record.task.name),
     ]
     for what, patterns, name in filters:
-        there = sorted({name(record) for record in kept})
+        there = sorted({name(record) for record in kept}) if patterns else []
         for pattern in patterns:
             if not any(matches(known, [pattern]) for known in there):
                 known = ", ".join(clean(known) for known in there)

@@ -5,6 +5,8 @@ import io
 from collections.abc import Callable
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from hiereval.leaderboard import spreadsheet
 from hiereval.records import Record
@@ -55,3 +57,19 @@ def test_no_cell_is_a_formula_or_spans_lines(
 )  # fmt: skip
 def test_safe(text: str | None, cell: str | None) -> None:
     assert spreadsheet.safe(text) == cell
+
+
+@given(
+    st.lists(
+        st.text() | st.floats() | st.integers() | st.booleans() | st.none() | st.sampled_from('",'),
+        min_size=2,
+    )
+)
+def test_rows_are_as_the_standard_library_writes_them(cells: list[object]) -> None:
+    out = io.StringIO()
+    csv.writer(out, lineterminator="\r\n").writerow(cells)
+    assert spreadsheet.joined(cells) == out.getvalue().removesuffix("\r\n")
+
+
+def test_no_records_are_a_head_alone() -> None:
+    assert spreadsheet.written([]) == f"{','.join(spreadsheet.HEADER)}\n"
