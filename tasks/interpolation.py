@@ -152,7 +152,7 @@ def _by_all(space: Space, starts: Tensor, fraction: Tensor, candidates: Tensor) 
         _nearest(space, space.toward_root(some, fraction).flatten(0, 1), candidates)
         for some in starts.split(rows)
     ]
-    return torch.cat(paths or [torch.empty(0, dtype=torch.int64)]).view(-1, len(fraction))
+    return torch.cat(paths).view(-1, len(fraction))
 
 
 def _by_ends(space: Space, starts: Tensor, fraction: Tensor, candidates: Tensor) -> Tensor:

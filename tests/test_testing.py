@@ -16,6 +16,7 @@ from support import checkpoints
 from torch import Tensor
 
 from hiereval import blind, registry
+from hiereval.geometry import SphereSpace
 from hiereval.probes.roots import EmptyRoot, MeanRoot, Origin
 from hiereval.spaces import space_of
 from hiereval.testing import Check, check_adapter, check_probe, check_task
@@ -602,6 +603,17 @@ class Half(MeanRoot):
         return super().space(dataclasses.replace(embeddings, text=embeddings.text[::2]))
 
 
+class Winding(MeanRoot):
+    def space(self, embeddings: Embeddings) -> Space:
+        plain = super().space(embeddings)
+        return Wound(plain.text, plain.image, plain.root)
+
+
+class Wound(SphereSpace):
+    def toward_root(self, x: torch.Tensor, fraction: torch.Tensor) -> torch.Tensor:
+        return super().toward_root(x, fraction).roll(1, -1)
+
+
 class Undecided(MeanRoot):
     trained: ClassVar[Any] = "perhaps"
 
@@ -611,6 +623,7 @@ BROKEN_PROBES: dict[str, tuple[Any, str, str]] = {
     "anchored": (Anchored, "anchors", "anchors must be texts: [3]"),
     "forgetful": (Forgetful, "fit returns self", "fit must return self"),
     "half": (Half, "space", "points for"),
+    "winding": (Winding, "way to the root", "ends_decide must hold, or not be declared"),
     "restless": (Restless, "repeatable", "for the same seed"),
     "spoiling": (Spoiling, "inputs unchanged", "space must not change the embeddings"),
 }

@@ -8,12 +8,22 @@ from typing import TYPE_CHECKING
 
 from hiereval.testing.checks import Check, require, run
 from hiereval.testing.inputs import CURVATURES
-from hiereval.types import Chains, DataOptions, Embeddings, Geometry, ModelId, Probe, Space
+from hiereval.types import (
+    Chains,
+    DataOptions,
+    Embeddings,
+    EndsDecide,
+    Geometry,
+    ModelId,
+    Probe,
+    Space,
+)
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 D = 6
+ROUNDING = 1e-6  # of similarities to points that are given in float32
 
 
 def check_probe(make: Callable[[], Probe], geometry: Geometry = "sphere") -> list[Check]:
@@ -35,6 +45,7 @@ class _Kit:
         yield "anchors", self.anchors
         yield "fit returns self", self.fit
         yield "space", self.space
+        yield "way to the root", self.way
         yield "repeatable", self.repeatable
         yield "inputs unchanged", self.unchanged
 
@@ -71,6 +82,20 @@ class _Kit:
         image = space.image
         require(image is not None and len(image) == 3, "images must stay images")
         return f"radii {float(radius.min()):.3g} to {float(radius.max()):.3g}"
+
+    def way(self) -> str:
+        """What a space declares of the way to its root (`EndsDecide`) holds."""
+        space = self._fitted(self.make()).space(self._embeddings(1))
+        if not isinstance(space, EndsDecide):
+            return "nothing declared"
+        text, root = space.text.double(), space.root.double()
+        ends = [space.similarity(end, text)[0] for end in (text[:1], root[None])]
+        no_nearer = (ends[0][:, None] <= ends[0]) & (ends[1][:, None] <= ends[1])
+        for point in space.toward_root(text[:1], text.new_tensor([0.25, 0.5, 0.75]))[0]:
+            near = space.similarity(point[None], text)[0]
+            bad = no_nearer & (near[:, None] > near + ROUNDING)
+            require(not bool(bad.any()), "ends_decide must hold, or not be declared")
+        return "its ends decide"
 
     def repeatable(self) -> str:
         """The same seed and data give the same space."""

@@ -126,6 +126,14 @@ def test_an_image_that_is_nan_is_left_out() -> None:
     assert {estimate.n for estimate in found.values()} == {2}
 
 
+def test_images_that_are_all_nan_have_no_ways() -> None:
+    data = random_chains(0, images=3)
+    space = random_space(0, data)
+    assert space.image is not None
+    scores = score(SphereSpace(space.text, space.image * math.nan, space.root), data)
+    assert {tuple(values.isnan().tolist()) for values in scores.items.values()} == {(True,) * 3}
+
+
 def test_undefined_with_its_reason() -> None:
     data = random_chains(0)
     space = random_space(0, data)
