@@ -85,13 +85,12 @@ def of_file(file: Path, folder: Path | None = None) -> str:
     if not stat.S_ISREG(file.stat().st_mode):  # a pipe would never end
         raise HierevalError(f"The file {str(file)!r} must be a regular file.")
     with file.open("rb") as stream:
-        before = _state(stream.fileno())
+        before = state(stream.fileno())
         known = memory(folder).get(before)
         if known is not None:
             return known
         digest = hashlib.file_digest(stream, "sha256").hexdigest()
-        changed = os.fstat(stream.fileno()).st_ctime_ns / 1e9
-        if _state(stream.fileno()) == before and time.time() - changed > RECENT:
+        if settled(stream.fileno(), before):
             memory(folder).put(before, digest)
     return digest
 
@@ -101,7 +100,13 @@ def of_all(parts: Iterable[object]) -> str:
     return hashlib.sha256("\n".join(sorted(map(ascii, parts))).encode()).hexdigest()
 
 
-def _state(descriptor: int) -> str:
+def settled(descriptor: int, before: str) -> bool:
+    """Whether what was read of an open file since it was in a state may be remembered under it."""
+    changed = os.fstat(descriptor).st_ctime_ns / 1e9
+    return state(descriptor) == before and time.time() - changed > RECENT
+
+
+def state(descriptor: int) -> str:
     """Return a hash of all that tells this content of an open file from any other it has had."""
     s = os.fstat(descriptor)
     state = f"{s.st_dev} {s.st_ino} {s.st_size} {s.st_mtime_ns} {s.st_ctime_ns}"

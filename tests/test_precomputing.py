@@ -182,10 +182,13 @@ def test_bad_tars_are_named(tmp_path: Path) -> None:
     assert _refused(str(cut), tmp_path) == (
         f"The tar '{cut}' must end in zeros; it is damaged or cut short at byte {512 + padded:,}."
     )
-    bad = _tar(tmp_path / "bad.tar", {"x.jpg": _jpeg(0), "../y.jpg": b"no image"})
+    bad = _tar(tmp_path / "bad.tar", {"x.jpg": _jpeg(0), "../y.jpg": _jpeg(1)})
     assert _refused(str(bad), tmp_path) == (
-        f"The image '{bad}: ../y.jpg' is empty or not an image "
-        "(BMP, GIF, JPEG, PNG, PPM, TIFF, WEBP)."
+        f"The image '{bad}: ../y.jpg' must have a name that stays within the tar."
+    )
+    bad = _tar(tmp_path / "bad.tar", {"x.jpg": _jpeg(0), "y.jpg": b"no image"})
+    assert _refused(str(bad), tmp_path) == (
+        f"The image '{bad}: y.jpg' is empty or not an image (BMP, GIF, JPEG, PNG, PPM, TIFF, WEBP)."
     )
     _tar(tmp_path / "b.tar", {"x.jpg": _jpeg(5)})
     assert _refused(str(tmp_path / "[ab].tar"), tmp_path) == (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import keyword
 import re
+from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
 from string import Template
@@ -29,9 +30,17 @@ CHECKS = {
 }
 
 
-def write(kind: Kind, name: str, out: Path | None) -> None:
+NO_IMAGES = {
+    "imports": "",
+    "images": "None",
+    "todo": "hiereval.datasets.image_files.FileImage(name, path), one a chain",
+}
+
+
+def write(kind: Kind, name: str, out: Path | None, images: Mapping[str, str] = NO_IMAGES) -> None:
     """Write the package of a new plugin into `out` (by default hiereval-NAME) and say what is next.
 
+    `images` are the words of a dataset's template that say where its images are.
     Raises HierevalError for a name that is taken or cannot be one, and a folder with files in it.
     """
     _check_name(kind, name)
@@ -50,6 +59,7 @@ def write(kind: Kind, name: str, out: Path | None) -> None:
         "target": name.replace("-", "_") if kind == "dataset" else name.title().replace("-", ""),
         "option": OPTIONS[kind].format(name=name),
         "check": check,
+        **images,
     }
     written = {
         "pyproject.toml": "pyproject.toml",

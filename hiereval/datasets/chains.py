@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from hiereval.datasets.chain_rows import Problems, Row, check, read_rows
-from hiereval.datasets.image_files import FileImage, content_sha256
+from hiereval.datasets.image_files import FileImage, TarImage, by_name, content_sha256
+from hiereval.datasets.tars import image_at
 from hiereval.errors import HierevalError
 from hiereval.types import Chains, ImageSource
 
@@ -44,12 +45,12 @@ def read(path: Path, memory: Path | None = None) -> Chains:
     )
 
 
-def _beside(path: Path, row: Row, problems: Problems, memory: Path | None) -> FileImage:
+def _beside(path: Path, row: Row, problems: Problems, memory: Path | None) -> FileImage | TarImage:
     assert row.image is not None
     for folder in FOLDERS:
-        found = path.parent / folder / row.image
-        if found.is_file():
-            return FileImage(row.image, found, memory)
+        found = image_at(row.image, path.parent / folder / row.image, memory)
+        if found is not None:
+            return found
     problems.add(row.place, f"the image {row.image!r} is not in {str(path.parent)!r}")
     return FileImage(row.image, path.parent / row.image)
 
@@ -79,7 +80,7 @@ def assemble(
     negative = None if negatives is None else index(negatives)
     names = [image.name for image in images or ()]
     chain_image = np.array([pictures.setdefault(n, len(pictures)) for n in names], np.int64)
-    unique = tuple({image.name: image for image in images or ()}.values())
+    unique = by_name(images or ())
     content = content_sha256(unique)
     others = None if pool is None else tuple(pool)
     return Chains(

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from io import BytesIO
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, BinaryIO
 
 from hiereval import hashes
@@ -22,8 +22,7 @@ MAX_PIXELS = 89_478_485  # Pillow's own threshold: 256 MiB in RGB
 MAX_BYTES = 1 << 28  # of an image file: as many as its pixels may have
 # those that are meant: Pillow would start Ghostscript on an EPS file, whatever its name ends in
 FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
-
-
+ENDINGS = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp")
 THREADS = 4  # that read images to be hashed
 
 
@@ -55,6 +54,62 @@ class FileImage:
             return None
         except OSError as error:
             raise HierevalError(f"The image {self.name!r} {_reason(error)}.") from error
+
+
+@dataclass(frozen=True, slots=True)
+class TarImage:
+    """An image in a tar, read where it stands; its hash is known since the tar was walked."""
+
+    name: str  # the member's
+    tar: Path
+    offset: int
+    size: int
+    digest: str
+    state: str  # of the tar then
+
+    def read(self) -> bytes:
+        """Return the member's bytes; raise HierevalError where the tar is another meanwhile."""
+        try:
+            with self.tar.open("rb") as file:
+                if hashes.state(file.fileno()) != self.state:
+                    raise HierevalError(
+                        f"The tar {str(self.tar)!r} must stay as it is while it is read; it "
+                        "changed. Start again."
+                    )
+                file.seek(self.offset)
+                return file.read(self.size)
+        except OSError as error:
+            raise HierevalError(f"The image {self.name!r} {_reason(error)}.") from error
+
+    def sha256(self) -> str | None:
+        """Return the SHA-256 of the member."""
+        return self.digest
+
+
+def is_image(name: str) -> bool:
+    """Whether a file's name says that it is an image; macOS's `._x.jpg` is none.
+
+    >>> is_image("a/0001.JPG"), is_image("0001.json"), is_image("._0001.jpg")
+    (True, False, False)
+    """
+    path = PurePosixPath(name)
+    return path.suffix.lower() in ENDINGS and not path.name.startswith("._")
+
+
+def by_name(images: Iterable[ImageSource]) -> tuple[ImageSource, ...]:
+    """Return each name's image once, in order of first appearance.
+
+    Raises HierevalError where two pictures have one name.
+    """
+    found: dict[str, ImageSource] = {}
+    for image in images:
+        first = found.setdefault(image.name, image)
+        if first is not image and first != image and first.read() != image.read():
+            raise HierevalError(
+                f"The images named {image.name!r} must be one picture; they are two. Names, "
+                "within a tar too, must differ."
+            )
+    return tuple(found.values())
 
 
 def content_sha256(images: Iterable[ImageSource]) -> str | None:
@@ -109,10 +164,11 @@ def require(sources: Sequence[ImageSource]) -> None:
 
 
 def verify(sources: Iterable[ImageSource]) -> None:
-    """Read the header of every image file; raise one HierevalError that counts the bad ones.
+    """Read the header of every image in a file or a tar; raise one HierevalError that counts the
+    bad ones.
 
     Finds what is missing, unreadable, empty, no image or too large. A picture that is cut short
-    after its header is found by `decode`. Sources that are no files are not read here.
+    after its header is found by `decode`. Other sources are not read here.
     """
     import PIL.Image
 
@@ -120,11 +176,14 @@ def verify(sources: Iterable[ImageSource]) -> None:
     with warnings.catch_warnings():  # Pillow warns of what is refused here anyway
         warnings.simplefilter("error", PIL.Image.DecompressionBombWarning)
         for source in sources:
-            if not isinstance(source, FileImage):
-                continue
             try:
-                with source.path.open("rb") as file:
-                    open_image(file)
+                if isinstance(source, FileImage):
+                    with source.path.open("rb") as file:
+                        open_image(file)
+                elif isinstance(source, TarImage):
+                    open_image(BytesIO(source.read()))
+            except HierevalError:
+                raise
             except Exception as error:
                 problems.append(f"  The image {source.name!r} {_reason(error)}.")
     if len(problems) == 1:

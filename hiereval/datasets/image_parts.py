@@ -10,18 +10,15 @@ import glob
 import hashlib
 import os
 import re
-import tarfile
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
-from typing import IO
+from pathlib import Path
 
-from hiereval.datasets.image_files import MAX_BYTES, FileImage
+from hiereval.datasets import tars
+from hiereval.datasets.image_files import ENDINGS, FileImage, TarImage, is_image
 from hiereval.errors import HierevalError
 
-ENDINGS = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp")
 PART_FILES = 10_000  # of a folder
-BLOCK = 512  # bytes, of which a tar is made
 _RANGE = re.compile(r"\{(\d+)\.\.(\d+)\}")
 
 
@@ -55,44 +52,8 @@ class TarPart:
 
     def images(self) -> Iterator[HeldImage | None]:
         """Yield each image, and None for a member that is none; raises HierevalError."""
-        try:
-            with self.path.open("rb") as file:
-                yield from self._members(file)
-        except (tarfile.TarError, EOFError) as error:
-            raise HierevalError(
-                f"The tar {str(self.path)!r} must be a whole, uncompressed tar: {error}."
-            ) from error
-        except OSError as error:
-            raise HierevalError(
-                f"The tar {str(self.path)!r} must be readable: {error.strerror or error}."
-            ) from error
-
-    def _members(self, file: IO[bytes]) -> Iterator[HeldImage | None]:
-        with tarfile.open(fileobj=file, mode="r:") as tar:
-            while (member := tar.next()) is not None:
-                tar.members.clear()  # type: ignore[attr-defined]  # it would list them all
-                place = f"{self.path}: {member.name}"
-                if not member.isfile() or not is_image(member.name):
-                    if not member.isdir():
-                        yield None
-                    continue
-                if member.size > MAX_BYTES:
-                    raise HierevalError(
-                        f"The image {place!r} must have at most {MAX_BYTES:,} bytes."
-                    )
-                data = tar.extractfile(member)
-                content = b"" if data is None else data.read()
-                if len(content) < member.size:
-                    raise HierevalError(
-                        f"The tar {str(self.path)!r} is cut short in {member.name!r}."
-                    )
-                yield HeldImage(member.name.removeprefix("./"), place, content)
-            file.seek(tar.offset)  # tarfile ends in silence where a header is damaged or lacking
-            if file.read(BLOCK) != bytes(BLOCK):
-                raise HierevalError(
-                    f"The tar {str(self.path)!r} must end in zeros; "
-                    f"it is damaged or cut short at byte {tar.offset:,}."
-                )
+        for one in tars.members(self.path):
+            yield None if one is None else HeldImage(one.name, one.place, one.content)
 
 
 @dataclass(frozen=True)
@@ -152,14 +113,23 @@ def parts(spec: str) -> list[Part]:
     return [TarPart(path) for path in found]
 
 
-def is_image(name: str) -> bool:
-    """Whether a file's name says that it is an image; macOS's `._x.jpg` is none.
+def tar_images(spec: str, memory: Path | None = None) -> dict[str, TarImage]:
+    """Return the images of a tar, or of a pattern of tars, by their names.
 
-    >>> is_image("a/0001.JPG"), is_image("0001.json"), is_image("._0001.jpg")
-    (True, False, False)
+    `memory` is the folder in which it is remembered where each stands. Raises HierevalError for
+    a bad tar, and a name that stands in two.
     """
-    path = PurePosixPath(name)
-    return path.suffix.lower() in ENDINGS and not path.name.startswith("._")
+    found: dict[str, TarImage] = {}
+    for part in parts(spec):
+        if isinstance(part, FilesPart):
+            raise HierevalError(f"The images {spec!r} must be a tar or a pattern of tars.")
+        for name, image in tars.images(part.path, memory).items():
+            if (other := found.setdefault(name, image)) is not image:
+                raise HierevalError(
+                    f"The image {name!r} must stand in one tar; it is in {str(other.tar)!r} and "
+                    f"in {str(part.path)!r}."
+                )
+    return found
 
 
 def _below(folder: str, prefix: str = "") -> Iterator[str]:

@@ -17,14 +17,13 @@ from typing import Self
 import numpy as np
 
 from hiereval.datasets.hierarchy import Hierarchy, build, read_edges, read_pairs
-from hiereval.datasets.image_files import FileImage, content_sha256
+from hiereval.datasets.image_files import ENDINGS, FileImage, content_sha256, is_image
 from hiereval.datasets.text_file import read_text
 from hiereval.datasets.wordnet import open_wordnet
 from hiereval.errors import HierevalError
 from hiereval.types import DataOptions, Dataset
 
 TEMPLATES = ("a photo of a {}.", "{}")
-SUFFIXES = (".jpeg", ".jpg", ".png", ".webp", ".bmp")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -156,14 +155,10 @@ def read_images(
     found = []
     for label, name in enumerate(classes):
         here = folder / name
-        files = (
-            sorted(p for p in here.iterdir() if p.suffix.lower() in SUFFIXES)
-            if here.is_dir()
-            else []
-        )
+        files = sorted(p for p in here.iterdir() if is_image(p.name)) if here.is_dir() else []
         if not files:
             raise HierevalError(
-                f"The class folder '{here}' must hold at least one image ({', '.join(SUFFIXES)})."
+                f"The class folder '{here}' must hold at least one image ({', '.join(ENDINGS)})."
             )
         found += [(i, label, FileImage(f"{name}/{p.name}", p, memory)) for i, p in enumerate(files)]
     found.sort(key=lambda image: image[:2])

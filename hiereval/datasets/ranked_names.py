@@ -14,7 +14,8 @@ from typing import Any, Self
 
 import numpy as np
 
-from hiereval.datasets.image_files import FileImage, content_sha256
+from hiereval.datasets.image_files import by_name, content_sha256
+from hiereval.datasets.tars import image_at
 from hiereval.datasets.text_file import read_text
 from hiereval.errors import HierevalError, shorten
 from hiereval.types import DataOptions, Dataset, ImageSource
@@ -81,14 +82,15 @@ def read(path: Path, memory: Path | None = None) -> RankedNames:
             f"{', '.join(header) or 'none'}."
         )
     with_images = "image" in header
-    problems = [p for line, row in rows for p in _problems(path, line, row, columns, with_images)]
+    files = [(row["image"] or "").strip() for _, row in rows] if with_images else []
+    found = {file: image_at(file, path.parent / file, memory) if file else None for file in files}
+    problems = [p for line, row in rows for p in _problems(path, line, row, columns, found)]
     if problems or not rows:
         raise HierevalError(shorten(problems) or f"{path}: the table must hold at least one row.")
     names = [[row[column].strip() for column in columns] for _, row in rows]
-    files = [row["image"].strip() for _, row in rows] if with_images else []
     return assemble(
         names,
-        [FileImage(file, path.parent / file, memory) for file in files] or None,
+        [image for file in files if (image := found[file])] or None,
         name="taxonomy",
         split="all" if path.stem == "taxonomy" else path.stem,
         image_source=f"files beside {path.name}" if with_images else "",
@@ -107,7 +109,7 @@ def assemble(
     ranks = [[texts.setdefault(name, len(texts)) for name in row] for row in names]
     files = [image.name for image in images or ()]
     rows = [pictures.setdefault(file, len(pictures)) for file in files]
-    unique = tuple({image.name: image for image in images or ()}.values())
+    unique = by_name(images or ())
     content = content_sha256(unique)
     table = json.dumps([list(map(list, names)), files, content])
     return RankedNames(
@@ -122,7 +124,11 @@ def assemble(
 
 
 def _problems(
-    path: Path, line: int, row: Mapping[str, str | None], columns: Sequence[str], images: bool
+    path: Path,
+    line: int,
+    row: Mapping[str, str | None],
+    columns: Sequence[str],
+    images: Mapping[str, ImageSource | None],
 ) -> list[str]:
     found = [
         f"{path}:{line}: the {column} must not be empty."
@@ -130,6 +136,6 @@ def _problems(
         if not (row[column] or "").strip()
     ]
     file = (row.get("image") or "").strip()
-    if images and not (file and (path.parent / file).is_file()):
+    if images and images[file] is None:
         found.append(f"{path}:{line}: the image {file!r} must be a file beside the table.")
     return found

@@ -43,7 +43,7 @@ def test_killed_downloads_are_gone_on_with(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("what", "name", "n"),
     [
-        ("kill", "encode", 4),
+        ("kill", "encode", 3),
         ("kill", "leaderboard", 5),
         ("kill", "export", 5),
         pytest.param("kill", "run", 5, marks=pytest.mark.slow),

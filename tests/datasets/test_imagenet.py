@@ -124,7 +124,7 @@ def test_missing_images_and_folders(tmp_path: Path) -> None:
     write_images(tmp_path / "imagenet" / "val", {wnid["pug"]: 0})
     assert refusal(tmp_path) == (
         f"The class folder '{tmp_path}/imagenet/val/{wnid['pug']}' must hold at least one image "
-        "(.jpeg, .jpg, .png, .webp, .bmp)."
+        "(.bmp, .gif, .jpeg, .jpg, .png, .ppm, .tif, .tiff, .webp)."
     )
 
 
