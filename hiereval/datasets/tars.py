@@ -61,17 +61,22 @@ def images(tar: Path, memory: Path | None = None) -> dict[str, TarImage]:
 def _images(tar: Path, state: str, memory: Path | None) -> dict[str, TarImage]:
     noted = None if memory is None else memory / REMEMBERED / f"{state}.json"
     if noted is not None and noted.exists():
-        with suppress(HierevalError, TypeError, KeyError):  # what is damaged is not there
+        with suppress(
+            HierevalError, TypeError, ValueError, KeyError
+        ):  # what is damaged is not there
             rows = seals.read_json(noted)["images"]
-            return {name: TarImage(name, tar, *facts, state) for name, facts in rows.items()}
+            return {
+                name: TarImage(name, tar, offset, size, digest, state)
+                for name, (offset, size, digest) in rows.items()
+            }
     found: dict[str, TarImage] = {}
     for one in members(tar):
         if one is None:
             continue
         if one.name in found:
             raise HierevalError(f"The image {one.place!r} must stand there once.")
-        facts = one.offset, len(one.content), hashlib.sha256(one.content).hexdigest()
-        found[one.name] = TarImage(one.name, tar, *facts, state)
+        digest = hashlib.sha256(one.content).hexdigest()
+        found[one.name] = TarImage(one.name, tar, one.offset, len(one.content), digest, state)
     _remember(noted, tar, state, found)
     return found
 
