@@ -107,7 +107,7 @@ class TextEncoder:
     def model(self) -> Any:
         """Return the network without its heads; loads the weights."""
         family = FAMILIES[self.files.model_type]
-        settings = {"add_pooling_layer": False} if family.pooler else {}
+        settings: dict[str, Any] = {"add_pooling_layer": False} if family.pooler else {}
         return self.files.load_model(family.model, unused=HEADS, **settings)
 
     @cached_property
