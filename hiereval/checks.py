@@ -11,13 +11,13 @@ import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cache, lru_cache
+from functools import cache
 from importlib.resources import files
 from typing import get_args
 
 from hiereval import declared, identity
 from hiereval.fingerprint import of_model
-from hiereval.records import LEVEL, MetricValue, ModelInfo, NullValue, Record
+from hiereval.records import LEVEL, MetricValue, ModelInfo, NullValue, Record, once
 from hiereval.types import Geometry
 
 ROUNDING = 1e-6  # of a value against the ends of its range
@@ -174,7 +174,7 @@ def _of_identity(record: Record) -> Iterator[Problem]:
         yield Problem("record_id", f"{record.record_id} is not of the record's fields", LEAVE)
 
 
-@lru_cache(maxsize=1 << 12)  # a model has a record for each task
+@once  # a model has a record for each task
 def _fingerprint(model: ModelInfo) -> str:
     return of_model(vars(model))
 

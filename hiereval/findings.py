@@ -21,7 +21,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
-from typing import Literal, NamedTuple
+from typing import Literal
 
 from hiereval.printable import clean
 from hiereval.records import MetricValue, NullValue, Record, parameters_text
@@ -50,12 +50,7 @@ _CONTROL = Finding(None, "it is a control")
 _SHUFFLED = Finding(None, "its tiers were shuffled")
 
 
-class _Reached(NamedTuple):
-    """What came of one bar; `passed` is None where it is missing."""
-
-    bar: Bar
-    passed: bool | None
-    words: str
+_Reached = tuple[Bar, bool | None, str]  # a bar, whether it was passed or is missing, and in words
 
 
 class Seeds:
@@ -105,8 +100,8 @@ def judge(
         beside = [_twins(value, twins if isinstance(twins, Seeds) else Seeds(twins))]
     reached = [_null(value), *beside, *_blind(value)]
     level = _at(value.ci_level)
-    failed = [one for one in reached if one.passed is False]
-    missing = [one for one in reached if one.passed is None]
+    failed = [one for one in reached if one[1] is False]
+    missing = [one for one in reached if one[1] is None]
     bars = _bars(failed), _bars(missing)
     if failed:
         return Finding(False, f"not beyond {_listed(failed, 'or')}, {level}", *bars)
@@ -146,33 +141,33 @@ def null_of(value: MetricValue) -> tuple[str, NullValue] | None:
 def _null(value: MetricValue) -> _Reached:
     found = null_of(value)
     if found is None:
-        return _Reached("null", None, "no null was drawn")
+        return ("null", None, "no null was drawn")
     kind, null = found
     passed = null.p <= 1.0 - value.ci_level + 1e-12
-    return _Reached("null", passed, f"the {kind} null (p {null.p:.3f})")
+    return ("null", passed, f"the {kind} null (p {null.p:.3f})")
 
 
 def _twins(value: MetricValue, twins: Seeds) -> _Reached:
     if not twins.known:
-        return _Reached("twins", None, "there is no random-init twin")
+        return ("twins", None, "there is no random-init twin")
     passed, reach = _beyond_seeds(value, twins)
     if len(twins.known) == 1:
         words = f"one random-init twin ({reach}, one seed: the spread is unknown)"
     else:
         words = f"{len(twins.known)} random-init twins ({reach})"
-    return _Reached("twins", passed, words)
+    return ("twins", passed, words)
 
 
 def _capacity(value: MetricValue, capacity: Mapping[str, Sequence[MetricValue]]) -> list[_Reached]:
     """Return whether a trained probe is beyond what its capacity, and no training, reach."""
-    reached = []
+    reached: list[_Reached] = []
     for name, values in capacity.items():
         others = Seeds(values)
         if others.known:
             passed, reach = _beyond_seeds(value, others)
-            reached.append(_Reached("capacity", passed, f"{name} ({reach})"))
+            reached.append(("capacity", passed, f"{name} ({reach})"))
         else:
-            reached.append(_Reached("capacity", None, f"{name} is missing"))
+            reached.append(("capacity", None, f"{name} is missing"))
     return reached
 
 
@@ -196,12 +191,12 @@ def _blind(value: MetricValue) -> list[_Reached]:
     apart = math.hypot(own, own)
     sign = 1.0 if value.higher_is_better else -1.0
     ordered = _blind_scores(tuple(value.ceilings.items()), bool(value.higher_is_better))
-    reached = []
+    reached: list[_Reached] = []
     for score, words in ordered:
         if sign * (value.value - score) > apart:
             break  # and beyond all that follow
-        reached.append(_Reached("blind", False, words))
-    return reached or [_Reached("blind", True, ordered[0][1])]
+        reached.append(("blind", False, words))
+    return reached or [("blind", True, ordered[0][1])]
 
 
 @lru_cache(maxsize=1 << 12)  # they are of the data, not of the model
@@ -234,11 +229,11 @@ def _at(level: float) -> str:
 
 
 def _bars(reached: Sequence[_Reached]) -> tuple[Bar, ...]:
-    return tuple(dict.fromkeys([one.bar for one in reached])) if reached else ()
+    return tuple(dict.fromkeys([bar for bar, _, _ in reached])) if reached else ()
 
 
 def _listed(reached: Sequence[_Reached], last: str) -> str:
-    words = [one.words for one in reached]
+    words = [words for _, _, words in reached]
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} {last} {words[-1]}"
 
 

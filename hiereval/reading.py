@@ -90,6 +90,7 @@ def numbered(path: Path) -> Iterator[tuple[int, Record]]:
             if value is None:
                 return
             record = _validated(path, number, value)
+        _named_once(record)
         yield number, record
 
 
@@ -124,7 +125,7 @@ def parsed(text: bytes) -> Record | None:
     free = (record.task.parameters, record.probe.parameters, record.summary)
     if any(part and seals.deeper(part, seals.DEEPEST - 2) for part in free):
         return None
-    return _light(record)
+    return _shared(record)
 
 
 def _has_long_number(text: bytes) -> bool:
@@ -138,12 +139,8 @@ def _has_long_number(text: bytes) -> bool:
     return False
 
 
-def _light(record: Record) -> Record:
-    """Let records share what they have in common: a third of the memory.
-
-    Parts of records that follow one another are one part where they would be written alike, and
-    parts whose fields were all given have one set of their names.
-    """
+def _shared(record: Record) -> Record:
+    """Let records that follow one another share the parts that would be written alike."""
     own = record.__dict__
     for name, (free, told) in _IN_COMMON.items():
         part = own[name]
@@ -153,7 +150,6 @@ def _light(record: Record) -> Record:
             own[name] = known
         else:
             _SHARED[key] = part
-            _name_once(part)
     task = record.task.name
     for name, metric in record.metrics.items():
         fields = metric.__dict__
@@ -162,11 +158,6 @@ def _light(record: Record) -> Record:
             fields["ceilings"] = ceilings
         else:
             _CEILINGS[task, name] = fields["ceilings"]
-        _name_once(metric)
-        for null in metric.nulls.values():
-            _name_once(null)
-    _name_once(record)
-    _name_once(record.timings)
     return record
 
 
@@ -181,10 +172,19 @@ def _same_scores(a: dict[str, float], b: dict[str, float]) -> bool:
     return a == b and list(a) == list(b) and 0.0 not in a.values()  # which may be -0.0
 
 
-def _name_once(part: BaseModel) -> None:
-    given, kind = part.__pydantic_fields_set__, type(part)
-    if len(given) == len(kind.__pydantic_fields__):
-        _set(part, "__pydantic_fields_set__", _NAMES.setdefault(kind, given))
+def _named_once(record: Record) -> None:
+    """Let parts whose fields were all given have one set of their names: with the parts that are
+    shared, half of the memory of records that are kept."""
+    metrics = record.metrics.values()
+    parts = (record.model, record.task, record.dataset, record.probe, record.environment)
+    nulls = [null for metric in metrics for null in metric.nulls.values()]
+    for part in (record, record.timings, *parts, *metrics, *nulls):
+        given, kind = part.__pydantic_fields_set__, type(part)
+        names = _NAMES.get(kind)
+        if names is None:
+            names = _NAMES[kind] = set(kind.__pydantic_fields__)
+        if given is not names and len(given) == len(names):
+            _set(part, "__pydantic_fields_set__", names)
 
 
 _IN_COMMON: dict[str, tuple[str, Callable[[Any], Any]]] = {

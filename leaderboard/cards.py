@@ -56,6 +56,6 @@ def _family(*names: str) -> str:
     for name in names:
         plain = re.sub(r"[_\s]", "-", name.casefold())
         for family in FAMILIES:
-            if re.search(rf"(?<![a-z]){family}", plain):
+            if family in plain and re.search(rf"(?<![a-z]){family}", plain):
                 return family
     return "clip" if "clip" in "".join(names).casefold() else "other"

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from typing import NamedTuple
 
 from hiereval import findings
 from hiereval.findings import Bar, Beside
@@ -14,8 +15,7 @@ from hiereval.records import MetricValue, Record
 _LONGEST = 300  # characters of a reason
 
 
-@dataclass(frozen=True, slots=True)
-class Cell:
+class Cell(NamedTuple):
     """A value with its interval, or the reason why there is none.
 
     For a trained probe `value` is the mean over seeds, `spread` their standard deviation, `low`
@@ -95,7 +95,7 @@ def cell(found: Fits, metric: str, beside: Beside) -> Cell | None:
             reason = _reason(value.undefined_reason)
             return Cell(None, state="undefined", n=value.n, reason=reason, because=reason)
     verdict = findings.over_seeds([beside.finding(record, metric) for record in held])
-    last = values[-1]
+    last, because = values[-1], verdict.because
     made = Cell(
         last.value,
         last.ci_low,
@@ -103,7 +103,7 @@ def cell(found: Fits, metric: str, beside: Beside) -> Cell | None:
         level=last.ci_level,
         n=last.n,
         finding=verdict.finding,
-        because=_short(verdict.because),
+        because=because if len(because) <= _LONGEST else clean(because, _LONGEST),  # printable
         failed=verdict.failed,
         missing=verdict.missing,
         sources=tuple([record.record_id for record in held]),
@@ -130,8 +130,7 @@ def _over_seeds(
     highs = [value.ci_high for value in values if value.ci_high is not None]
     mean = statistics.fmean(numbers)
     capacity, before = _mean(shuffled), _mean(untrained)
-    return replace(
-        last,
+    return last._replace(
         value=mean,
         low=min(lows, default=None),
         high=max(highs, default=None),
@@ -162,11 +161,6 @@ def _mean(values: Sequence[MetricValue]) -> float | None:
 
 def _numbers(values: Sequence[MetricValue]) -> list[float]:
     return [value.value for value in values if value.value is not None]
-
-
-def _short(because: str) -> str:
-    """Return a verdict's words, which are printable."""
-    return because if len(because) <= _LONGEST else clean(because, _LONGEST)
 
 
 def _reason(reason: str | None) -> str:

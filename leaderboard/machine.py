@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from math import isfinite
 from typing import Any
 
 from hiereval.findings import COVERS
 from hiereval.leaderboard.board import Board, Section
-from hiereval.leaderboard.cells import Cell
 from hiereval.leaderboard.columns import Column
 from hiereval.leaderboard.repeats import Repeat
 from hiereval.leaderboard.rows import Row
@@ -90,11 +89,8 @@ def _row(row: Row) -> str:
         "probe": row.probe,
         "twins": row.twins,
         "verified": row.verified,
-        "cells": [cell and {name: getattr(cell, name) for name in _CELL} for cell in row.cells],
+        "cells": [cell and cell._asdict() for cell in row.cells],
         "radius_by_tier": [asdict(tier) for tier in row.curve],
     }
     records = ",".join(record.model_dump_json(ensure_ascii=True) for record in row.records)
     return f'{json.dumps(document, allow_nan=False)[:-1]}, "records": [{records}]}}'
-
-
-_CELL = [field.name for field in fields(Cell)]  # all of them plain values

@@ -29,6 +29,7 @@ from hiereval.types import Curvature
 MANY = 2000  # rows
 _SHOWN = 3  # decimals of a value as it is drawn; one more is kept where there is room
 _CHARACTERS = "".join(c for c in map(chr, range(35, 127)) if c not in "\\<>&")  # "!" is a gap
+_CODES: dict[float | None, str] = {None: "!", **dict(enumerate(_CHARACTERS))}
 _SHORT = 16  # hexadecimal digits of a hash that a page shows; JSON holds all
 
 Packed = dict[str, Any]
@@ -365,8 +366,8 @@ def small(numbers: Sequence[int | float | None]) -> str | list[int | float | Non
     >>> small([0, 1, None]), small([0, 89])
     ('#$!', [0, 89])
     """
-    if all(n is None or (isinstance(n, int) and 0 <= n < len(_CHARACTERS)) for n in numbers):
-        return "".join("!" if n is None else _CHARACTERS[int(n)] for n in numbers)
+    if all(isinstance(n, int | None) and n in _CODES for n in set(numbers)):
+        return "".join([_CODES[n] for n in numbers])
     return list(numbers)
 
 

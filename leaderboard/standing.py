@@ -43,14 +43,14 @@ def ranked(
         columns[index] = replace(
             column, ties="intervals alone" if draws is None else "paired draws"
         )
-    return [_with(row, places[row.id]) for row in rows], columns
+    return [_with(row, own) if (own := places[row.id]) else row for row in rows], columns
 
 
 def _with(row: Row, places: dict[int, Rank]) -> Row:
     cells = list(row.cells)
     for index, rank in places.items():
         if cell := cells[index]:
-            cells[index] = replace(cell, rank=rank.best, worst_rank=rank.worst)
+            cells[index] = cell._replace(rank=rank.best, worst_rank=rank.worst)
     return replace(row, cells=tuple(cells))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -34,6 +35,7 @@ def command(files: tuple[Path, ...], schema: bool, form: str) -> None:
     data and fingerprints be what they say. Two records of the same thing with other numbers are a
     conflict. Each problem is named by file, line and field; any makes the exit code 2.
     """
+    gc.disable()  # records hold no cycles, and looking for some takes a tenth of the time
     report = _Report()
     for path in _files(files):
         for number, line in lines(path):
