@@ -5,7 +5,7 @@
 set -euo pipefail
 cd "$1"
 remote=$(git remote | head -n 1)
-upstream() { git rev-parse --quiet --verify '@{upstream}' > /dev/null; }
+upstream() { git rev-parse --quiet --verify '@{upstream}' > /dev/null 2>&1; }
 if upstream; then git pull --quiet --rebase --autostash; fi
 
 # What is no valid record would stop the whole board: it is set aside, and measured anew next time.
