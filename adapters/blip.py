@@ -52,9 +52,10 @@ class Blip:
     @cached_property
     def towers(self) -> Towers:
         """Return the network's towers; each loads its weights when it first encodes."""
+        files = self.files
 
         def load(part: Part) -> Any:
-            return self.files.load_model("BlipForImageTextRetrieval", part=part)
+            return files.load_model("BlipForImageTextRetrieval", part=part)
 
         return Towers(load, TEXT, IMAGE)
 

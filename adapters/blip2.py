@@ -60,9 +60,10 @@ class Blip2:
     @cached_property
     def towers(self) -> Towers:
         """Return what texts need, or the whole network: pictures pass through the Q-Former too."""
+        files = self.files
 
         def load(part: Part) -> Any:
-            return self.files.load_model("Blip2ForImageTextRetrieval", part=part)
+            return files.load_model("Blip2ForImageTextRetrieval", part=part)
 
         return Towers(load, TEXT, image=None)
 

@@ -65,9 +65,10 @@ class BridgeTower:
     @cached_property
     def towers(self) -> Towers:
         """Return the encoders below the cross-modal layers; each loads when it first encodes."""
+        files = self.files
 
         def load(part: Part) -> Any:
-            return self.files.load_model("BridgeTowerForContrastiveLearning", HEADS, part)
+            return files.load_model("BridgeTowerForContrastiveLearning", HEADS, part)
 
         return Towers(load, TEXT, IMAGE)
 

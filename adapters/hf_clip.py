@@ -102,11 +102,12 @@ class HFClip:
     @cached_property
     def towers(self) -> Towers:
         """Return the network's towers; each loads its weights when it first encodes."""
+        files, family = self.files, self.family
 
         def load(part: Part) -> Any:
-            return self.files.load_model(self.family.model, self.family.unused, part)
+            return files.load_model(family.model, family.unused, part)
 
-        return Towers(load, TEXT, self.family.image)
+        return Towers(load, TEXT, family.image)
 
     @cached_property
     def tokenizer(self) -> Any:

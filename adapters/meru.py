@@ -66,9 +66,10 @@ class Meru:
     @cached_property
     def towers(self) -> Towers:
         """Return both encoders; each loads its weights when it first encodes."""
+        files, options = self.files, self.options
 
         def load(part: Part) -> Any:
-            return meru_files.load(self.files, self.options, part)
+            return meru_files.load(files, options, part)
 
         return Towers(load, meru_files.TEXT, meru_files.IMAGE)
 

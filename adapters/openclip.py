@@ -57,7 +57,7 @@ class OpenClip:
             name=files.label,
             checkpoint=checkpoint,
             revision=files.revision,
-            weights_sha256=self._weights_sha256(),
+            weights_sha256=_weights_sha256(files, options),
             adapter_version=2,
             config_sha256=fingerprint.json_sha256({"model": files.model, "tower": self.tower}),
             preprocess_fingerprint=fingerprint.json_sha256(
@@ -76,23 +76,23 @@ class OpenClip:
     @cached_property
     def towers(self) -> Towers:
         """Return the network's towers; each loads its weights when it first encodes."""
-        return Towers(self._load, TEXT, IMAGE)
+        files, tower, options, hashed = (
+            self.files, self.tower, self.options, self.id.weights_sha256,
+        )  # fmt: skip
 
-    def _load(self, part: Part) -> Any:
-        """Return a part of the network in evaluation mode; all weights must be there, or none."""
-        import torch
+        def load_part(part: Part) -> Any:
+            import torch
 
-        weights = self.files.weights
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(self.options.random_init or 0)
-            model = build(self.files, self.tower, ALL if weights is None else part)
-        if weights is not None:
-            load(model, self.files.name, training_files.tensors(weights))
-            if self._weights_sha256() != self.id.weights_sha256:
-                raise HierevalError(
-                    f"The weights of {self.files.name!r} changed as they were read."
-                )
-        return part.cut(model).float().eval().requires_grad_(False).to(self.options.device)
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(options.random_init or 0)
+                model = build(files, tower, ALL if files.weights is None else part)
+            if files.weights is not None:
+                load(model, files.name, training_files.tensors(files.weights))
+                if _weights_sha256(files, options) != hashed:
+                    raise HierevalError(f"The weights of {files.name!r} changed as they were read.")
+            return part.cut(model).float().eval().requires_grad_(False).to(options.device)
+
+        return Towers(load_part, TEXT, IMAGE)
 
     @cached_property
     def tokenizer(self) -> Any:
@@ -131,10 +131,6 @@ class OpenClip:
             positions=positions,
         )
         return tokenizer
-
-    def _weights_sha256(self) -> str | None:
-        file = self.files.weights
-        return fingerprint.weights_sha256([file], self.options.places.cache) if file else None
 
     def _tokenizer_fingerprint(self) -> str:
         keys = ("context_length", "tokenizer_kwargs", "tokenizer_mode")
@@ -197,6 +193,11 @@ class OpenClip:
         with inference(self.options.precision, self.options.device):
             batch = stacked(inputs, self.options.device)
             return self.towers.image.encode_image(batch, normalize=False).float()
+
+
+def _weights_sha256(files: openclip_files.Files, options: LoadOptions) -> str | None:
+    file = files.weights
+    return fingerprint.weights_sha256([file], options.places.cache) if file else None
 
 
 def build(files: openclip_files.Files, tower: Mapping[str, Any] | None, part: Part = ALL) -> Any:

@@ -94,30 +94,24 @@ class ProLip:
     @cached_property
     def towers(self) -> Towers:
         """Return both towers; each loads its weights when it first encodes."""
-        return Towers(self._load, text=("text.",), image=("visual.",))
+        config, file, name, options = self.config, self.weights, self.name, self.options
+        hashed = self.id.weights_sha256
 
-    def _load(self, part: Part) -> Any:
-        """Return a part of the network in evaluation mode; all weights must be there, or none."""
-        import torch
-        from safetensors.torch import load_file
+        def load(part: Part) -> Any:
+            import torch
 
-        from hiereval.adapters import prolip_network
+            from hiereval.adapters import prolip_network
 
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(self.options.random_init or 0)
-            model = prolip_network.build(self.config, part if self.weights else ALL)
-        if self.weights is not None:
-            try:
-                model.load_state_dict(load_file(self.weights), strict=True, assign=True)
-            except RuntimeError as error:
-                lines = " ".join(line.strip() for line in str(error).splitlines())
-                raise HierevalError(
-                    f"The weights of {self.name!r} must be exactly those of their architecture: "
-                    f"{lines[:300]}"
-                ) from error
-            if self._weights_sha256() != self.id.weights_sha256:
-                raise HierevalError(f"The weights of {self.name!r} changed as they were read.")
-        return part.cut(model).float().eval().requires_grad_(False).to(self.options.device)
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(options.random_init or 0)
+                model = prolip_network.build(config, part if file else ALL)
+            if file is not None:
+                take(model, name, file)
+                if fingerprint.weights_sha256([file], options.places.cache) != hashed:
+                    raise HierevalError(f"The weights of {name!r} changed as they were read.")
+            return part.cut(model).float().eval().requires_grad_(False).to(options.device)
+
+        return Towers(load, text=("text.",), image=("visual.",))
 
     @cached_property
     def tokenizer(self) -> Any:
@@ -188,6 +182,19 @@ class ProLip:
         other = replace(self.options, revision=None, random_init=0)  # no weights wanted
         model = f"prolip:{self.name}"
         return snapshots.snapshot("prolip", named, other, model=model, local=False).folder
+
+
+def take(model: Any, name: str, file: Path) -> None:
+    """Take every weight of a file as it is; refuse missing, unexpected and resized ones."""
+    from safetensors.torch import load_file
+
+    try:
+        model.load_state_dict(load_file(file), strict=True, assign=True)
+    except RuntimeError as error:
+        lines = " ".join(line.strip() for line in str(error).splitlines())
+        raise HierevalError(
+            f"The weights of {name!r} must be exactly those of their architecture: {lines[:300]}"
+        ) from error
 
 
 def read(name: str, file: Path) -> dict[str, Any]:

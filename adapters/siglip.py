@@ -59,9 +59,10 @@ class Siglip:
     @cached_property
     def towers(self) -> Towers:
         """Return the network's towers; each loads its weights when it first encodes."""
+        files = self.files
 
         def load(part: Part) -> Any:
-            return self.files.load_model(MODELS[self.files.model_type], part=part)
+            return files.load_model(MODELS[files.model_type], part=part)
 
         return Towers(load, TEXT, IMAGE)
 

@@ -59,7 +59,9 @@ ALL = Part()
 class Towers:
     """The towers of one network, by what the names of their parameters begin with.
 
-    `load` returns a part of the network. Without `image`, pictures bring the whole network.
+    `load` returns a part of the network. It must not hold the adapter that holds these towers: a
+    network is freed with its adapter, not when a circle is found. Without `image`, pictures bring
+    the whole network.
     """
 
     def __init__(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -116,6 +118,22 @@ def test_a_random_twin_is_drawn_whole(family: str, written: Callable[[str], str]
     whole = _open(family, checkpoint, seed=3)
     assert whole.towers.whole is whole.towers.text
     assert torch.equal(twin.encode_texts(TEXTS), whole.encode_texts(TEXTS))
+
+
+@pytest.mark.parametrize("family", list(FAMILIES))
+def test_a_network_goes_with_its_adapter(family: str, written: Callable[[str], str]) -> None:
+    """Twins follow each other: two networks in memory at once would be one too many."""
+    adapter = _open(family, written(family))
+    adapter.encode_texts(TEXTS)
+    gc.collect()
+    gc.disable()
+    try:
+        weights = weakref.ref(next(adapter.towers.text.parameters()))
+        assert weights() is not None
+        del adapter
+        assert weights() is None
+    finally:
+        gc.enable()
 
 
 def test_the_other_towers_weights_are_not_used(tmp_path: Path) -> None:
