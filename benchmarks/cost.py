@@ -281,7 +281,7 @@ def expected(points: Sequence[Point], task: str, chains: int) -> dict[str, float
         power = slope(line)
         if power is not None:
             n, seconds = line[-1]
-            found[part] = seconds * (chains / n) ** max(1.0, power)
+            found[part] = seconds * (chains / n) ** min(max(1.0, power), 2.0)
     return found
 
 
