@@ -251,6 +251,15 @@ def _significant(value: float) -> float:
     return float(f"{value:.3g}")
 
 
+@once
+def _environment(where: Environment) -> str:
+    packages = ", ".join(f"{name} {version}" for name, version in sorted(where.packages.items()))
+    git = f", commit {where.git_commit[:8]}" if where.git_commit else ""
+    return clean(
+        f"hiereval {where.hiereval}{git}, Python {where.python}, {where.device}, {packages}", 300
+    )
+
+
 _FACTS: dict[str, Callable[[Row], Any]] = {
     "label": lambda row: row.label,
     "probe": lambda row: row.probe,
@@ -289,15 +298,6 @@ def _curvature(curvature: Curvature | None) -> float | str | None:
 def _beside(checkpoint: str, label: str) -> str:
     """Return "" for a checkpoint that the row is named by."""
     return "" if checkpoint == label else checkpoint
-
-
-@once
-def _environment(where: Environment) -> str:
-    packages = ", ".join(f"{name} {version}" for name, version in sorted(where.packages.items()))
-    git = f", commit {where.git_commit[:8]}" if where.git_commit else ""
-    return clean(
-        f"hiereval {where.hiereval}{git}, Python {where.python}, {where.device}, {packages}", 300
-    )
 
 
 def _fitted(record: Record) -> str:
