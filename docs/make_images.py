@@ -1,6 +1,6 @@
 """Draw the pictures of the documentation: scenes of shapes, and a results folder's board.
 
-    python docs/make_images.py RESULTS
+    python docs/make_images.py RESULTS [DATASET]
 
 The board is a screenshot of the page in headless Chromium.
 """
@@ -27,11 +27,11 @@ WIDTH = 1280
 IMAGES = Path(__file__).parent / "images"
 
 
-def draw(results: Path, picture: Path) -> None:
-    """Write the board of `results` as a PNG, half as fine again as it is shown."""
+def draw(results: Path, dataset: str, picture: Path) -> None:
+    """Write the board of `results` on a dataset as a PNG, half as fine again as it is shown."""
     from selenium import webdriver
 
-    there = reading.read_all([results])
+    there = [r for r in reading.read_all([results]) if dataset in ("", r.dataset.name)]
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder, "board.html")
         file.write_text(page.written(board.build(there, every_metric=True)), "utf-8")
@@ -66,7 +66,7 @@ def draw_scenes(picture: Path, columns: int = 8, rows: int = 3) -> None:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 2:
+    if len(sys.argv) not in (2, 3):
         sys.exit(__doc__)
     draw_scenes(IMAGES / "shapes.png")
-    draw(Path(sys.argv[1]), IMAGES / "board.png")
+    draw(Path(sys.argv[1]), "".join(sys.argv[2:]), IMAGES / "board.png")
