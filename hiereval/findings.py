@@ -250,6 +250,7 @@ class Beside:
         self._found: dict[int, list[Record]] = {}  # by the record's place in memory
         self._values: dict[tuple[int, str], Seeds] = {}  # by the twins' place
         self._shared: dict[tuple[tuple[str, ...], ...], list[Record]] = {}
+        self._lists: dict[tuple[int, ...], list[Record]] = {}  # by the places of what they hold
         for record in records:
             if record.status != "ok":
                 continue
@@ -283,7 +284,8 @@ class Beside:
                 for twin in sorted(self._twins.get(name, ()), key=_made)
                 if twin.probe.name == record.probe.name
             }
-            known = self._shared[key] = list(found.values())
+            own = list(found.values())  # one list for all checkpoints of an architecture
+            known = self._shared[key] = self._lists.setdefault(tuple(map(id, own)), own)
         return known
 
     def capacity(self, record: Record) -> dict[str, list[Record]]:
