@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 from hiereval.adapters.devices import to_device
 from hiereval.adapters.image_processing import collate, process
 from hiereval.adapters.settings import table, whole
-from hiereval.adapters.towers import Part, Towers
+from hiereval.adapters.towers import Towers
 from hiereval.adapters.transformers_loading import open_checkpoint, token_counts, tokenize
 from hiereval.errors import HierevalError
 from hiereval.types import LoadOptions, Modality
@@ -60,11 +60,7 @@ class Blip2:
     @cached_property
     def towers(self) -> Towers:
         """Return what texts need, or the whole network: pictures pass through the Q-Former too."""
-        files = self.files
-
-        def load(part: Part) -> Any:
-            return files.load_model("Blip2ForImageTextRetrieval", part=part)
-
+        load = partial(self.files.load_model, "Blip2ForImageTextRetrieval", ())
         return Towers(load, TEXT, image=None)
 
     @cached_property

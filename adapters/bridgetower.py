@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hiereval.adapters.devices import to_device
 from hiereval.adapters.image_processing import collate, process
 from hiereval.adapters.settings import whole
-from hiereval.adapters.towers import Part, Towers
+from hiereval.adapters.towers import Towers
 from hiereval.adapters.transformers_loading import open_checkpoint, token_counts, tokenize
 from hiereval.errors import HierevalError
 from hiereval.types import LoadOptions, Modality
@@ -65,11 +65,7 @@ class BridgeTower:
     @cached_property
     def towers(self) -> Towers:
         """Return the encoders below the cross-modal layers; each loads when it first encodes."""
-        files = self.files
-
-        def load(part: Part) -> Any:
-            return files.load_model("BridgeTowerForContrastiveLearning", HEADS, part)
-
+        load = partial(self.files.load_model, "BridgeTowerForContrastiveLearning", HEADS)
         return Towers(load, TEXT, IMAGE)
 
     @cached_property

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +12,7 @@ from hiereval.adapters.architectures import DUAL
 from hiereval.adapters.devices import to_device
 from hiereval.adapters.image_processing import collate, process
 from hiereval.adapters.settings import whole
-from hiereval.adapters.towers import Part, Towers
+from hiereval.adapters.towers import Towers
 from hiereval.adapters.transformers_loading import (
     Checkpoint,
     open_checkpoint,
@@ -102,12 +102,8 @@ class HFClip:
     @cached_property
     def towers(self) -> Towers:
         """Return the network's towers; each loads its weights when it first encodes."""
-        files, family = self.files, self.family
-
-        def load(part: Part) -> Any:
-            return files.load_model(family.model, family.unused, part)
-
-        return Towers(load, TEXT, family.image)
+        load = partial(self.files.load_model, self.family.model, self.family.unused)
+        return Towers(load, TEXT, self.family.image)
 
     @cached_property
     def tokenizer(self) -> Any:

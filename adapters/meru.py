@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -19,7 +19,7 @@ from hiereval.adapters import causal_text, meru_files, vocabulary
 from hiereval.adapters.devices import stacked
 from hiereval.adapters.image_processing import middle, to_rgb
 from hiereval.adapters.precision import DTYPES, inference
-from hiereval.adapters.towers import Part, Towers
+from hiereval.adapters.towers import Towers
 from hiereval.types import Curvature, Geometry, LoadOptions, Modality, ModelId
 
 if TYPE_CHECKING:
@@ -66,11 +66,7 @@ class Meru:
     @cached_property
     def towers(self) -> Towers:
         """Return both encoders; each loads its weights when it first encodes."""
-        files, options = self.files, self.options
-
-        def load(part: Part) -> Any:
-            return meru_files.load(files, options, part)
-
+        load = partial(meru_files.load, self.files, self.options)
         return Towers(load, meru_files.TEXT, meru_files.IMAGE)
 
     @cached_property

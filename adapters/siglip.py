@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import string
 from collections.abc import Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hiereval.adapters.devices import to_device
 from hiereval.adapters.image_processing import collate, process
 from hiereval.adapters.settings import whole
-from hiereval.adapters.towers import Part, Towers
+from hiereval.adapters.towers import Towers
 from hiereval.adapters.transformers_loading import open_checkpoint, token_counts, tokenize
 from hiereval.errors import HierevalError
 from hiereval.types import LoadOptions, Modality
@@ -59,11 +59,7 @@ class Siglip:
     @cached_property
     def towers(self) -> Towers:
         """Return the network's towers; each loads its weights when it first encodes."""
-        files = self.files
-
-        def load(part: Part) -> Any:
-            return files.load_model(MODELS[files.model_type], part=part)
-
+        load = partial(self.files.load_model, MODELS[self.files.model_type], ())
         return Towers(load, TEXT, IMAGE)
 
     @cached_property

@@ -19,6 +19,17 @@ HOLDERS = ("state_dict", "model")  # under which training programs keep the weig
 PREFIXES = ("module.", "_orig_mod.")  # of DistributedDataParallel and of torch.compile
 
 
+def pickled(file: Path) -> Any:
+    """Return what a pickle of torch holds, as data alone; tensors stay on disk until they are used.
+
+    The format before torch 1.6, which is no zip, is read whole.
+    """
+    import torch
+
+    mapped = zipfile.is_zipfile(file)
+    return torch.load(file, map_location="cpu", weights_only=True, mmap=mapped)
+
+
 class Inert:
     """Stands for any object of a pickle that is no tensor."""
 
@@ -56,7 +67,6 @@ def tensors(file: Path) -> dict[str, Tensor]:
 
 def _content(file: Path) -> Any:
     """Return what a file holds: safetensors, or a pickle read as data alone."""
-    import torch
     from safetensors.torch import load_file
     from torch.serialization import get_unsafe_globals_in_checkpoint, safe_globals
 
@@ -68,8 +78,7 @@ def _content(file: Path) -> Any:
         except ValueError:  # the format before torch 1.6, which cannot be looked through
             unknown = []
         with safe_globals([(Inert, name) for name in unknown]):
-            mapped = zipfile.is_zipfile(file)  # left on disk until it is used
-            return torch.load(file, map_location="cpu", weights_only=True, mmap=mapped)
+            return pickled(file)
     except Exception as error:  # torch, zip, pickle and safetensors each fail in their own way
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
         raise HierevalError(

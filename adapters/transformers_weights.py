@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from fnmatch import fnmatch
@@ -12,6 +11,7 @@ from unittest import mock
 
 from hiereval.adapters.settings import table
 from hiereval.adapters.towers import ALL, Part
+from hiereval.adapters.training_files import pickled
 from hiereval.errors import HierevalError
 from hiereval.fingerprint import read_json
 
@@ -125,8 +125,7 @@ def _tensors(file: Path) -> dict[str, Any]:
 
     if file.suffix == ".safetensors":
         return load_file(file)
-    mapped = zipfile.is_zipfile(file)  # the format before torch 1.6 is none
-    state = torch.load(file, map_location="cpu", weights_only=True, mmap=mapped)
+    state = pickled(file)
     if not isinstance(state, dict) or not all(isinstance(x, torch.Tensor) for x in state.values()):
         raise ValueError(f"{file.name} must hold a dictionary of tensors")
     return state

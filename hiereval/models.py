@@ -144,7 +144,8 @@ def open_adapter(spec: str, options: LoadOptions, model_args: Mapping[str, str])
                 f"The model argument {key!r} must be one that the adapter {found.adapter!r} takes "
                 f"({', '.join(known) or 'none'}).{nearest(key, known)}"
             )
-    adapter: Adapter = factory(located(found.checkpoint), options, **arguments)
+    place = located(found.checkpoint)
+    adapter: Adapter = factory(place, options, **arguments)
     if options.root_text is not None:
         adapter.id = replace(adapter.id, root_text=options.root_text)
     trained = lineage_of(adapter)
@@ -152,7 +153,7 @@ def open_adapter(spec: str, options: LoadOptions, model_args: Mapping[str, str])
     if name:
         adapter.id = replace(adapter.id, name=name)
     _check_name(adapter.id.name)
-    if found.checkpoint.startswith(BUILTIN):  # where it lies is nobody else's business
+    if found.checkpoint != place:  # where it lies is nobody else's business
         adapter.id = replace(adapter.id, checkpoint=found.checkpoint)
     return adapter
 

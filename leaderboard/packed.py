@@ -123,7 +123,7 @@ def _column(column: Column, task: int, cells: Sequence[Cell | None], first: bool
         "n": coded(counts),
         "rank": _steps(column, cells, values),
         "trained": {
-            i: [c.seeds, *map(_rounded, (c.spread, c.shuffled, c.untrained, c.selectivity))]
+            i: [c.seeds, _rounded(c.spread), _rounded(c.selectivity), c.over]
             for i, c in enumerate(cells)
             if c is not None and c.seeds
         },

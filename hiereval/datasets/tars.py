@@ -82,11 +82,13 @@ def _images(tar: Path, state: str, memory: Path | None) -> dict[str, TarImage]:
 
 
 def _remember(noted: Path | None, tar: Path, state: str, found: dict[str, TarImage]) -> None:
+    if noted is None:
+        return
     rows = {name: [one.offset, one.size, one.digest] for name, one in found.items()}
     with suppress(OSError):  # only slower the next time
         with tar.open("rb") as file:
             settled = hashes.settled(file.fileno(), state)
-        if settled and noted is not None:
+        if settled:
             seals.write_json(noted, {"images": rows})
 
 

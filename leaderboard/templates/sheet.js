@@ -23,7 +23,6 @@ const card = (s, i) => {
     ["measured", F.date(i)], ["environment", F.environment(i)],
   ].filter(([, value]) => value !== null);
 };
-const overOf = ({ up }, [, , shuffled, untrained]) => (up ? untrained >= shuffled : untrained <= shuffled) ? "untrained" : "shuffled tiers";
 const scores = (s, rows) => {
   const there = s.columns.filter((column) => rows.some((i) => column.state[i] !== "-"));
   const told = (column, i) => {
@@ -32,7 +31,7 @@ const scores = (s, rows) => {
     return el("td", {}, el("b", {}, shown(column.value[i])), column.marks(i) ? el("sup", {}, column.marks(i)) : null,
       column.low(i) === null ? "" : ` [${shown(column.low(i))}, ${shown(column.high(i))}]`, rank ? ` rank ${rank[0] === rank[1] ? rank[0] : rank.join("–")}` : "",
       trained ? ` · ${count(trained[0], "seed")}${trained[1] === null ? "" : ` ±${shown(trained[1])}`}` : "",
-      trained && trained[4] !== null ? ` · ${signed(trained[4])} over ${overOf(column, trained)}` : "",
+      trained && trained[2] !== null ? ` · ${signed(trained[2])} over ${trained[3]}` : "",
       column.because(i) ? el("span", { class: "small" }, column.because(i)) : null);
   };
   const better = (column) => {
