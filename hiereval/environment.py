@@ -8,7 +8,7 @@ from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from hiereval import __version__, registry
+from hiereval import __version__, processor, registry
 from hiereval.records import Environment
 
 PACKAGES = (
@@ -33,7 +33,7 @@ def _fixed(device: str) -> Environment:
         hiereval=__version__,
         python=platform.python_version(),
         packages=packages(),
-        device=torch.cuda.get_device_name(device) if cuda else f"cpu: {_processor()}",
+        device=torch.cuda.get_device_name(device) if cuda else f"cpu: {processor.name()}",
         driver=f"CUDA {torch.version.cuda}" if cuda else None,
         git_commit=commit,
         git_dirty=dirty,
@@ -50,14 +50,6 @@ def packages() -> dict[str, str]:
         except PackageNotFoundError:
             continue
     return found
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        return next(line.partition(": ")[2] for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        return platform.processor() or platform.machine()
 
 
 def _git() -> tuple[str | None, bool | None]:

@@ -44,8 +44,11 @@ def launch(
 
     if device.startswith("cuda"):
         return _launch_cuda(halved, len(inputs), batch, device)
+    from hiereval import linear  # torch loads here
+
     began = time.perf_counter()
-    vectors = halved().cpu()
+    with linear.fast():
+        vectors = halved().cpu()
     took = time.perf_counter() - began
     return Launched(vectors, lambda: took)
 
