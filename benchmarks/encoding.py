@@ -18,15 +18,17 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import torch
 from torch import Tensor
 
+from hiereval import linear
 from hiereval.datasets import head, image_files
 from hiereval.embed import embed
 from hiereval.processes import Processes
@@ -178,7 +180,8 @@ def settings(adapter: Any, inputs: list[Any], batch: int, repeats: int) -> None:
         return run
 
     ways = {
-        "as it is": same,
+        "as it is": nullcontext,
+        "linear layers by torch": by_torch,
         "attention eager": eager,
         "channels last": channels_last,
         "compiled": compiled,
@@ -193,8 +196,9 @@ def settings(adapter: Any, inputs: list[Any], batch: int, repeats: int) -> None:
 
 
 @contextmanager
-def same(network: Any) -> Iterator[None]:
-    yield
+def by_torch(network: Any) -> Iterator[None]:
+    with mock.patch.object(linear, "is_faster", return_value=False):
+        yield
 
 
 @contextmanager
@@ -216,7 +220,8 @@ def channels_last(network: Any) -> Iterator[None]:
 def compiled(network: Any) -> Iterator[None]:
     plain = network.vision_model
     network.vision_model = COMPILED.setdefault(id(plain), torch.compile(plain))
-    yield
+    with by_torch(network):  # the compiler hands layers to whom it likes
+        yield
     network.vision_model = plain
 
 
@@ -228,7 +233,8 @@ def inputs_of(adapter: Any, images: Dataset) -> list[Any]:
 
 
 def forward(encode: Callable[[list[Any]], Tensor], inputs: list[Any], batch: int) -> Tensor:
-    return torch.cat([encode(inputs[i : i + batch]) for i in range(0, len(inputs), batch)])
+    with linear.fast():
+        return torch.cat([encode(inputs[i : i + batch]) for i in range(0, len(inputs), batch)])
 
 
 def prepared(adapter: Any, data: Dataset, threads: int | None = None) -> None:
