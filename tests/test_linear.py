@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
 
@@ -18,7 +20,7 @@ needs_onednn = pytest.mark.skipif(
     not torch.backends.mkldnn.is_available() or not hasattr(torch.ops.mkldnn, "_linear_pointwise"),
     reason="torch is built without oneDNN",
 )
-OF_TORCH = functional.linear
+OF_TORCH, FUSES = functional.linear, mha.get_fastpath_enabled
 
 
 @pytest.fixture
@@ -107,6 +109,85 @@ def test_what_is_handed_over_is_large_and_without_gradients(
         torch.testing.assert_close(by_onednn, OF_TORCH(x, weight), rtol=0, atol=2e-4)
 
 
+def traced_of() -> Tensor:
+    """A product inside a trace that starts while the layers are handed over."""
+    layer = torch.nn.Linear(256, 192)
+    traced: Tensor = torch.jit.trace(layer, torch.ones(64, 256))(torch.ones(64, 256))
+    return traced
+
+
+def masked_of() -> Tensor:
+    """An encoder of torch, some of whose positions are padding: they come out as zeros."""
+    layer = torch.nn.TransformerEncoderLayer(256, 4, 512, batch_first=True)
+    with warnings.catch_warnings():  # nested tensors are a prototype
+        warnings.simplefilter("ignore", UserWarning)
+        encoder = torch.nn.TransformerEncoder(layer, 1).eval()
+        return encoder(torch.ones(8, 20, 256), src_key_padding_mask=torch.arange(20) > 9 * ONES)
+
+
+X, W, ONES = torch.ones(64, 256), torch.ones(192, 256), torch.ones(8, 1)
+OTHERS: dict[str, Callable[[], Tensor]] = {
+    "a bias for all": lambda: functional.linear(X, W, torch.tensor(3.0)),
+    "a bias of one": lambda: functional.linear(X, W, torch.ones(1)),
+    "a bias a row": lambda: functional.linear(X, W, torch.arange(64.0)[:, None]),
+    "a weight of one row": lambda: functional.linear(torch.ones(64, 1 << 14), torch.ones(1 << 14)),
+    "one input": lambda: functional.linear(torch.ones(2048), torch.ones(1024, 2048)),
+    "by name": lambda: functional.linear(input=X, weight=W, bias=None),
+    "sparse": lambda: functional.linear(X, W.to_sparse()),
+    "vmap": lambda: torch.func.vmap(lambda x: functional.linear(x, W))(X.repeat(4, 1, 1)),
+    "forward gradients": lambda: torch.func.jvp(lambda x: functional.linear(x, W), (X,), (X,))[1],
+    "traced": traced_of,
+    "masked": masked_of,
+}
+
+
+@needs_onednn
+@pytest.mark.filterwarnings("ignore:`torch.jit")
+@pytest.mark.parametrize("kind", list(OTHERS))
+def test_what_the_operator_does_not_know_is_torch_s(kind: str, faster: None) -> None:
+    def computed() -> Tensor:
+        with torch.no_grad(), torch.random.fork_rng():
+            torch.manual_seed(0)
+            return OTHERS[kind]()
+
+    expected = computed()
+    with linear.fast():
+        torch.testing.assert_close(computed(), expected, rtol=0, atol=2e-4)
+    assert expected.any()
+
+
+@needs_onednn
+@pytest.mark.parametrize(
+    ("bias", "message"),
+    [
+        (torch.ones(192, dtype=torch.bfloat16), r"must have the same dtype"),
+        (torch.ones(100), r"must match the existing size \(100\)"),
+        (torch.ones(192, device="meta"), r"meta is not on the expected device"),
+    ],
+)
+def test_what_torch_refuses_is_refused(bias: Tensor, message: str, faster: None) -> None:
+    with torch.inference_mode(), linear.fast(), pytest.raises(RuntimeError, match=message):
+        functional.linear(X, W, bias)
+
+
+def test_another_library_s_function_stays(faster: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    def theirs(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+        return x
+
+    monkeypatch.setattr(functional, "linear", theirs)
+    with linear.fast():
+        assert functional.linear is theirs
+    assert functional.linear is theirs
+
+
+def test_nothing_changes_where_onednn_is_switched_off(
+    faster: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.backends.mkldnn, "enabled", False)
+    with linear.fast():
+        assert functional.linear is OF_TORCH
+
+
 @needs_onednn
 def test_torch_s_attention_is_computed_by_it(
     faster: None, handed_over: list[tuple[int, ...]]
@@ -145,7 +226,6 @@ def test_torch_s_own_function_is_back_when_the_last_one_leaves(faster: None) -> 
         with linear.fast():
             both.wait()
             assert functional.linear is linear.linear
-            assert not mha.get_fastpath_enabled()
             if first:
                 return
             both.wait()  # the first one has left
@@ -157,14 +237,14 @@ def test_torch_s_own_function_is_back_when_the_last_one_leaves(faster: None) -> 
         both.wait()
         staying.result(60)
     assert functional.linear is OF_TORCH
-    assert mha.get_fastpath_enabled()
+    assert mha.get_fastpath_enabled is FUSES
 
 
 def test_it_is_back_after_an_error(faster: None) -> None:
     with pytest.raises(ValueError, match=r"^no$"), linear.fast():
         raise ValueError("no")
     assert functional.linear is OF_TORCH
-    assert mha.get_fastpath_enabled()
+    assert mha.get_fastpath_enabled is FUSES
 
 
 @pytest.mark.parametrize(
@@ -183,15 +263,33 @@ def test_where_it_is_faster(
     monkeypatch.setattr(linear.cpu, "get_cpu_capability", lambda: capability)
     monkeypatch.setattr(linear.mkl, "is_available", lambda: True)
     monkeypatch.setattr(linear.mkldnn, "is_available", lambda: True)
-    found = linear.is_faster.__wrapped__()
-    assert found == (faster and hasattr(torch.ops.mkldnn, "_linear_pointwise"))
+    monkeypatch.setattr(linear, "is_right", lambda: True)
+    assert linear.is_faster.__wrapped__() == faster
+    monkeypatch.setattr(linear, "is_right", lambda: False)
+    assert not linear.is_faster.__wrapped__()
+
+
+@needs_onednn
+def test_the_operator_is_tried_before_it_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert linear.is_right()
+    whole = torch.ops.mkldnn._linear_pointwise
+    for other in (
+        lambda x, weight, bias, *_: whole(x, weight, None, "none", [], ""),
+        lambda *given: whole(*(x.bfloat16() for x in given[:3]), *given[3:]).float(),
+        lambda x, weight: x,
+    ):
+        monkeypatch.setattr(torch.ops.mkldnn, "_linear_pointwise", other)
+        assert not linear.is_right()
+    monkeypatch.delattr(torch.ops.mkldnn, "_linear_pointwise")
+    monkeypatch.setattr(type(torch.ops.mkldnn), "__getattr__", object.__getattribute__)
+    assert not linear.is_right()
 
 
 def test_where_it_is_not_faster_nothing_changes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(linear, "is_faster", lambda: False)
     with linear.fast():
         assert functional.linear is OF_TORCH
-        assert mha.get_fastpath_enabled()
+        assert mha.get_fastpath_enabled is FUSES
 
 
 def test_the_processor_has_a_name_and_a_vendor(monkeypatch: pytest.MonkeyPatch) -> None:
