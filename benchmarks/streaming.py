@@ -3,8 +3,9 @@
     python benchmarks/streaming.py [--images 20000] [--side 64]
 
 A tar of random JPEGs: read, hashed and decoded as `hiereval encode` does it, beside tarfile and
-Pillow alone. The same images as files: hashed as a run does it the first time and the second, when
-what is remembered is looked up, beside reading them and hashing the bytes. Seconds of the
+Pillow alone; and their headers looked at, as a run does before it encodes, beside Pillow with each
+image read whole. The same images as files: hashed as a run does it the first time and the second,
+when what is remembered is looked up, beside reading them and hashing the bytes. Seconds of the
 processor, and their ratios.
 """
 
@@ -16,14 +17,15 @@ import io
 import tarfile
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
 from hiereval import hashes
-from hiereval.datasets import image_files
+from hiereval.datasets import image_files, tars
+from hiereval.datasets.image_files import TarImage
 from hiereval.datasets.image_parts import HeldImage, parts
 
 DISTINCT = 64  # pictures; the others are these with another comment, so that hashes differ
@@ -38,11 +40,13 @@ def main() -> None:
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         tar, files = made(Path(scratch), given.images, given.side)
+        there = list(tars.images(tar).values())
         memory = Path(scratch, "memory")
         memory.mkdir()
         time.sleep(hashes.RECENT)  # a file that has just changed is not remembered
         for what, ours, bare in (
             ("tar read and decoded", lambda: streamed(tar), lambda: plain(tar)),
+            ("headers in a tar", lambda: image_files.verify(there), lambda: opened_whole(there)),
             ("files hashed", lambda: hashed(files, memory), lambda: digested(files)),
             ("hashes remembered", lambda: hashed(files, memory), lambda: digested(files)),
         ):
@@ -89,6 +93,12 @@ def plain(tar: Path) -> None:
             file = archive.extractfile(member)
             assert file is not None
             Image.open(file).convert("RGB")
+
+
+def opened_whole(images: Sequence[TarImage]) -> None:
+    """Headers, by Pillow, of images that are read whole."""
+    for image in images:
+        Image.open(io.BytesIO(image.read()))
 
 
 def hashed(files: list[Path], memory: Path) -> None:

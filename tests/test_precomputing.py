@@ -180,7 +180,8 @@ def test_bad_tars_are_named(tmp_path: Path) -> None:
     padded = -(-size // 512) * 512
     cut.write_bytes(whole.read_bytes()[: 512 + padded])  # tarfile says nothing of this
     assert _refused(str(cut), tmp_path) == (
-        f"The tar '{cut}' must end in zeros; it is damaged or cut short at byte {512 + padded:,}."
+        f"The tar '{cut}' must end in zeros; it is damaged, cut short or joined to another at byte "
+        f"{512 + padded:,}."
     )
     bad = _tar(tmp_path / "bad.tar", {"x.jpg": _jpeg(0), "../y.jpg": _jpeg(1)})
     assert _refused(str(bad), tmp_path) == (

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import io
+import os
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
-from io import BytesIO
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from hiereval import hashes
 from hiereval.errors import HierevalError, shorten
@@ -70,20 +72,48 @@ class TarImage:
     def read(self) -> bytes:
         """Return the member's bytes; raise HierevalError where the tar is another meanwhile."""
         try:
-            with self.tar.open("rb") as file:
-                if hashes.state(file.fileno()) != self.state:
-                    raise HierevalError(
-                        f"The tar {str(self.tar)!r} must stay as it is while it is read; it "
-                        "changed. Start again."
-                    )
-                file.seek(self.offset)
-                return file.read(self.size)
+            with self.opened() as file:
+                return file.read()
         except OSError as error:
             raise HierevalError(f"The image {self.name!r} {_reason(error)}.") from error
+
+    @contextmanager
+    def opened(self) -> Iterator[BinaryIO]:
+        """Open the member where it stands; raise as `read` does, and OSError."""
+        with self.tar.open("rb", buffering=0) as tar:
+            if hashes.state(tar.fileno()) != self.state:
+                raise HierevalError(
+                    f"The tar {str(self.tar)!r} must stay as it is while it is read; it "
+                    "changed. Start again."
+                )
+            yield io.BufferedReader(_Within(tar.fileno(), self.offset, self.size))
 
     def sha256(self) -> str | None:
         """Return the SHA-256 of the member."""
         return self.digest
+
+
+class _Within(io.RawIOBase):
+    """A part of an open file, read as a file."""
+
+    def __init__(self, number: int, offset: int, size: int) -> None:
+        self._number, self._offset, self._size, self._at = number, offset, size, 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, to: int, whence: int = io.SEEK_SET) -> int:
+        self._at = max(0, to + (0, self._at, self._size)[whence])
+        return self._at
+
+    def readinto(self, into: Any) -> int:
+        rest = memoryview(into)[: max(0, self._size - self._at)]
+        got = os.preadv(self._number, [rest], self._offset + self._at)
+        self._at += got
+        return got
 
 
 def is_image(name: str) -> bool:
@@ -94,6 +124,14 @@ def is_image(name: str) -> bool:
     """
     path = PurePosixPath(name)
     return path.suffix.lower() in ENDINGS and not path.name.startswith("._")
+
+
+def check_name(name: str, place: str) -> None:
+    """Raise HierevalError for a name that is no text: no record or list could hold it."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        raise HierevalError(f"The image {place!r} must have a name in UTF-8.") from None
 
 
 def by_name(images: Iterable[ImageSource]) -> tuple[ImageSource, ...]:
@@ -142,7 +180,7 @@ def decode(source: ImageSource) -> Image:
     naming the image, for what cannot be read, is empty, no image, over MAX_PIXELS or cut short.
     """
     try:
-        image = open_image(BytesIO(source.read()))
+        image = open_image(io.BytesIO(source.read()))
         image.load()
     except HierevalError:
         raise
@@ -181,7 +219,8 @@ def verify(sources: Iterable[ImageSource]) -> None:
                     with source.path.open("rb") as file:
                         open_image(file)
                 elif isinstance(source, TarImage):
-                    open_image(BytesIO(source.read()))
+                    with source.opened() as file:
+                        open_image(file)
             except HierevalError:
                 raise
             except Exception as error:

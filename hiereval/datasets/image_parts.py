@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hiereval.datasets import tars
-from hiereval.datasets.image_files import ENDINGS, FileImage, TarImage, is_image
+from hiereval.datasets.image_files import ENDINGS, FileImage, TarImage, check_name, is_image
 from hiereval.errors import HierevalError
 
 PART_FILES = 10_000  # of a folder
@@ -139,8 +139,9 @@ def _below(folder: str, prefix: str = "") -> Iterator[str]:
     for entry in listed:
         if entry.is_dir(follow_symlinks=False):
             yield from _below(entry.path, f"{prefix}{entry.name}/")
-        elif is_image(entry.name) and entry.is_file():
-            yield prefix + entry.name
+        elif is_image(entry.name) and (entry.is_file() or not os.path.exists(entry.path)):
+            check_name(entry.name, entry.path)
+            yield prefix + entry.name  # of a link that leads nowhere too, to be named
 
 
 def _ranged(spec: str) -> Iterator[str]:

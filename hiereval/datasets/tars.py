@@ -16,10 +16,17 @@ from pathlib import Path, PurePosixPath
 from typing import IO
 
 from hiereval import hashes, seals
-from hiereval.datasets.image_files import MAX_BYTES, FileImage, TarImage, is_image
+from hiereval.datasets.image_files import (
+    MAX_BYTES,
+    FileImage,
+    TarImage,
+    check_name,
+    is_image,
+)
 from hiereval.errors import HierevalError
 
 BLOCK = 512  # bytes, of which a tar is made
+CHUNK = 1 << 16  # bytes read at once behind its end
 REMEMBERED = "tars"  # in the folder of what is remembered
 
 
@@ -101,9 +108,10 @@ def members(path: Path) -> Iterator[Member | None]:
     try:
         with path.open("rb") as file:
             yield from _members(path, file)
-    except (tarfile.TarError, EOFError) as error:
+    except (tarfile.TarError, EOFError, ValueError, MemoryError, RecursionError) as error:
+        what = str(error) or "a header is larger than the memory"  # tarfile believes numbers
         raise HierevalError(
-            f"The tar {str(path)!r} must be a whole, uncompressed tar: {error}."
+            f"The tar {str(path)!r} must be a whole, uncompressed tar: {what}."
         ) from error
     except OSError as error:
         raise _unreadable(path, error) from error
@@ -123,14 +131,30 @@ def _members(path: Path, file: IO[bytes]) -> Iterator[Member | None]:
             content = b"" if data is None else data.read()
             if len(content) < member.size:
                 raise HierevalError(f"The tar {str(path)!r} is cut short in {member.name!r}.")
-            name = member.name.removeprefix("./")
+            name = PurePosixPath(member.name).as_posix()
             yield Member(name, place, member.offset_data, content)
-        file.seek(tar.offset)  # tarfile ends in silence where a header is damaged or lacking
-        if file.read(BLOCK) != bytes(BLOCK):
-            raise HierevalError(
-                f"The tar {str(path)!r} must end in zeros; "
-                f"it is damaged or cut short at byte {tar.offset:,}."
-            )
+        _check_end(path, file, tar.offset)
+
+
+def _check_end(path: Path, file: IO[bytes], at: int) -> None:
+    """Raise HierevalError unless a block of zeros, or more, follows to the end of the file.
+
+    tarfile ends in silence where a header is damaged or lacking, and where one of two joined tars
+    does.
+    """
+    file.seek(at)
+    block = file.read(BLOCK)
+    whole = len(block) == BLOCK
+    while whole and block:
+        rest = block.lstrip(b"\0")
+        at += len(block) - len(rest)
+        whole = not rest
+        block = file.read(CHUNK)
+    if not whole:
+        raise HierevalError(
+            f"The tar {str(path)!r} must end in zeros; it is damaged, cut short or joined to "
+            f"another at byte {at:,}."
+        )
 
 
 def _check(member: tarfile.TarInfo, place: str) -> None:
@@ -142,6 +166,7 @@ def _check(member: tarfile.TarInfo, place: str) -> None:
     name = PurePosixPath(member.name)
     if name.is_absolute() or ".." in name.parts:
         raise HierevalError(f"The image {place!r} must have a name that stays within the tar.")
+    check_name(member.name, place)
 
 
 def _unreadable(path: Path, error: OSError) -> HierevalError:

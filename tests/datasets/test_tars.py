@@ -6,6 +6,7 @@ import gzip
 import hashlib
 import io
 import os
+import random
 import runpy
 import tarfile
 from pathlib import Path
@@ -18,7 +19,7 @@ from hiereval import hashes
 from hiereval.cli import hiereval
 from hiereval.datasets import chains, image_files, ranked_names, tars
 from hiereval.datasets.image_files import TarImage
-from hiereval.datasets.image_parts import tar_images
+from hiereval.datasets.image_parts import parts, tar_images
 from hiereval.errors import HierevalError
 from hiereval.places import Places
 from hiereval.types import DataOptions
@@ -181,7 +182,14 @@ def test_tars_that_are_not_whole_are_a_line(tmp_path: Path) -> None:
     tar = tmp_path / "a.tar"
     for content, message in (
         (whole[: 512 + 20], "must be a whole, uncompressed tar: unexpected end of data."),
-        (whole[:1024], "must end in zeros; it is damaged or cut short at byte 1,024."),
+        (
+            whole[:1024],
+            "must end in zeros; it is damaged, cut short or joined to another at byte 1,024.",
+        ),
+        (
+            whole + whole,
+            "must end in zeros; it is damaged, cut short or joined to another at byte 10,240.",
+        ),
         (b"no tar", "must be a whole, uncompressed tar: truncated header."),
         (gzip.compress(whole, 0), "must be a whole, uncompressed tar: bad checksum."),
     ):
@@ -189,6 +197,66 @@ def test_tars_that_are_not_whole_are_a_line(tmp_path: Path) -> None:
         with pytest.raises(HierevalError) as caught:
             chains.read(rows(tmp_path, "a.tar/0.png"))
         assert str(caught.value) == f"The tar '{tar}' {message}"
+
+
+def headers(facts: bytes) -> bytes:
+    """Return headers of a kind that tarfile reads with more faith than it has reason for."""
+    info = tarfile.TarInfo("PaxHeader")
+    info.type, info.size = tarfile.XHDTYPE, len(facts)
+    return info.tobuf() + facts + bytes(-len(facts) % 512)
+
+
+def long_names(n: int) -> bytes:
+    info = tarfile.TarInfo("././@LongLink")
+    info.type, info.size = tarfile.GNUTYPE_LONGNAME, 8
+    return (info.tobuf(tarfile.GNU_FORMAT) + b"a.png".ljust(512, b"\0")) * n
+
+
+ODD_HEADERS = {
+    "numbers": (
+        headers(b"22 GNU.sparse.map=a,b\n"),
+        "invalid literal for int() with base 10: 'a'",
+    ),
+    "no text": (
+        headers(b"16 hdrcharset=\xff\n"),
+        "'utf-8' codec can't decode byte 0xff in position 0: invalid start byte",
+    ),
+    "thousands of names of one": (long_names(3000), "maximum recursion depth exceeded"),
+}
+
+
+@pytest.mark.parametrize("kind", ODD_HEADERS)
+def test_headers_that_tarfile_fails_on_are_a_line(kind: str, tmp_path: Path) -> None:
+    odd, message = ODD_HEADERS[kind]
+    tar = made(tmp_path / "a.tar", [("0.png", png(0))])
+    tar.write_bytes(odd + tar.read_bytes())
+    with pytest.raises(HierevalError) as caught:
+        tars.images(tar)
+    start = f"The tar '{tar}' must be a whole, uncompressed tar: "
+    assert str(caught.value).startswith(f"{start}{message}")
+
+
+def test_names_are_paths_in_utf_8(tmp_path: Path) -> None:
+    tar = made(tmp_path / "a.tar", [(".//x//0.png", png(0)), ("x/./1.png", png(1))])
+    assert list(tars.images(tar)) == ["x/0.png", "x/1.png"]
+    made(tar, [("\udcff.png", png(0))])
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    (folder / "\udcff.png").write_bytes(png(0))  # bytes that are no text
+    for spec, place in ((tar, f"{tar}: \\udcff.png"), (folder, f"{folder}/\\udcff.png")):
+        with pytest.raises(HierevalError) as caught:
+            [list(part.images()) for part in parts(str(spec))]
+        assert str(caught.value) == f"The image '{place}' must have a name in UTF-8."
+
+
+def test_links_that_lead_nowhere_are_named(tmp_path: Path) -> None:
+    (tmp_path / "1.png").symlink_to("lost.png")
+    (part,) = parts(str(tmp_path))
+    with pytest.raises(HierevalError) as caught:
+        part.state()
+    assert str(caught.value) == (
+        f"The file '{tmp_path}/1.png' must exist: No such file or directory."
+    )
 
 
 def test_a_skeleton_of_a_dataset_reads_them(tmp_path: Path) -> None:
@@ -219,3 +287,27 @@ def test_headers_are_looked_at_before_any_is_encoded(tmp_path: Path) -> None:
         "  The image '1.png' is empty or not an image (BMP, GIF, JPEG, PNG, PPM, TIFF, WEBP).\n"
         "  The image '2.png' is empty or not an image (BMP, GIF, JPEG, PNG, PPM, TIFF, WEBP)."
     )
+
+
+def test_of_large_images_the_header_alone_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    noise = Image.frombytes("RGB", (300, 300), random.Random(0).randbytes(270_000))
+    content = {}
+    for kind in ("JPEG", "PNG", "TIFF", "BMP", "GIF", "PPM"):
+        noise.save(file := io.BytesIO(), kind)
+        content[f"{kind}.png"] = file.getvalue()
+    images = tars.images(made(tmp_path / "a.tar", list(content.items())))
+    read, preadv = [], os.preadv
+
+    def counted(number: int, into: list[memoryview], at: int) -> int:
+        read.append(preadv(number, into, at))
+        return read[-1]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "preadv", counted)
+        image_files.verify(images.values())
+    assert 0 < sum(read) < sum(map(len, content.values())) / 10
+    for name, image in images.items():
+        assert image.read() == content[name]
+        assert image_files.decode(image).size == (300, 300)
