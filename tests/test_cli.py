@@ -39,7 +39,7 @@ def cli(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.
 
 
 def hiereval(*arguments: str, cwd: Path, **more: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-P", "-c", "from hiereval.cli import main; main()", *arguments]
+    command = [sys.executable, "-P", "-m", "hiereval", *arguments]
     return subprocess.run(command, cwd=cwd, capture_output=True, text=True, **more)  # type: ignore[call-overload,no-any-return]
 
 
@@ -358,7 +358,7 @@ def test_ctrl_c_keeps_what_is_finished(tmp_path: Path) -> None:
     shutil.copy(Path(__file__).parent / "support" / "fakes.py", tmp_path)
     arguments = ["run", "--plugins", "slow", "--model", "slow:a", "--dataset", "c.csv"]
     arguments += ["--tasks", "ordering", "--controls", "none", "--batch-size", "4"]
-    command = [sys.executable, "-P", "-c", "from hiereval.cli import main; main()", *arguments]
+    command = [sys.executable, "-P", "-m", "hiereval", *arguments]
     process = subprocess.Popen(
         command,
         cwd=tmp_path,

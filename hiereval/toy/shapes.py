@@ -40,13 +40,8 @@ def split_scenes(split: str) -> tuple[Scene, ...]:
             f"The split {split!r} of shapes must be {', '.join(SPLITS)}.{nearest(split, SPLITS)}"
         )
     first = sum(SPLITS[name] for name in takewhile(lambda name: name != split, SPLITS))
-    return _all_scenes()[first : first + SPLITS[split]]
-
-
-@cache
-def _all_scenes() -> tuple[Scene, ...]:
-    """Return every split's scenes; far fewer than there are, so the last are as the first."""
-    return tuple(islice(scenes(SEED), sum(SPLITS.values())))
+    # all splits together are far fewer than there are, so the last scenes are as the first
+    return tuple(islice(scenes(SEED), first, first + SPLITS[split]))
 
 
 def shapes(options: DataOptions) -> Chains:
