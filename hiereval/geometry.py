@@ -10,11 +10,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
+import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int64
 from torch import Tensor
+
+if TYPE_CHECKING:
+    from hiereval.types import Space
 
 ULPS = 16 * torch.finfo(torch.float32).eps  # what entailment cones are kept away from their limits
 
@@ -42,6 +46,39 @@ def angle_at(
     out, on = general - root, specific - general
     cosine = (out * on).sum(-1) / (out.norm(dim=-1) * on.norm(dim=-1))
     return cosine.clamp(-1.0, 1.0).arccos()
+
+
+def first_alike(points: Float[Tensor, "n d"]) -> Int64[Tensor, " n"]:
+    """Return for each point the first that equals it in every coordinate, mostly itself.
+
+    >>> first_alike(torch.tensor([[1.0, 0.0], [0.0, 1.0], [1.0, -0.0], [1.0, 2.0]])).tolist()
+    [0, 1, 0, 3]
+    """
+    rows = np.ascontiguousarray((points + 0.0).cpu().numpy())  # -0 + 0 is 0
+    first = np.arange(len(rows))
+    _, value, count = np.unique(rows[:, 0], return_inverse=True, return_counts=True)
+    seen: dict[bytes, int] = {}
+    for i in np.flatnonzero(count[value] > 1).tolist():
+        first[i] = seen.setdefault(rows[i].tobytes(), i)
+    return torch.from_numpy(first)
+
+
+def similarities(
+    space: Space, x: Float[Tensor, "n d"], y: Float[Tensor, "m d"]
+) -> Float[Tensor, "n m"]:
+    """Return `space.similarity(x, y)`, exactly equal for equal points of y.
+
+    A matrix product rounds a column by where it stands: it tells two captions apart that have one
+    vector, as where a model cuts both at the same word.
+    """
+    return tied(space.similarity(x, y), first_alike(y))
+
+
+def tied(near: Float[Tensor, "n m"], first: Int64[Tensor, " m"]) -> Float[Tensor, "n m"]:
+    """Return similarities in which each column is that of the `first_alike` of its point."""
+    if bool((first == torch.arange(len(first))).all()):
+        return near
+    return near[:, first.to(near.device)]
 
 
 @dataclass(frozen=True, eq=False)

@@ -17,6 +17,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 from torch.nn.functional import pad
 
+from hiereval.geometry import first_alike
 from hiereval.types import Space
 
 CANDIDATES, IMAGES = 4096, 1024  # a block of similarities
@@ -47,7 +48,7 @@ class Trajectory:
     [0, 2]
     """
 
-    order: Int64[Tensor, " p"]  # candidates by ascending radius, equal ones in their given order
+    order: Int64[Tensor, " p"]  # distinct candidates by ascending radius, equal radii as given
     radius: Float[Tensor, " p"]  # sorted
     n_images: int
     image: Int64[Tensor, " e"]
@@ -114,10 +115,16 @@ def sweep(
     radius: Float[Tensor, " p"],
     block: tuple[int, int] = (CANDIDATES, IMAGES),
 ) -> Trajectory:
-    """Return every image's path; at equal similarity the candidate given earlier is better."""
-    ordered, order = radius.sort(stable=True)
+    """Return every image's path; at equal similarity the candidate given earlier is better.
+
+    Of candidates that are one point the first alone can be best: the others are left out, since
+    rounding could tell them apart.
+    """
+    kept = first_alike(candidates).unique()
+    ordered, order = radius[kept].sort(stable=True)
+    order = kept[order]
     best = images.new_full((len(images),), -torch.inf)
-    given = torch.full((len(images),), len(order))  # index of the best candidate as it was given
+    given = torch.full((len(images),), len(candidates))  # the best one's place as it was given
     found = array("q"), array("q")  # not small tensors, each of which pins a freed block in memory
     width, height = block
     for start in range(0, len(order), width):

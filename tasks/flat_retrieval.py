@@ -19,6 +19,7 @@ from torch import Generator, Tensor
 from hiereval import blind, nulls
 from hiereval.degenerate import points_trouble, undefined
 from hiereval.estimates import Mean
+from hiereval.geometry import first_alike, tied
 from hiereval.truth import Truth, by_image
 from hiereval.types import Chains, Dataset, Metric, Modality, Null, NullKind, Scores, Space
 
@@ -174,7 +175,10 @@ def _at_least(space: Space, images: Tensor, captions: Tensor) -> tuple[Tensor, T
     many images to a caption; NaN where all are equally near."""
     similarity = space.similarity(images, captions)
     found = []
-    for rows in (similarity, similarity.T):
+    for rows in (
+        tied(similarity, first_alike(captions)),
+        tied(similarity.T, first_alike(images)),
+    ):
         ordered = rows.contiguous().sort(dim=1).values
         nearer = rows.shape[1] - torch.searchsorted(ordered, rows.contiguous())
         told_apart = (ordered[:, :1] < ordered[:, -1:]) & rows.isfinite().all(1, keepdim=True)
@@ -202,22 +206,24 @@ def wrong_before(
     `transposed`: the space takes (candidates, queries), which are the images and the texts.
     """
     counts = []
+    alike = first_alike(candidates)
     for rows in torch.arange(len(queries)).split(max(1, CHUNK // len(candidates))):
         part = queries[rows]
-        similarity = (
+        near = (
             space.similarity(candidates, part).T
             if transposed
             else space.similarity(part, candidates)
         )
+        similarity = tied(near, alike)
         mine = (pairs[:, 0] >= rows[0]) & (pairs[:, 0] <= rows[-1])
         query, candidate = pairs[mine, 0] - rows[0], pairs[mine, 1]
         correct = similarity[query, candidate]
         best = similarity.new_full((len(rows),), -torch.inf)
         best = best.scatter_reduce(0, query, correct, "amax")
         # NumPy counts booleans several times as fast as torch
-        near = np.count_nonzero((similarity >= best[:, None]).numpy(), axis=1)
-        tied = torch.bincount(query[correct >= best[query]], minlength=len(rows))
-        count = (torch.from_numpy(near) - tied).double()
+        reached = np.count_nonzero((similarity >= best[:, None]).numpy(), axis=1)
+        own = torch.bincount(query[correct >= best[query]], minlength=len(rows))
+        count = (torch.from_numpy(reached) - own).double()
         told_apart = similarity.amin(1) < similarity.amax(1)  # False for NaN too
         counts.append(count.masked_fill(~told_apart, torch.nan))
     return torch.cat(counts)

@@ -26,6 +26,7 @@ from hiereval.datasets.hierarchy import Hierarchy
 from hiereval.datasets.imagenet import LabelledImages
 from hiereval.degenerate import points_trouble, undefined
 from hiereval.estimates import Mean
+from hiereval.geometry import similarities
 from hiereval.types import Dataset, Metric, Modality, Null, NullKind, Scores, Space
 
 CHUNK = 2048  # images scored at once
@@ -187,7 +188,7 @@ def _similarity(
     space: Space, images: Float[Tensor, "m d"], prompts: np.ndarray
 ) -> Float[Tensor, "m c"]:
     """Return the similarity of images and classes, the mean over the rows of prompts [t, c]."""
-    parts = [space.similarity(images, space.text[torch.from_numpy(row)]) for row in prompts]
+    parts = [similarities(space, images, space.text[torch.from_numpy(row)]) for row in prompts]
     return torch.stack(parts).mean(dim=0) if len(parts) > 1 else parts[0]
 
 

@@ -23,6 +23,7 @@ from hiereval.datasets.answered_questions import AnsweredQuestions, read_answers
 from hiereval.datasets.consistency import Questions
 from hiereval.degenerate import points_trouble, undefined
 from hiereval.estimates import Mean
+from hiereval.geometry import similarities
 from hiereval.nulls import Dealt
 from hiereval.types import Answers, Dataset, Metric, Modality, Null, Scores, Space
 
@@ -64,7 +65,7 @@ class HierarchicalConsistency:
         images, choices = torch.from_numpy(dataset.row_image), torch.from_numpy(dataset.choices)
         answers = []
         for rows in torch.arange(len(images)).split(max(1, CHUNK // len(dataset.texts))):
-            near = space.similarity(space.image[images[rows]], space.text).cpu()  # [m, t]
+            near = similarities(space, space.image[images[rows]], space.text).cpu()  # [m, t]
             answers.append(chosen(near, torch.arange(len(rows)), choices[rows]))
         right, length = _right(dataset, torch.cat(answers))
         nulls: dict[Any, Null] = {}
@@ -253,7 +254,7 @@ class _Reassigned:
         """How near each option is to each image."""
         assert self.space.image is not None
         chunks = self.space.image.split(max(1, CHUNK // len(self.space.text)))
-        return torch.cat([self.space.similarity(x, self.space.text).cpu() for x in chunks])
+        return torch.cat([similarities(self.space, x, self.space.text).cpu() for x in chunks])
 
 
 def _expected(choices: Int64[Tensor, "n l c"]) -> dict[str, Float64[Tensor, " n"]]:

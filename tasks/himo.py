@@ -22,6 +22,7 @@ from hiereval.blind import text_spaces
 from hiereval.datasets.himo_docci import GrowingCaptions
 from hiereval.degenerate import constant, points_trouble, undefined
 from hiereval.estimates import Mean
+from hiereval.geometry import similarities
 from hiereval.growth import Grown
 from hiereval.types import Dataset, Metric, Modality, Null, NullKind, Scores, Space
 
@@ -108,7 +109,7 @@ class HiMo:
         """
         assert space.image is not None
         chains = Grown.of(dataset, self.matched, generator)
-        table = space.similarity(space.image, space.text)  # [i, t]
+        table = similarities(space, space.image, space.text)  # [i, t]
         flat = [constant(space.text[row[row >= 0]]) for row in chains.captions]
         return replace(
             self._scored(
@@ -208,7 +209,7 @@ def own_similarity(space: Space, dataset: GrowingCaptions) -> Float64[Tensor, "c
     similarity = torch.full(captions.shape, torch.nan, dtype=torch.float64)
     for row, own, point in zip(similarity, captions, image, strict=True):
         texts = space.text[own[own >= 0]].double()
-        row[: len(texts)] = space.similarity(point[None], texts)[0]
+        row[: len(texts)] = similarities(space, point[None], texts)[0]
     return similarity
 
 

@@ -21,6 +21,7 @@ from hiereval.datasets.hierarchy import Hierarchy
 from hiereval.datasets.imagenet import LabelledImages
 from hiereval.degenerate import points_trouble, undefined
 from hiereval.estimates import Mean
+from hiereval.geometry import similarities
 from hiereval.nulls import Dealt
 from hiereval.types import Dataset, Metric, Modality, Null, Scores, Space
 
@@ -98,7 +99,7 @@ class HycoclipWordnet:
         if trouble is not None:
             return Scores(ids, {}, undefined(self.metrics, trouble))
         chunks = space.image.split(CHUNK)
-        predicted = torch.cat([space.similarity(x, classes).argmax(dim=1).cpu() for x in chunks])
+        predicted = torch.cat([similarities(space, x, classes).argmax(dim=1).cpu() for x in chunks])
         labels = torch.from_numpy(dataset.labels)
         worth = Worth.of(dataset.hierarchy)
         dealt = Dealt(

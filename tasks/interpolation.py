@@ -18,6 +18,7 @@ from torch import Generator, Tensor
 from hiereval import blind, nulls
 from hiereval.degenerate import points_trouble, undefined
 from hiereval.estimates import F1, Mean
+from hiereval.geometry import first_alike
 from hiereval.sweep import sweep
 from hiereval.truth import Truth
 from hiereval.types import (
@@ -99,6 +100,7 @@ class Interpolation:
             trouble = "there is one caption only"
         if trouble:
             return Scores(ids, {}, undefined(self.metrics, trouble))
+        pool = pool[first_alike(space.text[pool]).unique()]  # of one point the first is nearest
         candidates = _exact(space, space.text[pool])
         images = space.image[truth.images[:1] if alike else truth.images]
         start = _nearest(space, _exact(space, images), candidates).expand(len(truth.images))
