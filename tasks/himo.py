@@ -37,7 +37,7 @@ class HiMo:
     matched: int = 5  # captions of other images and equal word count drawn for each caption
 
     name: ClassVar[str] = "himo"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2  # 2: captions of one vector do not rise
     dataset_type: ClassVar[type[Dataset]] = GrowingCaptions
     datasets: ClassVar[tuple[str, ...]] = ("himo-docci",)
     modalities: ClassVar[frozenset[Modality]] = frozenset({"text", "image"})
