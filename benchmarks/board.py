@@ -15,15 +15,14 @@ import gzip
 import json
 import os
 import random
-import resource
 import shutil
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+from clocks import command
 
 from hiereval import seals
 
@@ -159,17 +158,11 @@ def _record(
 
 def written(results: Path, page: Path) -> dict[str, float]:
     """Write the page as a user does; seconds of the clock and of the processor, and memory."""
-    start, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
-    hiereval = Path(sys.executable).with_name("hiereval")
-    subprocess.run([hiereval, "leaderboard", results, "--out", page], check=True)
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    clock, processors, memory = command("leaderboard", results, "--out", page)
     return {
-        "written, s": time.perf_counter() - start,
-        "of which processor, s": after.ru_utime
-        + after.ru_stime
-        - before.ru_utime
-        - before.ru_stime,
-        "peak memory, MB": after.ru_maxrss / 1024,
+        "written, s": clock,
+        "of which processor, s": processors,
+        "peak memory, MB": memory / 2**20,
     }
 
 

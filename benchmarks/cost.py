@@ -20,13 +20,13 @@ import json
 import math
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
+from clocks import timed
 from torch import Tensor
 
 SIZES = (100, 300, 1_000, 3_000, 10_000, 30_000, 100_000)
@@ -105,10 +105,10 @@ def measured(task: str, chains: int, skip: dict[str, float]) -> Point:
         if part in skip:
             continue
         peak()
-        point.seconds[part] = timed(work)
+        point.seconds[part] = timed(work)[1]
         point.peak_gb[part] = peak()
         if bound is not None:
-            point.bound[part] = timed(bound)
+            point.bound[part] = timed(bound)[1]
     return point
 
 
@@ -176,12 +176,6 @@ def deals(dealt: Any) -> None:
         rows = max(1, NUMBERS // null.draw.size)
         for start in range(0, null.draws, rows):
             deal(null.draw.groups, min(rows, null.draws - start), generator)
-
-
-def timed(work: Work) -> float:
-    start = time.process_time()
-    work()
-    return time.process_time() - start
 
 
 def peak() -> float:

@@ -26,6 +26,7 @@ from typing import Any
 from unittest import mock
 
 import torch
+from clocks import timed
 from torch import Tensor
 
 from hiereval import linear
@@ -262,14 +263,6 @@ def rounds(
             wall, cpu = timed(run)
             best[what] = min(best[what][0], wall), min(best[what][1], cpu)
     return best
-
-
-def timed(run: Callable[[], object]) -> tuple[float, float]:
-    """Return wall-clock and processor seconds; a way that uses other processes returns theirs."""
-    wall, cpu = time.perf_counter(), time.process_time()
-    elsewhere = run()
-    theirs = elsewhere if isinstance(elsewhere, float) else 0.0
-    return time.perf_counter() - wall, time.process_time() - cpu + theirs
 
 
 def show(title: str, n: int, best: Mapping[str, tuple[float, float]]) -> None:

@@ -11,13 +11,11 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import os
-import subprocess
-import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
+
+from clocks import command
 
 from hiereval.fingerprint import of_model
 from hiereval.identity import of_record
@@ -45,8 +43,8 @@ def main() -> None:
             size = write(folder, number, chosen.longest)
             boards = [f"leaderboard --out board.{ending}" for ending in ENDINGS]
             for asked in ["validate", *boards]:
-                command, *rest = asked.replace("board.", f"{scratch}/board.").split()
-                clock, processors, memory = timed([command, str(folder), *rest])
+                name, *rest = asked.replace("board.", f"{scratch}/board.").split()
+                clock, processors, memory = command(name, folder, *rest)
                 print(
                     f"| {number:,} | {size / 1e6:.0f} | `{asked}` | {clock:.1f} "
                     f"| {processors:.1f} | {memory / 1e6:,.0f} |",
@@ -93,17 +91,6 @@ def _of_model(record: Record, number: int) -> Record:
 
 def _sha256(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
-
-
-def timed(arguments: list[str]) -> tuple[float, float, int]:
-    """Run hiereval; return seconds of the clock, of the processors, and the peak of its bytes."""
-    start = time.perf_counter()
-    command = [Path(sys.executable).with_name("hiereval"), *arguments]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-    _, status, usage = os.wait4(process.pid, 0)
-    clock = time.perf_counter() - start
-    assert os.waitstatus_to_exitcode(status) == 0, arguments
-    return clock, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ from typing import Any, ClassVar
 from unittest import mock
 
 import torch
-from encoding import timed
+from clocks import timed
 from PIL import Image
 from torch import Tensor
 

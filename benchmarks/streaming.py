@@ -17,10 +17,11 @@ import io
 import tarfile
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from clocks import timed
 from PIL import Image
 
 from hiereval import hashes
@@ -50,7 +51,7 @@ def main() -> None:
             ("files hashed", lambda: hashed(files, memory), lambda: digested(files)),
             ("hashes remembered", lambda: hashed(files, memory), lambda: digested(files)),
         ):
-            least, took = timed(bare), timed(ours)
+            least, took = timed(bare)[1], timed(ours)[1]
             print(f"{given.images:,} images, {what}: {took:.2f} s, bare {least:.2f} s, ", end="")
             print(f"bare / ours {least / took:.2f}")
 
@@ -110,12 +111,6 @@ def hashed(files: list[Path], memory: Path) -> None:
 def digested(files: list[Path]) -> None:
     for file in files:
         hashlib.sha256(file.read_bytes()).hexdigest()
-
-
-def timed(run: Callable[[], object]) -> float:
-    start = time.process_time()
-    run()
-    return time.process_time() - start
 
 
 if __name__ == "__main__":

@@ -12,10 +12,10 @@ from __future__ import annotations
 
 import argparse
 import resource
-import time
 from collections.abc import Callable
 
 import torch
+from clocks import timed
 from torch import Tensor
 
 from hiereval.geometry import SphereSpace, normalise
@@ -96,13 +96,6 @@ def per_level(space: SphereSpace, images: Tensor, levels: Tensor) -> Tensor:
         for j, mask in enumerate(masks):
             best[i, j] = inside[j][similarity[mask].argmax()]
     return best
-
-
-def timed(run: Callable[[], object]) -> tuple[float, float]:
-    """Return wall-clock and processor seconds."""
-    wall, cpu = time.perf_counter(), time.process_time()
-    run()
-    return time.perf_counter() - wall, time.process_time() - cpu
 
 
 if __name__ == "__main__":

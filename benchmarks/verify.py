@@ -10,14 +10,11 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import subprocess
-import sys
 import tempfile
-import time
 from pathlib import Path
 
 import torch
+from clocks import command
 from nulls import TASKS
 from safetensors.torch import save_file
 
@@ -37,11 +34,11 @@ def main() -> None:
         write_vectors(vectors, given.data_dir, given.dim)
         own = ["--data-dir", given.data_dir, "--cache-dir", Path(scratch) / "cache"]
         model = ["--model", f"precomputed:{vectors}", "--controls", "none"]
-        asked = ["run", *model, "--tasks", ",".join(TASKS), "--output-path", results, *own]
+        run = ["run", *model, "--tasks", ",".join(TASKS), "--output-path", results, *own]
         verify = ["verify", results, "--vectors", vectors, "--out", f"{scratch}/v.verified.json"]
-        for command in (asked, [*verify, *own]):
-            clock, processors, memory = timed(command)
-            print(f"{command[0]}: {clock:.1f} s, {processors:.1f} s of processors, {memory:.2f} GB")
+        for asked in (run, [*verify, *own]):
+            clock, processors, memory = command(*asked)
+            print(f"{asked[0]}: {clock:.1f} s, {processors:.1f} s of processors, {memory:.2f} GB")
 
 
 def write_vectors(folder: Path, data_dir: Path, dim: int) -> None:
@@ -59,17 +56,6 @@ def write_vectors(folder: Path, data_dir: Path, dim: int) -> None:
     }
     save_file(tensors, folder / "embeddings.safetensors")
     (folder / "index.json").write_text(json.dumps({"texts": texts, "images": images}))
-
-
-def timed(arguments: list[object]) -> tuple[float, float, float]:
-    """Run hiereval; return seconds of the clock, of the processors, and the peak in GB."""
-    start = time.perf_counter()
-    command = [Path(sys.executable).with_name("hiereval"), *map(str, arguments)]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-    _, status, usage = os.wait4(process.pid, 0)
-    assert os.waitstatus_to_exitcode(status) == 0, arguments
-    clock = time.perf_counter() - start
-    return clock, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 2**20
 
 
 if __name__ == "__main__":
