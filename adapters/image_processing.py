@@ -1,17 +1,48 @@
-"""Pictures of every mode and shape as what transformers' image processors expect."""
+"""transformers' image processors, and pictures of every mode and shape as they expect them."""
 
 from __future__ import annotations
 
+import json
+import tempfile
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hiereval.adapters.devices import stacked
+from hiereval.adapters.transformers_weights import first_line, quiet
+from hiereval.errors import HierevalError
 
 if TYPE_CHECKING:
     from PIL.Image import Image
     from torch import Tensor
 
 LONGEST = 16  # sides longer than so many times the other are cut before a resize and centre crop
+
+
+def load(name: str, settings: Mapping[str, Any], model_type: str) -> Any:
+    """Return the image processor of these settings that resizes with Pillow."""
+    with quiet(), tempfile.TemporaryDirectory(prefix="hiereval-") as made:
+        from transformers import AutoConfig, AutoImageProcessor
+
+        (Path(made) / "preprocessor_config.json").write_text(json.dumps(settings), "utf-8")
+        try:
+            processor = AutoImageProcessor.from_pretrained(
+                made,
+                config=AutoConfig.for_model(model_type),
+                backend="pil",
+                local_files_only=True,
+                trust_remote_code=False,
+            )
+        except Exception as error:
+            raise HierevalError(
+                f"The image processor of {name!r} must be readable: {first_line(error)}"
+            ) from error
+    if processor.backend != "pil":
+        raise HierevalError(
+            f"The image processor {type(processor).__name__} of {name!r} must have a variant that "
+            "uses Pillow."
+        )
+    return processor
 
 
 def to_rgb(image: Image) -> Image:

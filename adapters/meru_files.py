@@ -224,7 +224,7 @@ def load(files: Files, options: LoadOptions, part: Part = ALL) -> Any:
                 f"The weights of {files.name!r} must be exactly those of their architecture: "
                 f"{' '.join(lines)[:300]}"
             ) from error
-    return part.cut(model).float().eval().requires_grad_(False).to(options.device)
+    return part.ready(model, options.device)
 
 
 def _renamed(key: str) -> str:

@@ -15,6 +15,7 @@ from hiereval import fingerprint
 from hiereval.adapters import (
     causal_text,
     openclip_files,
+    openclip_texts,
     settings,
     training_files,
     vocabulary,
@@ -48,8 +49,8 @@ class OpenClip:
     def __init__(self, checkpoint: str, options: LoadOptions) -> None:
         self.options = options
         self.files = files = openclip_files.find(checkpoint, options)
-        self.tokenizer_folder = openclip_files.tokenizer_folder(files, options)
-        self.tower = openclip_files.tower(files, options)
+        self.tokenizer_folder = openclip_texts.tokenizer_folder(files, options)
+        self.tower = openclip_texts.tower(files, options)
         self.context_length = settings.whole(files.name, files.text, "context_length", CONTEXT)
         safe = files.weights is not None and files.weights.suffix == ".safetensors"
         self.id = ModelId(
@@ -90,7 +91,7 @@ class OpenClip:
                 load(model, files.name, training_files.tensors(files.weights))
                 if _weights_sha256(files, options) != hashed:
                     raise HierevalError(f"The weights of {files.name!r} changed as they were read.")
-            return part.cut(model).float().eval().requires_grad_(False).to(options.device)
+            return part.ready(model, options.device)
 
         return Towers(load_part, TEXT, IMAGE)
 
@@ -101,7 +102,7 @@ class OpenClip:
 
         arguments = {
             "context_length": self.context_length,
-            **openclip_files.tokenizer_arguments(self.files),
+            **openclip_texts.tokenizer_arguments(self.files),
         }
         text, size = self.tower or self.files.text, None
         if self.tokenizer_folder is None:
@@ -135,7 +136,7 @@ class OpenClip:
     def _tokenizer_fingerprint(self) -> str:
         keys = ("context_length", "tokenizer_kwargs", "tokenizer_mode")
         stated = {key: self.files.text.get(key) for key in keys}
-        openclip_files.tokenizer_arguments(self.files)
+        openclip_texts.tokenizer_arguments(self.files)
         if self.tokenizer_folder is None:
             return fingerprint.json_sha256({"tokenizer": "CLIP BPE", **stated})
         effective = vocabulary.fingerprint_of(

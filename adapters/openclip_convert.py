@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from hiereval import fingerprint
-from hiereval.adapters import openclip, openclip_files, settings, training_files
+from hiereval.adapters import openclip, openclip_files, openclip_texts, settings, training_files
 from hiereval.errors import HierevalError
 from hiereval.files import write_folder
 from hiereval.types import LoadOptions
@@ -23,8 +23,8 @@ def convert(file: Path, architecture: str, out: Path, options: LoadOptions) -> i
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise HierevalError(f"The folder {str(out)!r} must not exist yet, or be empty.")
     files = _files(architecture, options)
-    tower = openclip_files.tower(files, options)
-    tokenizer = openclip_files.tokenizer_folder(files, options)
+    tower = openclip_texts.tower(files, options)
+    tokenizer = openclip_texts.tokenizer_folder(files, options)
     state = training_files.tensors(file)
     model = openclip.build(files, tower)
     openclip.load(model, str(file), state)

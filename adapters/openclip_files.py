@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import re
 import shutil
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,19 +24,8 @@ WEIGHTS = (
     "open_clip_pytorch_model.pth",
 )
 HUB, LOCAL = "hf-hub:", "local-dir:"
-TOWER, TOWER_NAME = "text_tower", "hf_model_name"
-TOWERS = ("bert", "m2m_100", "mt5", "roberta", "xlm-roberta")  # those that open_clip knows
+TOWER = "text_tower"  # folder of a text tower's configuration
 PREPROCESSING = ("mean", "std", "interpolation", "resize_mode", "fill_color", "size", "mode")
-CLEANING = ("canonicalize", "lower", "whitespace")
-# of a configuration's tokenizer_kwargs: everything else would reach a loader unseen
-ARGUMENTS: dict[str, Callable[[Any], bool]] = {
-    "clean": lambda value: value in CLEANING,
-    "strip_sep_token": lambda value: isinstance(value, bool),
-    "additional_special_tokens": lambda value: (
-        isinstance(value, list) and all(isinstance(token, str) for token in value)
-    ),
-}
-BPE_VOCABULARY = 49408  # tokens of CLIP's own tokenizer, which open_clip falls back to
 
 
 @dataclass(frozen=True)
@@ -222,84 +211,6 @@ def _check_activation(checkpoint: str, model: Mapping[str, Any], repository: str
 
 def _activation(pretrained: Mapping[str, Any]) -> str:
     return "QuickGELU" if pretrained.get("quick_gelu", False) else "GELU"
-
-
-def tokenizer_folder(files: Files, options: LoadOptions) -> Path | None:
-    """Return where the tokenizer's files are; None for CLIP's own, which open_clip ships.
-
-    Raises HierevalError where neither the configuration nor the vocabulary says which it is:
-    open_clip would silently take CLIP's.
-    """
-    name = settings.text(files.name, files.text, "hf_tokenizer_name", "")
-    if not name:
-        vocabulary_size = settings.whole(files.name, files.text, "vocab_size", BPE_VOCABULARY)
-        extra = len(tokenizer_arguments(files).get("additional_special_tokens", ()))
-        if TOWER_NAME in files.text or vocabulary_size != BPE_VOCABULARY + extra:
-            raise HierevalError(
-                f"The configuration of {files.name!r} must name its tokenizer "
-                f"(text_cfg.hf_tokenizer_name): its {vocabulary_size:,} tokens are not CLIP's "
-                f"{BPE_VOCABULARY:,}."
-            )
-        return None
-    if files.folder is not None and vocabulary.present(files.folder):
-        return files.folder
-    if files.name.startswith(LOCAL):
-        raise HierevalError(
-            f"The folder of {files.name!r} must hold the tokenizer of {name!r} "
-            f"({vocabulary.listed()})."
-        )
-    return _elsewhere(files, name, options)
-
-
-def tokenizer_arguments(files: Files) -> dict[str, Any]:
-    """Return the tokenizer's settings from the configuration: an allow-list, each checked."""
-    given = settings.table(files.name, files.text, "tokenizer_kwargs")
-    for key, allowed in given.items():
-        if key not in ARGUMENTS:
-            raise HierevalError(
-                f"The tokenizer_kwargs of {files.name!r} must be of {', '.join(ARGUMENTS)}, "
-                f"not {key!r}."
-            )
-        if not ARGUMENTS[key](allowed):
-            raise HierevalError(
-                f"The {key!r} of the tokenizer_kwargs of {files.name!r} must not be "
-                f"{settings.shown(allowed)}."
-            )
-    return given
-
-
-def tower(files: Files, options: LoadOptions) -> dict[str, Any] | None:
-    """Return the configuration of the text tower that transformers builds; None for open_clip's.
-
-    It stands in the checkpoint's own folder (text_tower/), or in the repository that the
-    configuration names.
-    """
-    name = settings.text(files.name, files.text, TOWER_NAME, "")
-    if not name:
-        return None
-    folder = None if files.folder is None else files.folder / TOWER
-    if folder is None or not (folder / "config.json").is_file():
-        folder = _elsewhere(files, name, options)
-    config = settings.read_config(files.name, folder / "config.json")
-    if config.get("model_type") not in TOWERS:
-        raise HierevalError(
-            f"The text tower of {files.name!r} must be one of {', '.join(TOWERS)}, not "
-            f"{settings.shown(config.get('model_type'))}."
-        )
-    return config
-
-
-def _elsewhere(files: Files, name: str, options: LoadOptions) -> Path:
-    """Return the configuration and tokenizer of a hub repository that the configuration names."""
-    if not re.fullmatch(r"[\w.-]+(/[\w.-]+)?", name) or name.startswith("."):
-        raise HierevalError(
-            f"The repository {name!r} that {files.name!r} names must be one of the hub."
-        )
-    other = replace(options, revision=None, random_init=0)  # no weights wanted
-    # a folder of that name here is none of the checkpoint's
-    return snapshots.snapshot(
-        "openclip", name, other, model=f"openclip:{files.name}", local=False
-    ).folder
 
 
 def check_configuration(files: Files) -> None:

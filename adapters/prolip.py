@@ -109,7 +109,7 @@ class ProLip:
                 take(model, name, file)
                 if fingerprint.weights_sha256([file], options.places.cache) != hashed:
                     raise HierevalError(f"The weights of {name!r} changed as they were read.")
-            return part.cut(model).float().eval().requires_grad_(False).to(options.device)
+            return part.ready(model, options.device)
 
         return Towers(load, text=("text.",), image=("visual.",))
 

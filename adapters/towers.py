@@ -52,6 +52,10 @@ class Part:
                 raise ValueError(f"{name} has no values")
         return network
 
+    def ready(self, network: Any, device: str) -> Any:
+        """Return what stays of a network as it encodes: float32, evaluation mode, on its device."""
+        return self.cut(network).float().eval().requires_grad_(False).to(device)
+
 
 ALL = Part()
 

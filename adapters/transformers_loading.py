@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import tempfile
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -14,13 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from hiereval import fingerprint, snapshots
-from hiereval.adapters import architectures, nomic_config, settings, vocabulary
+from hiereval.adapters import architectures, image_processing, nomic_config, settings, vocabulary
 from hiereval.adapters.precision import DTYPES, inference
 from hiereval.adapters.towers import ALL, Part
 from hiereval.adapters.transformers_weights import (
     WHOLE,
     files_of,
-    first_line,
     initialise,
     quiet,
     read,
@@ -153,7 +151,7 @@ class Checkpoint:
                     raise HierevalError(f"The weights of {self.name!r} changed as they were read.")
             else:
                 model = initialise(cls, config, self.options.random_init, **arguments)
-            return part.cut(model).float().eval().requires_grad_(False).to(self.options.device)
+            return part.ready(model, self.options.device)
 
     def load_tokenizer(
         self,
@@ -191,29 +189,9 @@ class Checkpoint:
     @cached_property
     def image_processor(self) -> Any:
         """Return the image processor that resizes with Pillow."""
-        with self.lock, quiet(), tempfile.TemporaryDirectory(prefix="hiereval-") as made:
-            from transformers import AutoConfig, AutoImageProcessor
-
-            given = json.dumps(self.image_settings)
-            (Path(made) / "preprocessor_config.json").write_text(given, "utf-8")
-            try:
-                processor = AutoImageProcessor.from_pretrained(
-                    made,
-                    config=AutoConfig.for_model(self.side("vision_config")[0]),
-                    backend="pil",
-                    local_files_only=True,
-                    trust_remote_code=False,
-                )
-            except Exception as error:
-                raise HierevalError(
-                    f"The image processor of {self.name!r} must be readable: {first_line(error)}"
-                ) from error
-        if processor.backend != "pil":
-            raise HierevalError(
-                f"The image processor {type(processor).__name__} of {self.name!r} must have a "
-                "variant that uses Pillow."
-            )
-        return processor
+        with self.lock:
+            kind, _ = self.side("vision_config")
+            return image_processing.load(self.name, self.image_settings, kind)
 
     @cached_property
     def image_settings(self) -> dict[str, Any]:
