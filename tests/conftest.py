@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from jaxtyping import install_import_hook
-from support import checked
+from support import checked, typed
 from support.sources import containing
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
@@ -76,6 +76,18 @@ def consistency_root() -> Path:
     if not (root / "annotations" / "CUB200_with_similar_choice.jsonl").is_file():
         pytest.skip("HIEREVAL_DATA holds no consistency/annotations")
     return root
+
+
+@pytest.fixture
+def cli(capsys: pytest.CaptureFixture[str]) -> typed.Cli:
+    """A function that runs hiereval: words to exit code, standard output and standard error."""
+
+    def run(*words: object) -> typed.Typed:
+        code = typed.exit_code(*words)
+        out, err = capsys.readouterr()
+        return code, out, err
+
+    return run
 
 
 @pytest.fixture(autouse=True)

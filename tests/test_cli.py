@@ -9,33 +9,24 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from PIL import Image
+from support.typed import Cli, Typed
 
 from hiereval import registry
 from hiereval.cli import main
 from hiereval.distribution import NAME
 
-Result = tuple[int, str, str]
-Cli = Callable[..., Result]
 CHAIN = "animal => bird => blue bird => a blue bird on a branch"
 
 
 @pytest.fixture
-def cli(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cli:
+def cli(cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cli:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "100")
-
-    def call(*arguments: str) -> Result:
-        with pytest.raises(SystemExit) as caught:
-            main(list(arguments))
-        out, err = capsys.readouterr()
-        return int(caught.value.code or 0), out, err
-
-    return call
+    return cli
 
 
 def hiereval(*arguments: str, cwd: Path, **more: object) -> subprocess.CompletedProcess[str]:
@@ -43,7 +34,7 @@ def hiereval(*arguments: str, cwd: Path, **more: object) -> subprocess.Completed
     return subprocess.run(command, cwd=cwd, capture_output=True, text=True, **more)  # type: ignore[call-overload,no-any-return]
 
 
-def one_line(result: Result) -> str:
+def one_line(result: Typed) -> str:
     code, _, err = result
     assert code == 2, err
     assert err.startswith("error: ")
@@ -211,7 +202,7 @@ def test_missing_data_offline(cli: Cli, tmp_path: Path) -> None:
     assert "hiereval download hierarcaps" in line
 
 
-def run_words(cli: Cli, csv: str, *more: str) -> Result:
+def run_words(cli: Cli, csv: str, *more: str) -> Typed:
     return cli("run", "--model", "control:words", "--dataset", csv, "--controls", "none", *more)
 
 

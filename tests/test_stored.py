@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 import torch
+from support.typed import Cli
 
-from hiereval.cli import main
 from hiereval.errors import HierevalError
 from hiereval.stored import StoredByName, stored_only
 from hiereval.types import ModelId
@@ -18,13 +18,6 @@ captions
 animal => bird => blue bird => a blue bird
 thing => car => red car => a red car
 """
-
-
-def call(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
-    with pytest.raises(SystemExit) as caught:
-        main(list(arguments))
-    out, err = capsys.readouterr()
-    return int(caught.value.code or 0), out, err
 
 
 class Fake:
@@ -61,20 +54,20 @@ def test_every_way_to_encode_is_refused() -> None:
 
 
 def test_score_runs_on_stored_vectors_alone(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "mine.csv").write_text(CSV)
     asked = ["--model", "control:words", "--dataset", "mine.csv", "--tasks", "ordering"]
-    code, _, err = call(capsys, "score", *asked)
+    code, _, err = cli("score", *asked)
     assert code == 2
     assert err == (
         "error: The store must hold every vector of 'control:words'; 9 texts are missing, the "
         "first is 'animal'. 'hiereval run' encodes them.\n"
     )
-    assert call(capsys, "run", *asked, "--controls", "none")[0] == 0
+    assert cli("run", *asked, "--controls", "none")[0] == 0
     again = ["--output-path", "again", "--resamples", "50", "--log-samples"]
-    assert call(capsys, "score", *asked, *again)[0] == 0
+    assert cli("score", *asked, *again)[0] == 0
     one, two = (
         json.loads(next((tmp_path / folder).glob("*.jsonl")).read_text())
         for folder in ("results", "again")
@@ -87,10 +80,10 @@ def test_score_runs_on_stored_vectors_alone(
     assert len(list((tmp_path / "again" / "samples").iterdir())) == 1
 
 
-def test_source_and_model_exclude_each_other(capsys: pytest.CaptureFixture[str]) -> None:
+def test_source_and_model_exclude_each_other(cli: Cli) -> None:
     neither = "error: The command must have either a SOURCE or --model.\n"
-    assert call(capsys, "score")[::2] == (2, neither)
-    assert call(capsys, "score", "x.jsonl", "--model", "toy")[::2] == (2, neither)
-    assert call(capsys, "score", "x.jsonl", "--probes", "origin")[::2] == (
+    assert cli("score")[::2] == (2, neither)
+    assert cli("score", "x.jsonl", "--model", "toy")[::2] == (2, neither)
+    assert cli("score", "x.jsonl", "--probes", "origin")[::2] == (
         2, "error: The option --probes must stand with --model, not with a SOURCE.\n"
     )  # fmt: skip

@@ -4,29 +4,21 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
+from support.typed import Cli
 
-from hiereval.cli import main
 from hiereval.store import Shelf, Store, text_key
 from hiereval.types import ModelId
 
 MODEL = ModelId(adapter="fake", name="org/a", checkpoint="c", weights_sha256="w")
-Run = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
-def run(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Run:
-    def call(*arguments: str) -> tuple[int, str, str]:
-        with pytest.raises(SystemExit) as caught:
-            main(["cache", *arguments, "--cache-dir", str(tmp_path)])
-        out, err = capsys.readouterr()
-        return int(caught.value.code or 0), out, err
-
-    return call
+def run(cli: Cli, tmp_path: Path) -> Cli:
+    return lambda *words: cli("cache", *words, "--cache-dir", tmp_path)
 
 
 @pytest.fixture
@@ -39,7 +31,7 @@ def shelf(tmp_path: Path) -> Shelf:
     return shelf
 
 
-def test_ls(run: Run, shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ls(run: Cli, shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "80")
     for shard in shelf.opened:
         os.utime(shard.path, (0, 86_400))
@@ -64,12 +56,12 @@ def test_ls(run: Run, shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
     ]
 
 
-def test_an_empty_cache_lists_nothing(run: Run) -> None:
+def test_an_empty_cache_lists_nothing(run: Cli) -> None:
     assert run("ls", "--json") == (0, "[]\n", "")
 
 
 def test_verify_finds_a_flipped_bit_and_prune_deletes_what_was_put_aside(
-    run: Run, shelf: Shelf
+    run: Cli, shelf: Shelf
 ) -> None:
     assert run("verify")[:2] == (0, "org/a: 7 vectors checked, 0 lost\n")
     damaged = max(shelf.opened, key=len).path
@@ -89,13 +81,13 @@ def test_verify_finds_a_flipped_bit_and_prune_deletes_what_was_put_aside(
     assert not aside.exists()
 
 
-def test_compact(run: Run, shelf: Shelf, tmp_path: Path) -> None:
+def test_compact(run: Cli, shelf: Shelf, tmp_path: Path) -> None:
     assert run("compact") == (0, "org/a: 3 files are now 1\n", "")
     again = Store(tmp_path).shelf(MODEL)
     assert again.get([text_key(str(i)) for i in range(7)])[0][:, 0].tolist() == list(range(7))
 
 
-def test_prune_by_name_and_age(run: Run, shelf: Shelf, tmp_path: Path) -> None:
+def test_prune_by_name_and_age(run: Cli, shelf: Shelf, tmp_path: Path) -> None:
     assert run("prune", "--model", "org/*", "--older-than", "1") == (0, "", "")
     store = str(tmp_path / "embeddings")
     assert run("prune", "--model", "org/b") == (

@@ -8,23 +8,10 @@ from pathlib import Path
 
 import pytest
 from support import pictured
+from support.typed import Cli
 
 from hiereval import records, seals
-from hiereval.cli import main
 from hiereval.records import Record
-
-Run = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def run(capsys: pytest.CaptureFixture[str]) -> Run:
-    def call(*arguments: object) -> tuple[int, str, str]:
-        with pytest.raises(SystemExit) as caught:
-            main([str(argument) for argument in arguments])
-        out, err = capsys.readouterr()
-        return int(caught.value.code or 0), out, err
-
-    return call
 
 
 @pytest.fixture
@@ -35,9 +22,9 @@ def results(tmp_path: Path, full: list[Record]) -> Path:
     return folder
 
 
-def test_the_table(run: Run, results: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_table(cli: Cli, results: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "80")
-    code, out, err = run("leaderboard", results)
+    code, out, err = cli("leaderboard", results)
     assert (code, err) == (0, "")
     assert "siglip-base               .920§ .910–.930     .640 .630–.650" in out
     assert "1 record of --limit runs" in out.replace("\n", " ")
@@ -55,33 +42,33 @@ def test_the_table(run: Run, results: Path, monkeypatch: pytest.MonkeyPatch) -> 
     ],
 )
 def test_the_ending_chooses_the_format(
-    run: Run, results: Path, tmp_path: Path, name: str, start: str
+    cli: Cli, results: Path, tmp_path: Path, name: str, start: str
 ) -> None:
     out = tmp_path / "new" / name
-    assert run("leaderboard", results, "--out", out) == (0, "", f"wrote {out}\n")
+    assert cli("leaderboard", results, "--out", out) == (0, "", f"wrote {out}\n")
     assert out.read_text("utf-8").startswith(start)
     assert [file.name for file in out.parent.iterdir()] == [name]
     before = out.read_bytes()
-    assert run("leaderboard", results, "--out", out) == (0, "", f"wrote {out}\n")
+    assert cli("leaderboard", results, "--out", out) == (0, "", f"wrote {out}\n")
     assert out.read_bytes() == before
 
 
-def test_pictures_are_embedded_where_they_are_asked_for(run: Run, tmp_path: Path) -> None:
+def test_pictures_are_embedded_where_they_are_asked_for(cli: Cli, tmp_path: Path) -> None:
     results, empty = tmp_path / "results", tmp_path / "empty"
     results.mkdir()
     there = pictured.measured(results)
     (results / "all.jsonl").write_bytes(b"".join(map(records.line, there)))
     out = tmp_path / "b.html"
-    assert run("leaderboard", results, "--out", out) == (0, "", f"wrote {out}\n")
+    assert cli("leaderboard", results, "--out", out) == (0, "", f"wrote {out}\n")
     assert "/9j/" not in out.read_text("utf-8")  # as the base64 of a JPEG begins
-    assert run("leaderboard", results, "--out", out, "--pictures") == (0, "", f"wrote {out}\n")
+    assert cli("leaderboard", results, "--out", out, "--pictures") == (0, "", f"wrote {out}\n")
     assert out.read_text("utf-8").count('"/9j/') == 9  # images 0, 1 and 2 stand twice
     before = out.read_bytes()
-    assert run("leaderboard", results, "--out", out, "--pictures") == (0, "", f"wrote {out}\n")
+    assert cli("leaderboard", results, "--out", out, "--pictures") == (0, "", f"wrote {out}\n")
     assert out.read_bytes() == before
     other = pictured.measured(results, dataset__name="gone.csv")
     (results / "all.jsonl").write_bytes(b"".join(map(records.line, other)))
-    code, _, err = run("leaderboard", results, "--out", out, "--pictures", "--data-dir", empty)
+    code, _, err = cli("leaderboard", results, "--out", out, "--pictures", "--data-dir", empty)
     assert (code, err) == (
         0,
         f"gone.csv test: no pictures: The dataset file '{empty}/gone.csv' must exist. "
@@ -89,8 +76,8 @@ def test_pictures_are_embedded_where_they_are_asked_for(run: Run, tmp_path: Path
     )
 
 
-def test_a_format_goes_to_stdout(run: Run, results: Path) -> None:
-    code, out, _ = run("leaderboard", results, "--format", "json", "--tasks", "ordering")
+def test_a_format_goes_to_stdout(cli: Cli, results: Path) -> None:
+    code, out, _ = cli("leaderboard", results, "--format", "json", "--tasks", "ordering")
     section = json.loads(out)["sections"][0]
     assert code == 0
     assert {column["task"] for column in section["columns"]} == {"ordering"}
@@ -125,17 +112,17 @@ def test_a_format_goes_to_stdout(run: Run, results: Path) -> None:
     ],
 )
 def test_what_is_refused(
-    run: Run, tmp_path: Path, record: Callable[..., Record], arguments: list[str], message: str
+    cli: Cli, tmp_path: Path, record: Callable[..., Record], arguments: list[str], message: str
 ) -> None:
     folder = tmp_path / "one"
     folder.mkdir()
     (folder / "a.jsonl").write_bytes(records.line(record()))
-    code, out, err = run("leaderboard", *(a.format(results=folder) for a in arguments))
+    code, out, err = cli("leaderboard", *(a.format(results=folder) for a in arguments))
     assert (code, out, err) == (2, "", message.format(results=folder))
 
 
-def test_an_empty_folder_says_what_to_do(run: Run, tmp_path: Path) -> None:
-    assert run("leaderboard", tmp_path) == (
+def test_an_empty_folder_says_what_to_do(cli: Cli, tmp_path: Path) -> None:
+    assert cli("leaderboard", tmp_path) == (
         2,
         "",
         f"error: The results {str(tmp_path)!r} must hold at least one record. "
@@ -143,12 +130,12 @@ def test_an_empty_folder_says_what_to_do(run: Run, tmp_path: Path) -> None:
     )
 
 
-def test_valid_records_are_counted(run: Run, results: Path, full: list[Record]) -> None:
-    assert run("validate", "--schema", results) == (0, f"{len(full)} records are valid.\n", "")
+def test_valid_records_are_counted(cli: Cli, results: Path, full: list[Record]) -> None:
+    assert cli("validate", "--schema", results) == (0, f"{len(full)} records are valid.\n", "")
 
 
 def test_validate_names_file_line_and_field(
-    run: Run, tmp_path: Path, record: Callable[..., Record]
+    cli: Cli, tmp_path: Path, record: Callable[..., Record]
 ) -> None:
     good = record().model_dump(mode="json")
 
@@ -168,7 +155,7 @@ def test_validate_names_file_line_and_field(
     file = tmp_path / "r.jsonl"
     lines = [seals.sealed(json.dumps(line)) for line in bad]
     file.write_bytes(b"".join([*lines, b"{broken\n", b"\n", json.dumps(good).encode()]))
-    code, out, err = run("validate", "--schema", file)
+    code, out, err = cli("validate", "--schema", file)
     assert (code, out) == (2, "")
     leave = "; leave records as they are written, or run it again with 'hiereval run'"
     assert err.splitlines() == [
@@ -185,14 +172,14 @@ def test_validate_names_file_line_and_field(
     ]
 
 
-def test_validate_prints_no_escape_codes(run: Run, tmp_path: Path) -> None:
+def test_validate_prints_no_escape_codes(cli: Cli, tmp_path: Path) -> None:
     file = tmp_path / "r.jsonl"
     file.write_bytes(seals.sealed(json.dumps({"\x1b[31m": 1})))
-    assert "\x1b" not in run("validate", file)[2]
+    assert "\x1b" not in cli("validate", file)[2]
 
 
-def test_validate_without_files(run: Run, tmp_path: Path) -> None:
-    assert run("validate", tmp_path) == (
+def test_validate_without_files(cli: Cli, tmp_path: Path) -> None:
+    assert cli("validate", tmp_path) == (
         2,
         "",
         f"error: The results {str(tmp_path)!r} must be a file, or a folder with *.jsonl files.\n",
@@ -211,23 +198,23 @@ def test_validate_without_files(run: Run, tmp_path: Path) -> None:
     ],
 )
 def test_export_lists_what_it_wrote(
-    run: Run, results: Path, tmp_path: Path, form: str, more: list[str], count: int
+    cli: Cli, results: Path, tmp_path: Path, form: str, more: list[str], count: int
 ) -> None:
     out = tmp_path / "out"
-    code, printed, err = run("export", results, "--format", form, "--out", out, *more)
+    code, printed, err = cli("export", results, "--format", form, "--out", out, *more)
     files = sorted(str(path) for path in out.rglob("*") if path.is_file())
     assert (code, err) == (0, "")
     assert sorted(printed.splitlines()) == files
     assert len(files) == count
 
 
-def test_export_refuses(run: Run, results: Path, tmp_path: Path) -> None:
+def test_export_refuses(cli: Cli, results: Path, tmp_path: Path) -> None:
     out = tmp_path / "file"
     out.write_text("")
-    assert run("export", results, "--format", "every-eval-ever", "--out", out)[2] == (
+    assert cli("export", results, "--format", "every-eval-ever", "--out", out)[2] == (
         "error: The --organization must be given for every-eval-ever: who ran this.\n"
     )
-    assert run("export", results, "--format", "csv", "--out", out)[::2] == (
+    assert cli("export", results, "--format", "csv", "--out", out)[::2] == (
         2,
         f"error: The output {str(out)!r} must be a folder.\n",
     )

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from support.typed import exit_code
 
 from hiereval import records
-from hiereval.cli import main
 from hiereval.errors import HierevalError
 from hiereval.leaderboard import configuration, marked
 from hiereval.leaderboard.board import build
@@ -37,16 +37,10 @@ def results(tmp_path: Path, full: list[Record]) -> Path:
     return folder
 
 
-def run(*arguments: object) -> int:
-    with pytest.raises(SystemExit) as caught:
-        main([str(argument) for argument in arguments])
-    return int(caught.value.code or 0)
-
-
 def test_title_columns_and_figures_are_the_boards_own(tmp_path: Path, results: Path) -> None:
     config, out = tmp_path / "board.toml", tmp_path / "b.md"
     config.write_text(CONFIG)
-    assert run("leaderboard", results, "--config", config, "--out", out) == 0
+    assert exit_code("leaderboard", results, "--config", config, "--out", out) == 0
     text = out.read_text("utf-8")
     assert text.startswith(
         f"<!-- {marked.MADE} -->\n# Our \\*board\\*\n\nOf ours.\n\n## hierarcaps"
@@ -70,7 +64,7 @@ def test_update_writes_between_the_markers_alone(tmp_path: Path, results: Path) 
     readme = tmp_path / "README.md"
     readme.write_text(README)
     for _ in range(2):
-        assert run("leaderboard", results, "--update", readme) == 0
+        assert exit_code("leaderboard", results, "--update", readme) == 0
         text = readme.read_text("utf-8")
         assert text.startswith(f"# Mine\n\n{marked.BEGIN}\n\n## hierarcaps test\n")
         assert text.endswith(f"\n\n{marked.END}\n\nEnd.\n")
@@ -87,7 +81,7 @@ def test_a_file_without_one_pair_of_markers_is_never_written(
 ) -> None:
     readme = tmp_path / "README.md"
     readme.write_text(text)
-    assert run("leaderboard", results, "--update", readme) == 2
+    assert exit_code("leaderboard", results, "--update", readme) == 2
     assert capsys.readouterr().err == (
         f"error: The file {str(readme)!r} must have the line <!-- hiereval:begin --> once, and "
         "after it <!-- hiereval:end -->: the board is written between them.\n"
@@ -101,7 +95,7 @@ def test_a_file_that_is_not_ours_is_never_overwritten(
 ) -> None:
     file = tmp_path / name
     file.write_text("# Mine\n")
-    assert run("leaderboard", results, "--out", file) == 2
+    assert exit_code("leaderboard", results, "--out", file) == 2
     assert capsys.readouterr().err == (
         f"error: The file {str(file)!r} must be one that 'hiereval leaderboard' wrote: it holds "
         "something else. --update writes between the lines <!-- hiereval:begin --> and "
@@ -114,7 +108,7 @@ def test_an_unknown_ending_is_refused(
     tmp_path: Path, results: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = tmp_path / "b.xlsx"
-    assert run("leaderboard", results, "--out", file) == 2
+    assert exit_code("leaderboard", results, "--out", file) == 2
     assert capsys.readouterr().err == (
         f"error: The file {str(file)!r} must end in .md, .html, .csv, .tex, .json, .txt, or its "
         "--format be given.\n"

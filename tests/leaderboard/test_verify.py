@@ -15,14 +15,13 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import save_file
+from support.typed import Cli
 
 from hiereval import reading, records, seals, verification, verified
-from hiereval.cli import main
 from hiereval.records import Record
 from hiereval.run import RunConfig, run
 from hiereval.session import Session
 
-Run = Callable[..., tuple[int, str, str]]
 TASKS = "flat-retrieval"
 
 
@@ -64,17 +63,6 @@ def results(session: Session, vectors: Path, tmp_path_factory: pytest.TempPathFa
     return folder
 
 
-@pytest.fixture
-def cli(capsys: pytest.CaptureFixture[str], session: Session) -> Run:
-    def call(*arguments: object) -> tuple[int, str, str]:
-        with pytest.raises(SystemExit) as caught:
-            main([str(argument) for argument in arguments])
-        out, err = capsys.readouterr()
-        return int(caught.value.code or 0), out, err
-
-    return call
-
-
 def changed(results: Path, folder: Path, change: Callable[[dict[str, Any]], None]) -> Path:
     """Write the records once more, their first one changed, sealed as if nothing had happened."""
     (file,) = results.glob("*.jsonl")
@@ -98,7 +86,7 @@ def cached(session: Session) -> list[object]:
 
 
 def test_every_number_is_computed_again_from_vectors(
-    cli: Run, session: Session, results: Path, vectors: Path, tmp_path: Path
+    cli: Cli, session: Session, results: Path, vectors: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "mine.verified.json"
     asked = ("verify", results, "--vectors", vectors, "--out", out, *cached(session))
@@ -123,7 +111,7 @@ def test_every_number_is_computed_again_from_vectors(
 
 
 def test_a_forged_number_is_named_and_nothing_is_written(
-    cli: Run, session: Session, results: Path, vectors: Path, tmp_path: Path
+    cli: Cli, session: Session, results: Path, vectors: Path, tmp_path: Path
 ) -> None:
     forged = changed(results, tmp_path / "forged", forge)
     out = tmp_path / "v.verified.json"
@@ -175,7 +163,7 @@ def test_what_only_vectors_can_tell_is_told(
     assert str(caught.value).startswith(f"{record.record_id}: {told}")
 
 
-def test_samples_give_values_and_intervals_again(cli: Run, results: Path, tmp_path: Path) -> None:
+def test_samples_give_values_and_intervals_again(cli: Cli, results: Path, tmp_path: Path) -> None:
     out = tmp_path / "v.verified.json"
     code, _, err = cli("verify", results, "--samples", results, "--out", out)
     assert (code, err) == (0, f"wrote {out}\n")
@@ -183,7 +171,7 @@ def test_samples_give_values_and_intervals_again(cli: Run, results: Path, tmp_pa
 
 
 @pytest.fixture
-def checked(cli: Run, session: Session, results: Path, vectors: Path, tmp_path: Path) -> Path:
+def checked(cli: Cli, session: Session, results: Path, vectors: Path, tmp_path: Path) -> Path:
     """The verification records of one submission, from its vectors and from its samples."""
     for name, source in (("vectors", vectors), ("samples", results)):
         out = tmp_path / f"{name}.verified.json"
@@ -192,7 +180,7 @@ def checked(cli: Run, session: Session, results: Path, vectors: Path, tmp_path: 
 
 
 def test_the_board_says_which_rows_are_verified_and_from_what(
-    cli: Run, results: Path, checked: Path
+    cli: Cli, results: Path, checked: Path
 ) -> None:
     samples, vectors = checked / "samples.verified.json", checked / "vectors.verified.json"
     cases: list[tuple[list[Path], str, str | None]] = [
@@ -218,7 +206,7 @@ def test_the_board_says_which_rows_are_verified_and_from_what(
 
 
 def test_stored_vectors_are_written_for_a_submission(
-    cli: Run, session: Session, results: Path, vectors: Path, tmp_path: Path
+    cli: Cli, session: Session, results: Path, vectors: Path, tmp_path: Path
 ) -> None:
     folder = tmp_path / "submitted"
     code, _, err = cli("verify", results, "--write-vectors", folder, *cached(session))
@@ -228,7 +216,7 @@ def test_stored_vectors_are_written_for_a_submission(
     assert len(told.splitlines()) == 1
 
 
-def test_what_was_measured_is_valid(cli: Run, results: Path) -> None:
+def test_what_was_measured_is_valid(cli: Cli, results: Path) -> None:
     assert cli("validate", results) == (0, "1 records are valid.\n", "")
 
 
@@ -297,7 +285,7 @@ def later(value: dict[str, Any], **fields: Any) -> None:
     ],
 )
 def test_what_cannot_be_is_refused_with_file_line_field_and_mend(
-    cli: Run, results: Path, tmp_path: Path, change: Callable[[dict[str, Any]], None], said: str
+    cli: Cli, results: Path, tmp_path: Path, change: Callable[[dict[str, Any]], None], said: str
 ) -> None:
     folder = changed(results, tmp_path / "forged", change)
     code, out, err = cli("validate", folder)
@@ -310,7 +298,7 @@ def test_what_cannot_be_is_refused_with_file_line_field_and_mend(
 
 
 def test_two_records_of_one_thing_are_a_conflict_that_names_both(
-    cli: Run, results: Path, tmp_path: Path
+    cli: Cli, results: Path, tmp_path: Path
 ) -> None:
     (file,) = results.glob("*.jsonl")
     folder = changed(results, tmp_path / "forged", forge)
@@ -333,7 +321,7 @@ def test_two_records_of_one_thing_are_a_conflict_that_names_both(
 
 
 def test_no_command_lets_a_conflict_pass(
-    cli: Run, session: Session, results: Path, vectors: Path, tmp_path: Path
+    cli: Cli, session: Session, results: Path, vectors: Path, tmp_path: Path
 ) -> None:
     (file,) = results.glob("*.jsonl")
     forged = changed(results, tmp_path / "forged", forge) / "forged.jsonl"
@@ -409,7 +397,7 @@ class Board:
 
 
 @pytest.fixture
-def board(tmp_path: Path, session: Session, cli: Run) -> Board:
+def board(tmp_path: Path, session: Session, cli: Cli) -> Board:
     folder = tmp_path / "our-board"
     code, _, err = cli("new-board", folder, "--title", "Our board")
     assert (code, err) == (0, "")
@@ -482,7 +470,7 @@ def test_the_workflows_are_yaml_that_runs_the_scripts(board: Board) -> None:
     assert "checkout" not in json.dumps(asked["comment.yml"])
 
 
-def test_new_board_refuses_a_folder_with_something_in_it(cli: Run, tmp_path: Path) -> None:
+def test_new_board_refuses_a_folder_with_something_in_it(cli: Cli, tmp_path: Path) -> None:
     (tmp_path / "a").write_text("")
     assert cli("new-board", tmp_path) == (
         2,

@@ -18,9 +18,9 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 from support import checkpoints
+from support.typed import exit_code
 
 import hiereval.mteb
-from hiereval.cli import main
 from hiereval.errors import HierevalError
 
 PICTURES = 6
@@ -94,10 +94,8 @@ def evaluate(mteb: ModuleType, model: Any, tasks: list[Any], **more: Any) -> dic
 def measured(model: str, data: Path, folder: Path) -> dict[str, dict[str, float]]:
     """What `hiereval run` gives for the same model."""
     names = ",".join(hiereval.mteb.TASKS)
-    with pytest.raises(SystemExit) as caught:
-        main(["run", "--model", model, "--dataset", str(data), "--tasks", names,
-              "--controls", "none", "--resamples", "10", "--output-path", str(folder)])  # fmt: skip
-    assert not caught.value.code
+    asked = ["run", "--model", model, "--dataset", data, "--tasks", names, "--controls", "none"]
+    assert exit_code(*asked, "--resamples", "10", "--output-path", folder) == 0
     (path,) = folder.glob("*.jsonl")
     records = [json.loads(line) for line in path.read_text().splitlines()]
     return {

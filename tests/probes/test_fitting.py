@@ -9,21 +9,15 @@ from pathlib import Path
 
 import pytest
 import torch
+from support.typed import exit_code
 
 from hiereval import evaluate, training
-from hiereval.cli import main
 from hiereval.errors import HierevalError
 from hiereval.probes import artefacts
 from hiereval.toy.shapes import split_scenes
 from hiereval.types import Chains
 
 SMALL = "epochs=2,batch=256,rank=4"
-
-
-def call(*arguments: str) -> int:
-    with pytest.raises(SystemExit) as done:
-        main([*arguments])
-    return int(done.value.code or 0)
 
 
 @pytest.fixture
@@ -41,7 +35,7 @@ def few_shapes(tmp_path: Path) -> Path:
 def fit(few: Path, out: Path, *more: str) -> int:
     torch.set_num_threads(1)
     flags = ["--model", "toy", "--probe", "radial-linear", "--train-data", str(few)]
-    return call("fit", *flags, "--out", str(out), "--probe-args", SMALL, *more)
+    return exit_code("fit", *flags, "--out", str(out), "--probe-args", SMALL, *more)
 
 
 def test_fit_keeps_three_seeds_and_shuffled_ones_that_a_run_uses(
@@ -158,7 +152,7 @@ def test_what_needs_no_fitting_is_not_fitted(
     few_shapes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     flags = ["--model", "toy", "--train-data", str(few_shapes), "--out", str(tmp_path / "p")]
-    assert call("fit", *flags, "--probe", "mean-root") == 2
+    assert exit_code("fit", *flags, "--probe", "mean-root") == 2
     assert capsys.readouterr().err == (
         "error: The probe 'mean-root' must be one that is trained: learned-root, radial-linear. "
         "The others need no fitting: give them to 'hiereval run --probes'.\n"

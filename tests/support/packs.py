@@ -12,8 +12,8 @@ import torch
 from safetensors.torch import save_file
 
 from hiereval import reading
-from hiereval.cli import main
 from hiereval.records import Record
+from support.typed import exit_code
 
 
 def write_folder(
@@ -46,9 +46,8 @@ def run(folder: Path, task: str, output: Path, *arguments: str) -> Record:
     command = ["run", "--model", f"precomputed:{folder}", "--tasks", task, "--controls", "none"]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("hiereval.nulls.bars", lambda *_, **__: {})  # slow, and tested elsewhere
-        with pytest.raises(SystemExit) as caught:
-            main([*command, "--output-path", str(output), "--resamples", "20", *arguments])
-    assert not caught.value.code
+        code = exit_code(*command, "--output-path", output, "--resamples", "20", *arguments)
+    assert code == 0
     (record,) = reading.read_all([output])
     return record
 

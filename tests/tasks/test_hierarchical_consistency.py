@@ -11,8 +11,8 @@ import torch
 from reference.consistency import measures as slow
 from safetensors.torch import load_file, save_file
 from support.at import options
+from support.typed import exit_code
 
-from hiereval.cli import main
 from hiereval.datasets.consistency import (
     TAXONOMIES,
     Questions,
@@ -196,9 +196,8 @@ NAMES = {
 
 def run(folder: Path, *arguments: str) -> tuple[dict, list[dict]]:
     """Return the record and the samples of a command."""
-    with pytest.raises(SystemExit) as caught:
-        main([*arguments, "--log-samples", "--resamples", "10", "--output-path", str(folder)])
-    assert not caught.value.code
+    sampled = ("--log-samples", "--resamples", "10", "--output-path", folder)
+    assert exit_code(*arguments, *sampled) == 0
     (path,) = folder.glob("*.jsonl")
     (samples,) = (folder / "samples").iterdir()
     rows = [json.loads(line) for line in samples.read_text().splitlines()]

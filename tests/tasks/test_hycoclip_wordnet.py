@@ -11,8 +11,8 @@ import pytest
 import torch
 from reference.hierarchy import strict_mistake
 from safetensors.torch import load_file, save_file
+from support.typed import exit_code
 
-from hiereval.cli import main
 from hiereval.datasets.hierarchy import build
 from hiereval.datasets.hycoclip import read_isa
 from hiereval.datasets.image_files import FileImage
@@ -185,9 +185,8 @@ def test_the_released_codes_outputs_through_the_command_line(
     )
     monkeypatch.chdir(tmp_path)
     command = f"run --model precomputed:{model} --tasks hycoclip-wordnet --controls none"
-    with pytest.raises(SystemExit) as caught:
-        main([*command.split(), "--data-dir", str(root), "--log-samples", "--resamples", "10"])
-    assert not caught.value.code
+    sampled = ("--log-samples", "--resamples", "10")
+    assert exit_code(*command.split(), "--data-dir", root, *sampled) == 0
     record = json.loads((tmp_path / "results" / f"{name}.jsonl").read_text())
     assert record["dataset"]["revision"] == "08bb05b8"
     expected = json.loads((folder / "expected.json").read_text())[name]

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from support.typed import exit_code
 
 from hiereval.datasets import open_dataset
 from hiereval.toy import croissant
@@ -86,7 +87,7 @@ def test_every_field_comes_from_a_file_that_is_named(metadata: dict[str, Any]) -
 def test_only_shapes_is_described(
     arguments: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert called("--format", "croissant", "--out", tmp_path / "out", *arguments) == 2
+    assert exit_code("export", "--format", "croissant", "--out", tmp_path / "out", *arguments) == 2
     assert capsys.readouterr().err == (
         "error: The format croissant must have --dataset shapes, or shapes:SPLIT, and no RESULTS: "
         "it describes the one dataset that hiereval makes itself.\n"
@@ -96,21 +97,15 @@ def test_only_shapes_is_described(
 def test_the_command_writes_them(
     files: dict[str, bytes], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert called("--format", "croissant", "--out", tmp_path, "--dataset", "shapes") == 0
+    assert (
+        exit_code("export", "--format", "croissant", "--out", tmp_path, "--dataset", "shapes") == 0
+    )
     assert capsys.readouterr().out.splitlines() == [str(tmp_path / name) for name in files]
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == files
 
 
 def test_other_formats_need_results(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert called("--format", "csv", "--out", tmp_path) == 2
+    assert exit_code("export", "--format", "csv", "--out", tmp_path) == 2
     assert capsys.readouterr().err == (
         "error: The format csv needs RESULTS: files of records, or folders.\n"
     )
-
-
-def called(*arguments: object) -> int:
-    from hiereval.cli import main
-
-    with pytest.raises(SystemExit) as caught:
-        main(["export", *map(str, arguments)])
-    return int(caught.value.code or 0)
