@@ -77,16 +77,6 @@ def _arccos(dot: Tensor, product: Tensor, least: float) -> Tensor:
     return torch.where(inside, slanted, cosine.detach().clamp(-1.0, 1.0).arccos())
 
 
-def re_loss(
-    anchor: Float[Tensor, "*n d"],
-    entailed: Float[Tensor, "*n d"],
-    contradicted: Float[Tensor, "*n d"],
-    root: Float[Tensor, " d"],
-) -> Float[Tensor, "*n"]:
-    """Return Xi(anchor, entailed) - Xi(anchor, contradicted) per triplet, in [-pi, pi]."""
-    return exterior_angle(anchor, entailed, root) - exterior_angle(anchor, contradicted, root)
-
-
 def objective(
     positive: Float[Tensor, "b k d"],
     negative: Float[Tensor, "b k d"] | None,

@@ -15,7 +15,6 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validato
 
 from hiereval import seals
 
-SCHEMA_VERSION = 1
 LEVEL = 0.95  # of every interval
 Part = TypeVar("Part")
 Made = TypeVar("Made")

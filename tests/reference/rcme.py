@@ -6,8 +6,6 @@ import math
 from collections.abc import Mapping, Sequence
 from itertools import combinations
 
-Vector = Sequence[float]
-
 
 def d_corr(radii: Sequence[float]) -> float:
     """Kendall's tau of the ranks that a stable sort gives: equal radii are in order."""
