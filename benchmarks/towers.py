@@ -55,10 +55,10 @@ def write(name: str, data: Path, folder: Path) -> None:
 def measure(name: str, data: Path, folder: Path, kind: str, whole: bool, limit: int) -> dict:
     """Load and run one model in this process."""
     from hiereval.adapters.towers import Towers
+    from hiereval.hooks import folder_prefix
     from hiereval.job import Job  # imported before the clock starts, as torch is below
     from hiereval.run import RunConfig, run
     from hiereval.session import Session
-    from hiereval.types import folder_prefix
 
     assert Job
     if whole:

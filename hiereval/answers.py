@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 from hiereval import registry
 from hiereval.errors import HierevalError
 from hiereval.geometry import EuclideanSpace
+from hiereval.hooks import Answered, Answers
 from hiereval.job import Job
 from hiereval.plan import ProbeRun, RunConfig
 from hiereval.results import Results
 from hiereval.session import Session
-from hiereval.types import Answered, Answers, Embeddings, Modality, ModelId, Space
+from hiereval.types import Embeddings, Modality, ModelId, Space
 
 if TYPE_CHECKING:
     from torch import Tensor

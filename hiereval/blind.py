@@ -17,7 +17,8 @@ from jaxtyping import Float, Float64
 from torch import Generator, Tensor
 
 from hiereval.estimates import metrics_of, ones
-from hiereval.types import Blind, Chains, Dataset, Metric, Scores, Space, Task
+from hiereval.hooks import Blind
+from hiereval.types import Chains, Dataset, Metric, Scores, Space, Task
 
 
 @dataclass(frozen=True, eq=False)

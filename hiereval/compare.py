@@ -7,10 +7,8 @@ better or worse is corrected for the number of comparisons; harm is read on its 
 
 from __future__ import annotations
 
-import json
 import math
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from statistics import NormalDist
 from typing import Any
@@ -21,7 +19,9 @@ from torch import Tensor
 
 from hiereval.choice import listed, matches
 from hiereval.errors import HierevalError, nearest
-from hiereval.estimates import Mean, interval, ones, resample
+from hiereval.estimates import interval, ones, resample
+from hiereval.item_statistics import Mean
+from hiereval.matching import data_label, of_probe, pairs, probe_label, shared
 from hiereval.samples import Samples, metrics_of
 from hiereval.types import Metric, Role
 
@@ -100,12 +100,12 @@ def compare(
     the headline and quality metrics that have a p-value here.
     """
     if probes is not None:
-        a, b = (_of_probe(side, name) for side, name in zip((a, b), probes, strict=True))
+        a, b = (of_probe(side, name) for side, name in zip((a, b), probes, strict=True))
     result = Comparison()
     wanted = Wanted(metrics)
-    for first, second in _pairs(a, b, result.notes, across=probes is not None):
+    for first, second in pairs(a, b, result.notes, across=probes is not None):
         one, other = shared([first, second])
-        where = f"{first.identity.task.name} on {_data(first)}"
+        where = f"{first.identity.task.name} on {data_label(first)}"
         if not one.scores.ids:
             result.notes.append(f"{where}: not compared, the two sides share no item.")
             continue
@@ -180,113 +180,6 @@ def holm(p: Sequence[float]) -> list[float]:
     return adjusted
 
 
-# --- pairing -------------------------------------------------------------------------------------
-
-
-def _pairs(
-    a: Sequence[Samples], b: Sequence[Samples], notes: list[str], *, across: bool
-) -> Iterable[tuple[Samples, Samples]]:
-    """Return what is comparable, noting the rest."""
-    sides = [_grouped(a), _grouped(b)]
-    for key in dict.fromkeys([*sides[0], *sides[1]]):
-        first, second = (side.get(key, []) for side in sides)
-        where = f"{(first or second)[0].identity.task.name} on {_data((first or second)[0])}"
-        if not first or not second:
-            notes.append(
-                f"{where}: not compared, {'A' if not first else 'B'} has no samples of it."
-            )
-            continue
-        if across:
-            pairs = _across(first, second)
-        elif len(first) > 1 or len(second) > 1:
-            probes = {_probe(samples): samples for samples in second}
-            pairs = [(s, probes[_probe(s)]) for s in first if _probe(s) in probes]
-            if not pairs:
-                notes.append(f"{where}: not compared, no probe is on both sides.")
-        else:
-            pairs = [(first[0], second[0])]
-        for one, other in pairs:
-            if one.identity.dataset.sha256 == other.identity.dataset.sha256:
-                yield one, other
-            else:
-                notes.append(f"{where}: not compared, the two sides saw different data.")
-
-
-def _of_probe(side: Sequence[Samples], name: str) -> list[Samples]:
-    """Return the samples of one probe: NAME, or NAME:shuffled for what shuffled tiers gave."""
-    found = [samples for samples in side if name in _probe_names(samples)]
-    if not found:
-        known = list(dict.fromkeys(n for samples in side for n in _probe_names(samples)))
-        raise HierevalError(
-            f"The probe {name!r} must be one of {', '.join(known)}.{nearest(name, known)}"
-        )
-    return found
-
-
-def _probe_names(samples: Samples) -> list[str]:
-    probe = samples.identity.probe
-    return [f"{probe.name}:shuffled" if probe.shuffled else probe.name]
-
-
-def _across(a: list[Samples], b: list[Samples]) -> list[tuple[Samples, Samples]]:
-    """Pair two probes: seed with seed where both have several, else the one with each."""
-    if len(a) == 1 or len(b) == 1:
-        return [(one, other) for one in a for other in b]
-    seeds = {samples.identity.probe.seed: samples for samples in b}
-    return [(one, seeds[s]) for one in a if (s := one.identity.probe.seed) in seeds]
-
-
-def _grouped(side: Sequence[Samples]) -> dict[str, list[Samples]]:
-    """Return the samples by task and dataset, of each probe the newest."""
-    groups: dict[str, dict[str, Samples]] = {}
-    for samples in sorted(side, key=lambda s: s.identity.timestamp):
-        task, data = samples.identity.task, samples.identity.dataset
-        key = json.dumps([task.name, task.version, task.parameters, data.name, data.split],
-                         sort_keys=True)  # fmt: skip
-        groups.setdefault(key, {})[_probe(samples)] = samples
-    return {key: list(probes.values()) for key, probes in groups.items()}
-
-
-def _probe(samples: Samples) -> str:
-    probe = samples.identity.probe
-    seed = "" if probe.seed is None else f", seed {probe.seed}"
-    shuffled = ", tiers shuffled" if probe.shuffled else ""
-    parameters = "".join(f", {k}={v}" for k, v in probe.parameters.items())
-    return f"{probe.name}{parameters}{seed}{shuffled}"
-
-
-def _data(samples: Samples) -> str:
-    return f"{samples.identity.dataset.name}:{samples.identity.dataset.split}"
-
-
-def shared(sides: Sequence[Samples]) -> list[Samples]:
-    """Return every side's samples of the items that all hold, in the first one's order.
-
-    Equal names pair up in their order.
-    """
-    places = [{key: i for i, key in enumerate(_numbered(side.scores.ids))} for side in sides]
-    common = [key for key in places[0] if all(key in place for place in places)]
-    return [
-        _rows(side, [place[key] for key in common])
-        for side, place in zip(sides, places, strict=True)
-    ]
-
-
-def _numbered(ids: Sequence[str]) -> list[tuple[str, int]]:
-    seen: Counter[str] = Counter()
-    numbered = []
-    for name in ids:
-        numbered.append((name, seen[name]))
-        seen[name] += 1
-    return numbered
-
-
-def _rows(samples: Samples, rows: list[int]) -> Samples:
-    items = {key: values[rows] for key, values in samples.scores.items.items()}
-    ids = [samples.scores.ids[i] for i in rows]
-    return replace(samples, scores=replace(samples.scores, ids=ids, items=items, details=None))
-
-
 # --- bootstrap -----------------------------------------------------------------------------------
 
 
@@ -306,8 +199,8 @@ def _differences(
             parameters=a.identity.task.parameters,
             dataset=a.identity.dataset.name,
             split=a.identity.dataset.split,
-            probe_a=_probe(a),
-            probe_b=_probe(b),
+            probe_a=probe_label(a),
+            probe_b=probe_label(b),
             metric=m.name,
             role=m.role,
             higher_is_better=m.higher_is_better,

@@ -154,7 +154,7 @@ def _wrong_parameters(kind: Any, name: str, parameters: str) -> str | None:
 @cache
 def _metrics(name: str, parameters: str) -> _Declared | str:
     """Return a configured task's metrics; a text is what is wrong with its parameters."""
-    from hiereval.types import MetricsOfItems
+    from hiereval.hooks import MetricsOfItems
 
     task = _configured("tasks", name, parameters)
     if isinstance(task, str):

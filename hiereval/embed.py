@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from hiereval.batch_sizes import batches
 from hiereval.datasets import image_files
 from hiereval.errors import HierevalError
+from hiereval.hooks import ByName
 from hiereval.inflight import Launched, launch
 from hiereval.pace import Pace, forward_share
 from hiereval.preparing import ahead
 from hiereval.processes import Processes
 from hiereval.store import Shelf, Store, VanishedError, image_key, image_name_key, text_key
-from hiereval.types import Adapter, ByName, Dataset, Embeddings, ImageSource
+from hiereval.types import Adapter, Dataset, Embeddings, ImageSource
 from hiereval.upkeep import Progress, tidy
 from hiereval.writer import Writer
 

@@ -15,6 +15,7 @@ from hiereval.appending import ResultsFile
 from hiereval.datasets import head
 from hiereval.degenerate import not_finite
 from hiereval.errors import HierevalError
+from hiereval.hooks import Partial, Truncatable
 from hiereval.lineage import text_hashes
 from hiereval.models import lineage_of
 from hiereval.plan import ProbeRun, RunConfig
@@ -22,17 +23,7 @@ from hiereval.recording import Drawn, Outcome, Recorder, metric_values, undefine
 from hiereval.records import LEVEL, Record, TrainingInfo
 from hiereval.results import Results
 from hiereval.session import Session
-from hiereval.types import (
-    Adapter,
-    Chains,
-    Dataset,
-    Embeddings,
-    ModelId,
-    Partial,
-    Space,
-    Task,
-    Truncatable,
-)
+from hiereval.types import Adapter, Chains, Dataset, Embeddings, ModelId, Space, Task
 
 if TYPE_CHECKING:
     from hiereval.embed import EmbedStats

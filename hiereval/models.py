@@ -14,11 +14,11 @@ from typing import Any
 
 from hiereval import lineage, registry
 from hiereval.errors import HierevalError, nearest
+from hiereval.hooks import folder_prefix
 from hiereval.lineage import Lineage
 from hiereval.places import Places
-from hiereval.types import Adapter, LoadOptions, folder_prefix
+from hiereval.types import LONGEST_NAME, Adapter, LoadOptions
 
-LONGEST_NAME = 200  # characters of a model's name, as records hold it
 BUILTIN = "builtin:"  # a checkpoint that is shipped in hiereval/<name>/checkpoint
 
 

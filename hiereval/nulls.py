@@ -21,7 +21,8 @@ import torch
 from jaxtyping import Float64, Int64
 from torch import Generator, Tensor
 
-from hiereval.estimates import Estimate, Items, batch, interval, metrics_of
+from hiereval.estimates import Estimate, batch, interval, metrics_of
+from hiereval.item_statistics import Items
 from hiereval.types import Dataset, Metric, Null, NullKind, Scores, Task
 
 LEVEL = 0.95  # of a null's range

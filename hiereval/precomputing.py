@@ -20,8 +20,9 @@ from hiereval import files, fingerprint, vector_shards
 from hiereval.datasets import image_parts
 from hiereval.datasets.image_parts import HeldImage, Part
 from hiereval.errors import HierevalError
+from hiereval.hooks import ByName
 from hiereval.session import Session
-from hiereval.types import Adapter, ByName
+from hiereval.types import Adapter
 
 PART_TEXTS = 100_000
 

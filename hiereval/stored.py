@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from hiereval.errors import HierevalError
-from hiereval.types import Adapter, ByName, Modality, ModelId
+from hiereval.hooks import ByName
+from hiereval.types import Adapter, Modality, ModelId
 
 
 class StoredOnly:

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from hiereval import findings
-from hiereval.findings import Bar, Beside
+from hiereval.beside import Beside, of_metric
+from hiereval.findings import Bar, over_seeds
 from hiereval.leaderboard.wording import clean
 from hiereval.records import MetricValue, Record
 
@@ -94,7 +94,7 @@ def cell(found: Fits, metric: str, beside: Beside) -> Cell | None:
         if value.value is None:
             reason = _reason(value.undefined_reason)
             return Cell(None, state="undefined", n=value.n, reason=reason, because=reason)
-    verdict = findings.over_seeds([beside.finding(record, metric) for record in held])
+    verdict = over_seeds([beside.finding(record, metric) for record in held])
     last, because = values[-1], verdict.because
     made = Cell(
         last.value,
@@ -114,8 +114,8 @@ def cell(found: Fits, metric: str, beside: Beside) -> Cell | None:
     return _over_seeds(
         made,
         values,
-        findings.of_metric(found.shuffled, metric),
-        findings.of_metric(untrained, metric),
+        of_metric(found.shuffled, metric),
+        of_metric(untrained, metric),
     )
 
 

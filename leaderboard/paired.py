@@ -34,7 +34,8 @@ class SamplesBeside:
         there = [path for path in paths if path is not None]
         if len(there) < len(records):
             return None
-        from hiereval.compare import replicates, shared
+        from hiereval.compare import replicates
+        from hiereval.matching import shared
 
         sides = shared([self._in(path, r) for path, r in zip(there, records, strict=True)])
         if not sides[0].scores.ids:

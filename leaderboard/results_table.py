@@ -9,8 +9,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from hiereval.beside import Beside
 from hiereval.choice import some
-from hiereval.findings import COVERS, Beside
+from hiereval.findings import COVERS
 from hiereval.leaderboard.cells import Cell, cell, fits
 from hiereval.leaderboard.notes import BARS, MARKS
 from hiereval.leaderboard.rows import row_key

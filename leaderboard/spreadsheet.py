@@ -6,7 +6,7 @@ import csv
 import io
 from collections.abc import Iterator, Mapping, Sequence
 
-from hiereval.findings import Beside
+from hiereval.beside import Beside
 from hiereval.leaderboard.repeats import one_of_each
 from hiereval.leaderboard.wording import clean, public
 from hiereval.records import (

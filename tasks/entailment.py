@@ -17,7 +17,8 @@ from torch import Generator, Tensor
 from hiereval import blind, nulls
 from hiereval.angles import Angles
 from hiereval.degenerate import points_trouble, undefined
-from hiereval.estimates import Auroc, AveragePrecision, Mean, ones, with_chance
+from hiereval.estimates import ones
+from hiereval.item_statistics import Auroc, AveragePrecision, Mean, with_chance
 from hiereval.types import Chains, Dataset, Metric, Modality, Null, NullKind, Scores, Space
 
 Negatives = Literal["both", "released", "documented"]

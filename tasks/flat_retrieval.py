@@ -18,8 +18,8 @@ from torch import Generator, Tensor
 
 from hiereval import blind, nulls
 from hiereval.degenerate import points_trouble, undefined
-from hiereval.estimates import Mean
 from hiereval.geometry import first_alike, tied
+from hiereval.item_statistics import Mean
 from hiereval.truth import Truth, by_image
 from hiereval.types import Chains, Dataset, Metric, Modality, Null, NullKind, Scores, Space
 

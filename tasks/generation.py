@@ -19,9 +19,10 @@ from torch import Generator, Tensor
 from hiereval import nulls
 from hiereval.datasets import predictions
 from hiereval.datasets.predictions import PredictedChains
-from hiereval.estimates import F1, Mean
+from hiereval.hooks import Answers
+from hiereval.item_statistics import F1, Mean
 from hiereval.truth import Crossed, Truth
-from hiereval.types import Answers, Dataset, Metric, Modality, Null, NullKind, Scores, Space
+from hiereval.types import Dataset, Metric, Modality, Null, NullKind, Scores, Space
 
 
 def metrics(k: int) -> tuple[Metric, ...]:

@@ -25,8 +25,8 @@ from hiereval import blind, nulls
 from hiereval.datasets.hierarchy import Hierarchy
 from hiereval.datasets.imagenet import LabelledImages
 from hiereval.degenerate import points_trouble, undefined
-from hiereval.estimates import Mean
 from hiereval.geometry import similarities
+from hiereval.item_statistics import Mean
 from hiereval.types import Dataset, Metric, Modality, Null, NullKind, Scores, Space
 
 CHUNK = 2048  # images scored at once

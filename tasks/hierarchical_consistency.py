@@ -22,10 +22,11 @@ from hiereval import blind
 from hiereval.datasets.answered_questions import AnsweredQuestions, read_answers
 from hiereval.datasets.consistency import Questions
 from hiereval.degenerate import points_trouble, undefined
-from hiereval.estimates import Mean
 from hiereval.geometry import similarities
+from hiereval.hooks import Answers
+from hiereval.item_statistics import Mean
 from hiereval.nulls import Dealt
-from hiereval.types import Answers, Dataset, Metric, Modality, Null, Scores, Space
+from hiereval.types import Dataset, Metric, Modality, Null, Scores, Space
 
 CHUNK = 1 << 24  # similarities held at once
 HELD = 1 << 29  # similarities that the null may keep, 2 GiB

@@ -21,9 +21,9 @@ from hiereval import nulls
 from hiereval.blind import text_spaces
 from hiereval.datasets.himo_docci import GrowingCaptions
 from hiereval.degenerate import constant, points_trouble, undefined
-from hiereval.estimates import Mean
 from hiereval.geometry import similarities
 from hiereval.growth import Grown
+from hiereval.item_statistics import Mean
 from hiereval.types import Dataset, Metric, Modality, Null, NullKind, Scores, Space
 
 DRAWS = 500  # of each null

@@ -20,8 +20,8 @@ from torch import Generator, Tensor
 from hiereval.datasets.hierarchy import Hierarchy
 from hiereval.datasets.imagenet import LabelledImages
 from hiereval.degenerate import points_trouble, undefined
-from hiereval.estimates import Mean
 from hiereval.geometry import similarities
+from hiereval.item_statistics import Mean
 from hiereval.nulls import Dealt
 from hiereval.types import Dataset, Metric, Modality, Null, Scores, Space
 

@@ -16,7 +16,8 @@ from torch import Generator, Tensor
 from hiereval import blind, nulls
 from hiereval.angles import Angles
 from hiereval.degenerate import points_trouble, undefined
-from hiereval.estimates import Auroc, AveragePrecision, ones, with_chance
+from hiereval.estimates import ones
+from hiereval.item_statistics import Auroc, AveragePrecision, with_chance
 from hiereval.types import Chains, Dataset, Metric, Modality, Null, NullKind, Scores, Space
 
 DRAWS = 200  # of the null: one costs the rank of every negative

@@ -17,21 +17,12 @@ from torch import Generator, Tensor
 
 from hiereval import blind, nulls
 from hiereval.degenerate import points_trouble, undefined
-from hiereval.estimates import F1, Mean
 from hiereval.geometry import first_alike
+from hiereval.hooks import EndsDecide
+from hiereval.item_statistics import F1, Mean
 from hiereval.sweep import sweep
 from hiereval.truth import Truth
-from hiereval.types import (
-    Chains,
-    Dataset,
-    EndsDecide,
-    Metric,
-    Modality,
-    Null,
-    NullKind,
-    Scores,
-    Space,
-)
+from hiereval.types import Chains, Dataset, Metric, Modality, Null, NullKind, Scores, Space
 
 CHUNK = 1 << 24  # similarities held at once
 

@@ -19,7 +19,7 @@ from torch import Generator, Tensor
 
 from hiereval import blind, nulls
 from hiereval.degenerate import radii_trouble, undefined
-from hiereval.estimates import Auroc, Mean, MeanOf
+from hiereval.item_statistics import Auroc, Mean, MeanOf
 from hiereval.ranks import kendall, pair_signs
 from hiereval.types import Chains, Dataset, Metric, Modality, Null, NullKind, Scores, Space
 

@@ -21,21 +21,11 @@ from hiereval import nulls
 from hiereval.angles import Angles
 from hiereval.blind import text_spaces
 from hiereval.degenerate import points_trouble, undefined
-from hiereval.estimates import Auroc, AveragePrecision, Mean, with_chance
 from hiereval.geometry import ULPS
+from hiereval.hooks import Cones
+from hiereval.item_statistics import Auroc, AveragePrecision, Mean, with_chance
 from hiereval.tasks.image_entailment import draw
-from hiereval.types import (
-    Chains,
-    Cones,
-    Dataset,
-    Metric,
-    Modality,
-    Null,
-    NullKind,
-    Role,
-    Scores,
-    Space,
-)
+from hiereval.types import Chains, Dataset, Metric, Modality, Null, NullKind, Role, Scores, Space
 
 DRAWS = 200  # of each null: one costs the angles of all pairs
 MIN_RADIUS = 0.1  # K of the cones

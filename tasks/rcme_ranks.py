@@ -19,7 +19,7 @@ from torch import Generator, Tensor
 from hiereval import blind, nulls
 from hiereval.datasets.ranked_names import RankedNames
 from hiereval.degenerate import points_trouble, radii_trouble, undefined
-from hiereval.estimates import F1, Mean
+from hiereval.item_statistics import F1, Mean
 from hiereval.ranks import kendall, pair_signs
 from hiereval.sweep import radius_levels, sweep
 from hiereval.truth import Truth, by_image

@@ -17,7 +17,7 @@ from torch import Generator, Tensor
 
 from hiereval import blind, nulls
 from hiereval.degenerate import points_trouble, radii_trouble, undefined
-from hiereval.estimates import F1, Mean
+from hiereval.item_statistics import F1, Mean
 from hiereval.sweep import radius_levels, rank_levels, sweep
 from hiereval.truth import Crossed, Found, Truth
 from hiereval.types import Chains, Dataset, Metric, Modality, Null, NullKind, Scores, Space

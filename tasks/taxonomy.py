@@ -19,7 +19,7 @@ from torch import Generator, Tensor
 from hiereval import blind, nulls
 from hiereval.datasets.ranked_names import RankedNames
 from hiereval.degenerate import points_trouble, radii_trouble, undefined
-from hiereval.estimates import Mean, MeanOf
+from hiereval.item_statistics import Mean, MeanOf
 from hiereval.ranks import kendall
 from hiereval.sweep import rank_levels, sweep
 from hiereval.types import Dataset, Metric, Modality, Null, NullKind, Scores, Space

@@ -14,7 +14,8 @@ from support import made_records, sampled
 
 from hiereval import registry, samples
 from hiereval.compare import compare, holm, p_value, replicates
-from hiereval.estimates import Mean, resample
+from hiereval.estimates import resample
+from hiereval.item_statistics import Mean
 from hiereval.samples import Samples
 from hiereval.types import Metric, Scores
 

@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from hiereval.degenerate import constant, points_trouble, radii_trouble, undefined
-from hiereval.estimates import Mean
 from hiereval.geometry import EuclideanSpace
+from hiereval.item_statistics import Mean
 from hiereval.types import Metric
 
 

@@ -11,18 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hiereval import estimates
-from hiereval.estimates import (
-    F1,
-    Auroc,
-    Estimate,
-    Mean,
-    MeanOf,
-    bootstrap,
-    interval,
-    metrics_of,
-    ones,
-    resample,
-)
+from hiereval.estimates import Estimate, bootstrap, interval, metrics_of, ones, resample
+from hiereval.item_statistics import F1, Auroc, Mean, MeanOf
 from hiereval.tasks.entailment import Entailment
 from hiereval.tasks.hyperlex import HyperLex
 from hiereval.types import Metric, Scores

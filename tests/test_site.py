@@ -43,6 +43,7 @@ def test_the_reference_holds_the_contract(site: Path) -> None:
         "hiereval.evaluation.evaluate",
         "hiereval.types.Adapter.encode_texts",
         "hiereval.types.Task.score",
+        "hiereval.hooks.HasTextTower.text_tower",
     ]
     names += ["hiereval.testing.check_task", "hiereval.registry.register"]
     assert [name for name in names if f'id="{name}"' not in page] == []

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from hiereval.commands import options
-from hiereval.types import Fetches
+from hiereval.hooks import Fetches
 
 if TYPE_CHECKING:
     from hiereval.session import Session

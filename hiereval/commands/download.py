@@ -11,7 +11,7 @@ import click
 from hiereval import registry
 from hiereval.commands import options
 from hiereval.errors import HierevalError, nearest
-from hiereval.types import Fetches
+from hiereval.hooks import Fetches
 
 if TYPE_CHECKING:
     from hiereval.session import Session

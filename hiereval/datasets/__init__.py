@@ -9,7 +9,8 @@ from typing import TypeVar
 
 from hiereval import registry
 from hiereval.errors import HierevalError, nearest
-from hiereval.types import Chains, DataOptions, Dataset, Limitable
+from hiereval.hooks import Limitable
+from hiereval.types import Chains, DataOptions, Dataset
 
 D = TypeVar("D", bound=Dataset)
 SUFFIXES = (".csv", ".csv.gz", ".jsonl")

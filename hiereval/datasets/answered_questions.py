@@ -12,7 +12,8 @@ from hiereval.datasets import answer_logs
 from hiereval.datasets.answer_logs import Answer, Log, Result, named, path_of
 from hiereval.datasets.consistency import Questions, Row, assemble
 from hiereval.errors import HierevalError
-from hiereval.types import Answers, Dataset
+from hiereval.hooks import Answers
+from hiereval.types import Dataset
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from hiereval import hashes
 from hiereval.errors import HierevalError, shorten
-from hiereval.types import HashedImage, ImageSource
+from hiereval.hooks import HashedImage
+from hiereval.types import ImageSource
 
 if TYPE_CHECKING:
     from PIL.Image import Image

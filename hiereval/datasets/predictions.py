@@ -12,8 +12,9 @@ import numpy as np
 
 from hiereval.datasets.text_file import read_text
 from hiereval.errors import HierevalError, shorten
+from hiereval.hooks import Answers
 from hiereval.seals import parsed
-from hiereval.types import Answers, Chains, Dataset
+from hiereval.types import Chains, Dataset
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

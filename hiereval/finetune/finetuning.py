@@ -21,10 +21,11 @@ from hiereval.finetune.output import Output
 from hiereval.finetune.recipe import Recipe
 from hiereval.finetune.tower import TextTower, trainable
 from hiereval.geometry import normalise
+from hiereval.hooks import Trainable, folder_prefix
 from hiereval.lineage import Lineage, text_hashes
 from hiereval.processes import Processes
 from hiereval.session import Session
-from hiereval.types import Chains, Trainable, folder_prefix
+from hiereval.types import Chains
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from hiereval import registry
 from hiereval.errors import HierevalError
 from hiereval.gradients import gradients
-from hiereval.types import Adapter, HasTextTower, Trainable
+from hiereval.hooks import HasTextTower, Trainable
+from hiereval.types import Adapter
 
 
 class TextTower(nn.Module):

@@ -1,10 +1,12 @@
-"""What an adapter of texts and pictures has in memory, and that no vector depends on it."""
+"""What an adapter has in memory, and when: no vector depends on it."""
 
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+from unittest import mock
 
 from hiereval.testing import inputs
 from hiereval.testing.checks import NotApplicable, require
@@ -61,3 +63,20 @@ def _parameters() -> dict[int, int]:
 
 def _count(before: dict[int, int]) -> int:
     return sum(n for key, n in _parameters().items() if key not in before)
+
+
+@contextmanager
+def watched() -> Iterator[list[str]]:
+    """Yield a list that says how weights were made while the context was open."""
+    import torch
+
+    seen: list[str] = []
+    register = torch.nn.Module.register_parameter
+
+    def noted(module: torch.nn.Module, name: str, parameter: Any) -> None:
+        if parameter is not None and parameter.numel() * parameter.element_size() > 0:
+            seen.append(f"made the parameter {name!r} of a {type(module).__name__}")
+        register(module, name, parameter)
+
+    with mock.patch.object(torch.nn.Module, "register_parameter", noted):
+        yield seen

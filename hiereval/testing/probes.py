@@ -6,18 +6,10 @@ from collections.abc import Callable, Iterator
 from functools import cache
 from typing import TYPE_CHECKING
 
+from hiereval.hooks import EndsDecide
 from hiereval.testing.checks import Check, require, run
 from hiereval.testing.inputs import CURVATURES
-from hiereval.types import (
-    Chains,
-    DataOptions,
-    Embeddings,
-    EndsDecide,
-    Geometry,
-    ModelId,
-    Probe,
-    Space,
-)
+from hiereval.types import Chains, DataOptions, Embeddings, Geometry, ModelId, Probe, Space
 
 if TYPE_CHECKING:
     from torch import Tensor

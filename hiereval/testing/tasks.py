@@ -6,11 +6,10 @@ import dataclasses
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, get_args
 
+from hiereval.hooks import Answered, Blind
 from hiereval.testing.checks import Check, NotApplicable, require, run
 from hiereval.testing.inputs import CURVATURES
 from hiereval.types import (
-    Answered,
-    Blind,
     Chains,
     DataOptions,
     Dataset,

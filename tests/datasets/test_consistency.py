@@ -13,8 +13,8 @@ from support.at import options
 from hiereval.datasets.consistency import Questions, hierarchical_consistency, read_taxonomy
 from hiereval.errors import HierevalError
 from hiereval.geometry import EuclideanSpace
+from hiereval.hooks import Answers
 from hiereval.tasks.hierarchical_consistency import HierarchicalConsistency
-from hiereval.types import Answers
 
 TAXONOMY = {"Robin": ["Bird", "Robin"], "jay": ["bird", "jay"], "pug": ["dog", "dog", "pug"]}
 ROWS: list[dict[str, Any]] = [

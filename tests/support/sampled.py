@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
-from torch import Tensor
 
 from hiereval import samples
-from hiereval.estimates import Mean
+from hiereval.item_statistics import Mean
 from hiereval.records import Record
 from hiereval.types import Metric, Scores
 from support.made_records import make_record
@@ -56,7 +54,3 @@ def write(folder: Path, scores: Scores, model: str = "a", **changes: Any) -> Pat
     path = samples.path_of(folder, of)
     samples.write(path, of, scores)
     return path
-
-
-def as_lists(items: Mapping[str, Tensor]) -> dict[str, list[Any]]:
-    return {key: values.tolist() for key, values in items.items()}

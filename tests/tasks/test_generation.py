@@ -16,9 +16,10 @@ from hiereval.datasets.image_files import FileImage
 from hiereval.datasets.predictions import match, read
 from hiereval.errors import HierevalError
 from hiereval.estimates import bootstrap, metrics_of
+from hiereval.hooks import Answers
 from hiereval.tasks.generation import Generation
 from hiereval.testing import check_task
-from hiereval.types import Answers, Chains, Embeddings, ModelId, Scores
+from hiereval.types import Chains, Embeddings, ModelId, Scores
 
 CHAINS = {
     "a.png": [["animal", "bird", "blue bird", "a blue bird on a branch"]],

@@ -19,9 +19,10 @@ from support.made import chains_of, drawn, random_chains, random_space, repeated
 from hiereval.datasets import open_dataset
 from hiereval.estimates import bootstrap
 from hiereval.geometry import EuclideanSpace, LorentzSpace, SphereSpace, normalise
+from hiereval.hooks import EndsDecide
 from hiereval.tasks import interpolation
 from hiereval.tasks.interpolation import Interpolation
-from hiereval.types import Chains, EndsDecide, Scores, Space
+from hiereval.types import Chains, Scores, Space
 
 
 def score(space: SphereSpace, data: Chains, steps: int = 50) -> Scores:
