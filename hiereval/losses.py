@@ -60,6 +60,13 @@ def exterior_angle_of_cosines(
 
     (a - r).(b - a) = a.b - 1 - b.r + a.r and |x - y|^2 = 2 - 2 x.y. Differences below what
     float32 resolves in a cosine near 1 count as none.
+
+    Of three vectors that are at right angles the three ends are a triangle of equal sides, and
+    the exterior angle is 120 degrees:
+
+    >>> right = torch.zeros(1)
+    >>> torch.rad2deg(exterior_angle_of_cosines(right, right, right)).round().tolist()
+    [120.0]
     """
     dot = general_specific - 1 - specific_root + general_root
     squares = 4 * (1 - general_root).clamp(min=0) * (1 - general_specific).clamp(min=0)

@@ -187,7 +187,14 @@ def precisions(
     positive: Float[Tensor, "b p"], negative: Float[Tensor, "b q"]
 ) -> Float64[Tensor, "b p"]:
     """Return the precision at the threshold of each row's positives; their mean is the average
-    precision. NaN for a positive that is not finite and in a row without a negative."""
+    precision. NaN for a positive that is not finite and in a row without a negative.
+
+    Down to .9 one positive and no negative are taken, down to .5 two and two:
+
+    >>> positive, negative = torch.tensor([[0.9, 0.5]]), torch.tensor([[0.7, 0.5, 0.1]])
+    >>> precisions(positive, negative).tolist()  # by ascending score
+    [[0.5, 1.0]]
+    """
     (at, _), (below, q) = _ascending(positive), _ascending(negative)
     place = torch.arange(at.shape[1]).expand_as(at).clone()
     place[:, 1:][at[:, 1:] == at[:, :-1]] = 0

@@ -244,6 +244,13 @@ def find(
     """Return where keys [m, 32] stand among columns sorted by head: int64 [m], -1 for nowhere.
 
     With an `order`, the tails stand as they were before the heads were sorted by it.
+
+    Three keys, of which the last two share their head and differ at the very end:
+
+    >>> keys = np.zeros((3, 32), np.uint8)
+    >>> keys[:, 0], keys[2, 31] = [1, 2, 2], 9
+    >>> find(heads_of(keys), keys[:, 8:], np.stack([keys[2], keys[0], keys[0] + 5])).tolist()
+    [2, 0, -1]
     """
     wanted = heads_of(keys)
     found = np.full(len(keys), -1)

@@ -23,6 +23,12 @@ def average_ranks(
     """Return each item's rank, from 1, in each resample; ties share their average rank.
 
     Exact: ranks are multiples of one half. An item that was not drawn gets a rank without use.
+
+    As they are, and resampled as 3, 1, 1, 2:
+
+    >>> weights = torch.tensor([[1.0, 1.0, 1.0, 1.0], [1.0, 2.0, 0.0, 1.0]]).double()
+    >>> average_ranks(torch.tensor([3.0, 1.0, 3.0, 2.0]).double(), weights).tolist()
+    [[3.5, 1.0, 3.5, 2.0], [4.0, 1.5, 4.0, 3.0]]
     """
     distinct, group = values.unique(return_inverse=True)
     size = weights.new_zeros(len(weights), len(distinct)).index_add_(1, group, weights)

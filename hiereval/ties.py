@@ -85,6 +85,10 @@ def _from_the_best_down(
 
     A few models at a time are compared with those below them that are near enough for the widths
     to matter; the others are below in any case.
+
+    >>> width = np.array([0.04, 0.04, 0.04])
+    >>> _from_the_best_down(np.array([0.9, 0.85, 0.5]), width, width).tolist()
+    [[1, 2], [1, 2], [3, 3]]
     """
     m = len(middle)
     best, worst, below = np.ones(m, int), np.full(m, m), np.zeros(m + 1, int)

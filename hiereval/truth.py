@@ -189,6 +189,18 @@ class Crossed:
 
     Pair e is image pairs[e] // n in the truth of pairs[e] % n; all other pairs find nothing, which
     is the last row of `hits` and `tiers`.
+
+    Of `Truth`'s two images, 0 is given texts 0 and 2, and 1 is given text 4, which is true of 1
+    alone. Dealt its own truth, image 0 is all right; dealt the other's, only 0 is true of it:
+
+    >>> chains = torch.tensor([[0, 1, 2, 3], [0, 4, 5, 6]])
+    >>> truth = Truth(torch.tensor([0, 1]), torch.tensor([0, 1]), chains, n_texts=8)
+    >>> crossed = truth.crossed(torch.tensor([0, 0, 1]), torch.tensor([0, 2, 4]))
+    >>> crossed.pairs.tolist()  # 0 in 0, 0 in 1, 1 in 1
+    [0, 1, 3]
+    >>> precision, _ = crossed.found(crossed.at(torch.tensor([[0, 1], [1, 0]])))
+    >>> precision.tolist()
+    [[1.0, 1.0], [0.5, 0.0]]
     """
 
     pairs: Int64[Tensor, " e"]  # sorted
@@ -242,6 +254,10 @@ def by_image(
     """Return the values of each of n images side by side, NaN where it has fewer than m.
 
     `pairs` are (image, index into values), sorted by image.
+
+    >>> values = torch.tensor([0.5, 0.25, 0.75]).double()
+    >>> by_image(torch.tensor([[0, 0], [0, 1], [1, 2]]), values, 2).tolist()
+    [[0.5, 0.25], [0.75, nan]]
     """
     size = torch.bincount(pairs[:, 0], minlength=n)
     place = torch.arange(len(pairs)) - (size.cumsum(0) - size)[pairs[:, 0]]

@@ -204,6 +204,14 @@ def wrong_before(
 
     `pairs` [p, 2] are the correct (query, candidate). NaN where all candidates are equally near.
     `transposed`: the space takes (candidates, queries), which are the images and the texts.
+
+    Candidate 0 is right for both queries; the second lies nearer to candidate 1:
+
+    >>> from hiereval.geometry import SphereSpace
+    >>> candidates, queries = torch.eye(3), torch.tensor([[1.0, 0.0, 0.0], [0.6, 0.8, 0.0]])
+    >>> space, right = SphereSpace(candidates, None, candidates[0]), torch.tensor([[0, 0], [1, 0]])
+    >>> wrong_before(space, queries, candidates, right, transposed=False).tolist()
+    [0.0, 1.0]
     """
     counts = []
     alike = first_alike(candidates)

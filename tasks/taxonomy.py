@@ -186,6 +186,13 @@ def found(
     """Return each row's precision (NaN: nothing predicted) and recall at each rank.
 
     `best` are the predicted texts of each image, -1 for none; repeats count once.
+
+    Two images predict texts 0 and 3, and 2; names 0 and 1 are of one rank, 3 and 4 of the next:
+
+    >>> best = torch.tensor([[0, 3, 3], [2, -1, -1]])
+    >>> precision, recall = found(best, torch.tensor([[0, 3], [1, 4]]), torch.tensor([0, 1]), 5)
+    >>> precision.tolist(), recall.tolist()
+    ([[1.0, 1.0], [nan, nan]], [[1.0, 1.0], [0.0, 0.0]])
     """
     i, level = (best >= 0).nonzero(as_tuple=True)
     predicted = (i * n_texts + best[i, level]).unique()
