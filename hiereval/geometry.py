@@ -54,12 +54,12 @@ def first_alike(points: Float[Tensor, "n d"]) -> Int64[Tensor, " n"]:
     >>> first_alike(torch.tensor([[1.0, 0.0], [0.0, 1.0], [1.0, -0.0], [1.0, 2.0]])).tolist()
     [0, 1, 0, 3]
     """
-    rows = np.ascontiguousarray((points + 0.0).cpu().numpy())  # -0 + 0 is 0
+    rows = points.cpu().numpy()  # perhaps mapped and large: looked at where the first numbers agree
     first = np.arange(len(rows))
     _, value, count = np.unique(rows[:, 0], return_inverse=True, return_counts=True)
     seen: dict[bytes, int] = {}
     for i in np.flatnonzero(count[value] > 1).tolist():
-        first[i] = seen.setdefault(rows[i].tobytes(), i)
+        first[i] = seen.setdefault((rows[i] + 0.0).tobytes(), i)  # -0 + 0 is 0
     return torch.from_numpy(first)
 
 
