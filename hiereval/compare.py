@@ -19,7 +19,7 @@ from torch import Tensor
 
 from hiereval.choice import listed, matches
 from hiereval.errors import HierevalError, nearest
-from hiereval.estimates import interval, ones, resample
+from hiereval.estimates import interval, n_defined, ones, resample
 from hiereval.item_statistics import Mean
 from hiereval.matching import data_label, of_probe, pairs, probe_label, shared
 from hiereval.samples import Samples, metrics_of
@@ -159,15 +159,22 @@ class Wanted:
         return matches(metric.name, self.patterns)
 
 
-def p_value(replicates: Float64[Tensor, " b"]) -> float:
+def p_value(replicates: Float64[Tensor, " b"], items: int) -> float:
     """Return the two-sided bootstrap p-value of a difference, in (0, 1].
 
     p = min(1, 2 min(1 + #{d* <= 0}, 1 + #{d* >= 0}) / (1 + B)) over the B defined replicates d*:
     where 0 stands among them. A d* within 1e-12 of 0 is 0. p is never 0: B draws cannot show that.
+    Nor is it below 2^(1 - items), the least that exchanging the two models item by item can show:
+    a few items that happen to agree resample to nothing else.
+
+    >>> agree = torch.ones(99, dtype=torch.float64)
+    >>> [p_value(agree, items) for items in (1, 3, 30)]
+    [1.0, 0.25, 0.02]
     """
     defined = replicates[replicates.isfinite()]
     low, high = int((defined <= ROUNDING).sum()), int((defined >= -ROUNDING).sum())
-    return min(1.0, 2.0 * (1 + min(low, high)) / (1 + len(defined)))
+    p = min(1.0, 2.0 * (1 + min(low, high)) / (1 + len(defined)))
+    return max(p, 2.0 ** (1 - max(1, items)))
 
 
 def holm(p: Sequence[float]) -> list[float]:
@@ -214,7 +221,7 @@ def _differences(
             continue
         differences = drawn[m.name][:, 1] - drawn[m.name][:, 0]
         low, high = interval(differences, level)
-        p = p_value(differences)
+        p = p_value(differences, max(n_defined(m, side.scores) for side in (a, b)))
         found.append(replace(row, difference=second - first, low=low, high=high, p=p))
     return found
 

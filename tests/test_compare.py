@@ -48,7 +48,7 @@ def test_holm_by_hand() -> None:
     ],
 )
 def test_p_value_by_hand(replicates: list[float], p: float) -> None:
-    assert p_value(torch.tensor(replicates, dtype=torch.float64)) == pytest.approx(p, abs=1e-12)
+    assert p_value(torch.tensor(replicates, dtype=torch.float64), 60) == pytest.approx(p, abs=1e-12)
 
 
 def test_a_model_against_itself_differs_by_nothing(tmp_path: Path) -> None:
@@ -66,8 +66,8 @@ def test_pairing_removes_what_items_share(tmp_path: Path) -> None:
     two = side(tmp_path, sampled.coin([v + 0.125 for v in values]), "b")
     heads, tails = compare([one], [two], resamples=99).differences
     assert (heads.difference, heads.low, heads.high) == pytest.approx((0.125,) * 3, abs=1e-12)
-    assert heads.p == pytest.approx(2 / 100, abs=1e-12)
-    assert heads.p_holm == pytest.approx(4 / 100, abs=1e-12)
+    assert heads.p == pytest.approx(2 ** (1 - 5), abs=1e-12)  # of 99 resamples alone 2 / 100
+    assert heads.p_holm == pytest.approx(2 / 16, abs=1e-12)
     assert tails.difference == pytest.approx(-0.125, abs=1e-12)
 
 
@@ -114,8 +114,27 @@ def test_p_values_are_calibrated_under_the_null(tmp_path: Path) -> None:
     for _ in range(200):
         x, y = torch.rand(2, 60, generator=generator, dtype=torch.float64)
         weights = next(iter(resample(60, 400, seed=1)))
-        below += p_value(weights @ (y - x) / 60) < 0.05
+        below += p_value(weights @ (y - x) / 60, 60) < 0.05
     assert 3 <= below <= 20
+
+
+@pytest.mark.parametrize("items", [1, 2, 3, 4, 5, 6])
+def test_few_items_show_no_more_than_exchanging_the_models_could(items: int) -> None:
+    """Of all 2^n ways of giving each item's two values to the models, the share at least as far
+    apart as what was seen (Fisher's exact test) is never above the bound: no p is below it."""
+    generator = torch.Generator().manual_seed(items)
+    weights = next(iter(resample(items, 400, seed=1)))
+    below = 0
+    for _ in range(100):
+        apart = torch.randn(items, generator=generator, dtype=torch.float64)
+        signs = torch.cartesian_prod(*[torch.tensor([-1.0, 1.0])] * items).view(-1, items).double()
+        sums = (signs * apart.abs()).sum(1).abs()
+        least = float((sums >= sums.max() - 1e-12).double().mean())
+        p = p_value(weights @ apart / items, items)
+        assert least == 2 ** (1 - items)
+        assert p >= least
+        below += p < 0.05
+    assert below == 0 if items <= 5 else below > 0
 
 
 # --- families, harm, spread ----------------------------------------------------------------------
@@ -155,7 +174,7 @@ def test_metrics_are_chosen_by_role_or_name(tmp_path: Path, metrics: str, names:
 
 @pytest.mark.usefixtures("kept")
 def test_only_what_can_be_better_is_corrected_for(tmp_path: Path) -> None:
-    one, two = (side(tmp_path, sampled.coin([v, v]), str(v)) for v in (0.0, 1.0))
+    one, two = (side(tmp_path, sampled.coin([v] * 8), str(v)) for v in (0.0, 1.0))
     found = {d.metric: d for d in compare([one], [two], resamples=99, metrics="all").differences}
     assert {name: d.p_holm for name, d in found.items()} == {
         "heads": pytest.approx(0.04), "tails": None, "halves": pytest.approx(0.04), "drawn": None
@@ -188,7 +207,7 @@ def test_a_difference_within_the_structureless_spread_is_not_clear(tmp_path: Pat
     def one(model: str, heads: float, sd: float | None) -> Samples:
         null = {"mean": 0.5, "sd": sd, "low": 0.4, "high": 0.6, "p": 0.5, "draws": 99}
         nulls = {} if sd is None else {"free": null}
-        return side(tmp_path, sampled.coin([heads] * 3), model,
+        return side(tmp_path, sampled.coin([heads] * 9), model,
                     metrics={"heads": made_records.metric(heads, nulls=nulls)})  # fmt: skip
 
     a = one("a", 0.0, 0.03)

@@ -39,9 +39,9 @@ def test_diff_of_the_two_models_in_a_folder(cli: Cli, tmp_path: Path) -> None:
     assert lines[0] == "A = old    B = new    differences are B - A"
     assert lines[1] == "coin bias=0.5 on flips:test, probe empty-root, 4 items"
     assert lines[2].split("  ")[0] == "metric"
-    # every resample differs by 0.5: p = 2 / 1000, times 2 for two metrics
+    # every resample differs by 0.5, but four items show no p below 1 / 8; times 2 for two metrics
     assert lines[3].split() == [
-        "heads", "0.188", "0.688", "+0.500", "[+0.500,", "+0.500]", "0.0020", "0.0040"
+        "heads", "0.188", "0.688", "+0.500", "[+0.500,", "+0.500]", "0.1250", "0.2500"
     ]  # fmt: skip
     assert lines[4].split()[:4] == ["tails", "0.812", "0.312", "-0.500"]
     assert lines[6] == (
@@ -155,7 +155,7 @@ def test_metrics_are_chosen_and_harm_is_marked(cli: Cli, tmp_path: Path) -> None
     flags = ["diff", str(a), str(b), "--metrics", "tail*,head*", "--resamples", "999"]
     _, out, _ = cli(*flags)
     lines = [line.rstrip() for line in out.splitlines()]
-    assert lines[3].split()[-3:] == ["0.0020", "0.0040", "~0.111"]  # 1.96 sqrt(2) 0.04
+    assert lines[3].split()[-3:] == ["0.1250", "0.2500", "~0.111"]  # 1.96 sqrt(2) 0.04
     assert lines[4].split()[3] == "-0.100"  # fewer tails are better
     assert lines[-1] == (
         "spread: what two encoders without structure differ by at most, in 95 % of cases; ~: B - A "
