@@ -10,6 +10,9 @@ leaves out the other's point:
   prediction interval, combined as a root of squares; with one seed, beyond both intervals;
 - blind scores: a blind score's interval is taken to be as wide as the model's;
 - for a trained probe, instead of twins: the same probe on shuffled tiers, and `empty-root`.
+
+An own interval without any width (every item is alike, or there is one) is no certainty: it counts
+as wide as the exact one of n items that all agree.
 """
 
 from __future__ import annotations
@@ -217,8 +220,23 @@ def _half(value: MetricValue, *, better: bool) -> float:
     """Return the width of the interval on the better or the worse side; 0 where it has none."""
     if value.value is None or value.ci_low is None or value.ci_high is None:
         return 0.0
+    if value.ci_low == value.ci_high and not better:
+        return _unseen(value)
     upwards = better == value.higher_is_better
     return max(0.0, value.ci_high - value.value if upwards else value.value - value.ci_low)
+
+
+def _unseen(value: MetricValue) -> float:
+    """Return by how much a value could fall of which all resamples agree.
+
+    Of n items alike, up to 1 - tail^(1 / n) of all that exist may be others (Clopper & Pearson
+    1934), each by the whole range: .0037 of it for 1,000 items, .975 for one. 0 if it has no end.
+    """
+    low, high = value.range or (0.0, math.inf)
+    if not math.isfinite(high - low):
+        return 0.0
+    tail = (1.0 - value.ci_level) / 2.0
+    return (high - low) * (1.0 - tail ** (1.0 / max(1, value.n)))
 
 
 @lru_cache

@@ -35,6 +35,23 @@ def test_beyond_every_bar() -> None:
     )
 
 
+@pytest.mark.parametrize("n", [1, 2, 30, 1000])
+@pytest.mark.parametrize("span", [(0.0, 1.0), (-1.0, 1.0)])
+def test_an_interval_without_width_is_as_wide_as_that_of_n_items_alike(
+    n: int, span: tuple[float, float]
+) -> None:
+    """All n items are right. The exact interval of their share, and a blind score as wide beside
+    it, decide, not the resamples, of which none has another value."""
+    low = stats.binomtest(n, n).proportion_ci(method="exact").low
+    half = (span[1] - span[0]) * (1 - low)
+    for nudge, passed in ((1e-9, True), (-1e-9, False)):
+        blind = 1.0 - math.hypot(half, half) - nudge
+        alike = value(1.0, half=0.0, n=n, range=span, ceilings={"words": blind})
+        assert judge(alike, seeds(-10.0)).finding is passed  # the twin is far below
+    found = judge(value(1.0, half=0.0, n=n, range=(0.0, math.inf)), seeds(0.5))
+    assert found.finding is True  # without an end there is nothing to go by
+
+
 def test_each_bar_that_is_not_passed_is_named() -> None:
     ceilings = {"words": 0.88, "characters": 0.9, "capital": 0.1}
     found = judge(value(0.89, p=0.2, ceilings=ceilings), seeds(*FIVE))
