@@ -1,4 +1,4 @@
-"""The conformance kit fails on what is broken: one broken adapter, task or probe per check."""
+"""`check_adapter`: every check has a broken adapter that fails it."""
 
 from __future__ import annotations
 
@@ -6,29 +6,20 @@ import dataclasses
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from PIL.Image import Image
 from support import checkpoints
+from support.failing import failed
 from torch import Tensor
 
-from hiereval import blind, registry
-from hiereval.geometry import SphereSpace
-from hiereval.probes.roots import EmptyRoot, MeanRoot, Origin
-from hiereval.spaces import space_of
-from hiereval.testing import Check, check_adapter, check_probe, check_task
+from hiereval.testing import Check, check_adapter
 from hiereval.types import (
-    Chains,
-    Embeddings,
     LoadOptions,
-    Metric,
     ModelId,
-    Null,
-    Scores,
-    Space,
 )
 
 DIM = 8
@@ -75,13 +66,9 @@ class Good:
         return 0.1 + torch.nn.functional.pad(colours, (0, 0))[:, :DIM]
 
 
-def _failed(checks: Sequence[Check]) -> dict[str, str]:
-    return {check.name: check.detail for check in checks if check.passed is False}
-
-
 def test_nothing_fails_on_a_good_adapter() -> None:
     checks = check_adapter(Good)
-    assert _failed(checks) == {}
+    assert failed(checks) == {}
     assert [check for check in checks if not check.passed] == [
         Check("towers load apart", None, "nothing comes apart: 0 parameters for texts alone")
     ]
@@ -334,7 +321,7 @@ BROKEN: dict[str, tuple[type[Good], str, str]] = {
 @pytest.mark.parametrize("case", list(BROKEN))
 def test_a_broken_adapter_fails_its_check(case: str) -> None:
     make, name, problem = BROKEN[case]
-    assert problem in _failed(check_adapter(make))[name]
+    assert problem in failed(check_adapter(make))[name]
 
 
 def test_every_check_has_its_broken_adapter() -> None:
@@ -354,7 +341,7 @@ def test_what_does_not_apply_is_said() -> None:
         modalities = frozenset({"text"})
 
     checks = {check.name: check for check in check_adapter(Reader())}
-    assert _failed(list(checks.values())) == {}
+    assert failed(list(checks.values())) == {}
     assert checks["image: of every kind"].detail == "no image encoder"
     assert checks["loading is lazy"] == Check(
         "loading is lazy", None, "an adapter was given, not a function that makes one"
@@ -376,271 +363,10 @@ def test_other_preprocessing_with_the_same_fingerprint(tmp_path: Path) -> None:
         return HFClip(checkpoint, LoadOptions())
 
     good = check_adapter(lambda: right(str(folder)), reopen=right)
-    assert _failed(good) == {}
+    assert failed(good) == {}
     detail = next(c.detail for c in good if c.name == "fingerprint follows preprocessing")
     assert detail == "another image_mean, image_std, another fingerprint"
-    failed = _failed(check_adapter(lambda: Blind(str(folder)), reopen=Blind))
-    assert failed == {
+    assert failed(check_adapter(lambda: Blind(str(folder)), reopen=Blind)) == {
         "fingerprint follows preprocessing": "image_mean, image_std was changed, pixels changed, "
         "the fingerprint did not"
     }
-
-
-# --- tasks ---------------------------------------------------------------------------------------
-
-
-def _mean(items: Any, weights: Tensor) -> Tensor:
-    values = items["radius"].double()
-    return (weights * values).sum(1) / weights.sum(1)
-
-
-@dataclasses.dataclass(frozen=True)
-class Radius:
-    """Mean radius of the most general captions: a task that does everything right."""
-
-    scale: float = 1.0
-    name: ClassVar[str] = "radius"
-    version: ClassVar[int] = 1
-    dataset_type: ClassVar[type[Chains]] = Chains
-    datasets: ClassVar[tuple[str, ...]] = ("shapes",)
-    modalities: ClassVar[frozenset[str]] = frozenset({"text"})
-    metrics: ClassVar[tuple[Metric, ...]] = (
-        Metric("mean", "Mean radius.", _mean, range=(0.0, 100.0), higher_is_better=None),
-    )
-
-    def unfit(self, dataset: Chains) -> str | None:
-        return None
-
-    def score(self, space: Space, dataset: Chains, generator: torch.Generator) -> Scores:
-        first = torch.from_numpy(dataset.chains[:, 0])
-        radius = self.scale * space.radius[first]
-        nulls = {"free": Null(self.draw)}
-        return Scores([str(i) for i in range(len(first))], {"radius": radius}, nulls=nulls)  # type: ignore[arg-type]
-
-    def draw(self, draws: int, generator: torch.Generator) -> dict[str, Tensor]:
-        return {"mean": torch.rand(draws, dtype=torch.float64, generator=generator)}
-
-    def blind(self, dataset: Chains) -> dict[str, Scores]:
-        return blind.scores(self, dataset, blind.text_spaces(dataset.texts))  # type: ignore[arg-type]
-
-
-class Unfit(Radius):
-    def unfit(self, dataset: Chains) -> str | None:
-        return "never"
-
-
-class Negative(Radius):
-    def score(self, space: Space, dataset: Chains, generator: torch.Generator) -> Scores:
-        scores = super().score(space, dataset, generator)
-        return dataclasses.replace(scores, items={"radius": -scores.items["radius"] - 1})
-
-
-class Uneven(Radius):
-    def score(self, space: Space, dataset: Chains, generator: torch.Generator) -> Scores:
-        scores = super().score(space, dataset, generator)
-        return dataclasses.replace(scores, ids=scores.ids[:-1])
-
-
-class Random(Radius):
-    def score(self, space: Space, dataset: Chains, generator: torch.Generator) -> Scores:
-        scores = super().score(space, dataset, generator)
-        return dataclasses.replace(scores, items={"radius": torch.rand(len(scores.ids))})
-
-
-class Changing(Radius):
-    def score(self, space: Space, dataset: Chains, generator: torch.Generator) -> Scores:
-        space.text.mul_(2)
-        return super().score(space, dataset, generator)
-
-
-class Spherical(Radius):
-    """Knows which geometry it is in."""
-
-    def score(self, space: Space, dataset: Chains, generator: torch.Generator) -> Scores:
-        if not torch.allclose(space.text.norm(dim=1), torch.ones(1)):
-            raise ValueError("unit vectors only")
-        return super().score(space, dataset, generator)
-
-
-class Dividing(Radius):
-    def score(self, space: Space, dataset: Chains, generator: torch.Generator) -> Scores:
-        if space.radius.unique().numel() == 1:
-            raise ZeroDivisionError("constant radii")
-        return super().score(space, dataset, generator)
-
-
-class Unweighted(Radius):
-    metrics = (Metric("mean", "Mean.", lambda items, w: items["radius"].mean(), (0.0, 100.0)),)
-
-
-class Forgetting(Radius):
-    def draw(self, draws: int, generator: torch.Generator) -> dict[str, Tensor]:
-        return {"mean": torch.rand(draws, dtype=torch.float64)}
-
-
-class Infinite(Radius):
-    def draw(self, draws: int, generator: torch.Generator) -> dict[str, Tensor]:
-        return {"mean": torch.full((draws,), torch.inf, dtype=torch.float64)}
-
-
-class Single(Radius):
-    def draw(self, draws: int, generator: torch.Generator) -> dict[str, Tensor]:
-        return {"mean": torch.rand(draws, generator=generator)}
-
-
-class Strange(Radius):
-    def draw(self, draws: int, generator: torch.Generator) -> dict[str, Tensor]:
-        return {"median": torch.zeros(draws, dtype=torch.float64)}
-
-
-class Sparing(Radius):
-    def score(self, space: Space, dataset: Chains, generator: torch.Generator) -> Scores:
-        scores = super().score(space, dataset, generator)
-        return dataclasses.replace(scores, nulls={"free": Null(self.draw, draws=100)})
-
-
-class Looking(Radius):
-    def blind(self, dataset: Chains) -> dict[str, Scores]:
-        dataset.images[0].read()
-        return super().blind(dataset)
-
-
-class Elsewhere(Radius):
-    def blind(self, dataset: Chains) -> dict[str, Scores]:
-        found = super().blind(dataset)
-        return {name: dataclasses.replace(s, ids=s.ids[::-1]) for name, s in found.items()}
-
-
-class Nameless(Radius):
-    metrics = (*Radius.metrics, *Radius.metrics)
-
-
-@dataclasses.dataclass
-class Thawed:
-    scale: float = 1.0
-    name: ClassVar[str] = "thawed"
-    version: ClassVar[int] = 1
-    dataset_type: ClassVar[type[Chains]] = Chains
-    datasets: ClassVar[tuple[str, ...]] = ("shapes",)
-    modalities: ClassVar[frozenset[str]] = frozenset({"text"})
-    metrics: ClassVar[tuple[Metric, ...]] = Radius.metrics
-    unfit = Radius.unfit
-    score = Radius.score
-
-
-BROKEN_TASKS: dict[str, tuple[Any, str, str]] = {
-    "thawed": (Thawed, "declaration", "a task must be frozen"),
-    "nameless": (Nameless, "metrics", "metric names must be unique: ['mean', 'mean']"),
-    "unfit": (Unfit, "data", "unfit for shapes: never"),
-    "negative": (Negative, "scores: sphere", "must be in (0.0, 100.0)"),
-    "uneven": (Uneven, "scores: euclidean", "items['radius'] has 12 rows for 11 ids"),
-    "spherical": (Spherical, "scores: lorentz", "ValueError: unit vectors only"),
-    "spherical in parts": (Spherical, "scores: lorentz-product", "ValueError: unit vectors only"),
-    "random": (Random, "scores: repeatable", "must be the same for the same seed"),
-    "changing": (Changing, "scores: inputs unchanged", "score must not change the space"),
-    "dividing": (Dividing, "scores: equal vectors", "ZeroDivisionError: constant radii"),
-    "unweighted": (Unweighted, "statistics resample", "must return [3] float64, not []"),
-    "forgetting": (Forgetting, "nulls", "free: mean must be the same for the same generator"),
-    "infinite": (Infinite, "nulls", "free: mean must be finite or NaN"),
-    "single": (Single, "nulls", "free: mean must be [3] float64, not [3] torch.float32"),
-    "strange": (Strange, "nulls", "free: ['median'] must be metrics of the task"),
-    "sparing": (Sparing, "nulls", "free: draws must be at least 200, not 100"),
-    "looking": (Looking, "blind scores", "must not be read by a blind score"),
-    "elsewhere": (Elsewhere, "blind scores", "words: ids must be those of the task"),
-}
-
-
-def test_nothing_fails_on_a_good_task() -> None:
-    checks = check_task(Radius())
-    assert all(check.passed for check in checks)
-    assert {check.name for check in checks} == {name for _, name, _ in BROKEN_TASKS.values()}
-
-
-@pytest.mark.parametrize("case", list(BROKEN_TASKS))
-def test_a_broken_task_fails_its_check(case: str) -> None:
-    make, name, problem = BROKEN_TASKS[case]
-    assert problem in _failed(check_task(make()))[name]
-
-
-@pytest.mark.parametrize(
-    "name", ["ordering", "entailment", "image-entailment", "retrieval", "interpolation",
-             "flat-retrieval"],
-)  # fmt: skip
-def test_our_tasks_conform(name: str) -> None:
-    assert _failed(check_task(registry.load("tasks", name)())) == {}
-
-
-# --- probes --------------------------------------------------------------------------------------
-
-
-class Forgetful(EmptyRoot):
-    def fit(self, train: Embeddings, data: Chains, generator: torch.Generator) -> Any:
-        return EmptyRoot()
-
-
-class Anchored(EmptyRoot):
-    def anchors(self, model: ModelId) -> Any:
-        return (3,)
-
-    def space(self, embeddings: Embeddings) -> Space:
-        return space_of(embeddings.model, embeddings.text, embeddings.image, embeddings.text[0])
-
-
-class Restless(MeanRoot):
-    def space(self, embeddings: Embeddings) -> Space:
-        root = torch.randn(embeddings.text.shape[1])
-        return space_of(embeddings.model, embeddings.text, embeddings.image, root)
-
-
-class Spoiling(MeanRoot):
-    def space(self, embeddings: Embeddings) -> Space:
-        embeddings.text.add_(1.0)
-        return super().space(embeddings)
-
-
-class Half(MeanRoot):
-    def space(self, embeddings: Embeddings) -> Space:
-        return super().space(dataclasses.replace(embeddings, text=embeddings.text[::2]))
-
-
-class Winding(MeanRoot):
-    def space(self, embeddings: Embeddings) -> Space:
-        plain = super().space(embeddings)
-        return Wound(plain.text, plain.image, plain.root)
-
-
-class Wound(SphereSpace):
-    def toward_root(self, x: torch.Tensor, fraction: torch.Tensor) -> torch.Tensor:
-        return super().toward_root(x, fraction).roll(1, -1)
-
-
-class Undecided(MeanRoot):
-    trained: ClassVar[Any] = "perhaps"
-
-
-BROKEN_PROBES: dict[str, tuple[Any, str, str]] = {
-    "undecided": (Undecided, "declaration", "trained must be True or False"),
-    "anchored": (Anchored, "anchors", "anchors must be texts: [3]"),
-    "forgetful": (Forgetful, "fit returns self", "fit must return self"),
-    "half": (Half, "space", "points for"),
-    "winding": (Winding, "way to the root", "ends_decide must hold, or not be declared"),
-    "restless": (Restless, "repeatable", "for the same seed"),
-    "spoiling": (Spoiling, "inputs unchanged", "space must not change the embeddings"),
-}
-
-
-@pytest.mark.parametrize("case", list(BROKEN_PROBES))
-def test_a_broken_probe_fails_its_check(case: str) -> None:
-    make, name, problem = BROKEN_PROBES[case]
-    assert problem in _failed(check_probe(make))[name]
-
-
-@pytest.mark.parametrize(
-    ("make", "geometry"),
-    [(EmptyRoot, "sphere"), (MeanRoot, "sphere"), (EmptyRoot, "lorentz"), (Origin, "lorentz"),
-     (Origin, "euclidean"), (EmptyRoot, "lorentz-product"), (Origin, "lorentz-product")],
-)  # fmt: skip
-def test_our_probes_conform(make: Any, geometry: Any) -> None:
-    checks = check_probe(make, geometry)
-    assert _failed(checks) == {}
-    assert {check.name for check in checks} == {name for _, name, _ in BROKEN_PROBES.values()}

@@ -56,7 +56,7 @@ def command(
     if source != "hiereval" and kind != "models":
         raise click.UsageError(f"--source {source} must be left out: it lists models alone.")
     if source == "mteb":
-        from hiereval.adapters.mteb_models import registry_rows
+        from hiereval.adapters.mteb_registry import registry_rows
 
         rows = registry_rows()
     else:

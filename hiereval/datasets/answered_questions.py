@@ -10,7 +10,8 @@ import numpy as np
 
 from hiereval.datasets import answer_logs
 from hiereval.datasets.answer_logs import Answer, Log, Result, named, path_of
-from hiereval.datasets.consistency import Questions, Row, assemble
+from hiereval.datasets.consistency import Questions, assemble
+from hiereval.datasets.question_files import Row
 from hiereval.errors import HierevalError
 from hiereval.hooks import Answers
 from hiereval.types import Dataset

@@ -18,7 +18,8 @@ from mteb.models.model_meta import ModelMeta
 from PIL import Image
 
 from hiereval.adapters.hf_clip import HFClip
-from hiereval.adapters.mteb_models import MtebModel, registry_rows
+from hiereval.adapters.mteb_models import MtebModel
+from hiereval.adapters.mteb_registry import registry_rows
 from hiereval.errors import HierevalError
 from hiereval.models import open_adapter
 from hiereval.run import RunConfig, run

@@ -10,7 +10,8 @@ import pytest
 import torch
 from support.at import options
 
-from hiereval.datasets.consistency import Questions, hierarchical_consistency, read_taxonomy
+from hiereval.datasets.consistency import Questions, hierarchical_consistency
+from hiereval.datasets.question_files import read_taxonomy
 from hiereval.errors import HierevalError
 from hiereval.geometry import EuclideanSpace
 from hiereval.hooks import Answers

@@ -14,7 +14,7 @@ import pytest
 import torch
 from support.made import Picture, random_chains
 
-from hiereval.datasets import consistency, himo_docci, imagenet, ranked_names
+from hiereval.datasets import consistency, himo_docci, imagenet, question_files, ranked_names
 from hiereval.datasets.hierarchy import build
 from hiereval.datasets.image_files import FileImage
 from hiereval.geometry import SphereSpace, normalise
@@ -80,7 +80,7 @@ def questions(seed: int) -> consistency.Questions:
     for image in range(8):
         options = tuple(tuple(rng.permutation(level)[:4].tolist()) for level in names)
         truth = tuple(str(rng.choice(level)) for level in options)
-        rows.append(consistency.Row(f"{image}.png", truth, options))
+        rows.append(question_files.Row(f"{image}.png", truth, options))
     paths = {row.truth[-1]: row.truth for row in rows}
     return consistency.assemble(rows, "made", 1, paths, Path("nowhere"))
 

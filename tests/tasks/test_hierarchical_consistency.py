@@ -13,14 +13,8 @@ from safetensors.torch import load_file, save_file
 from support.at import options
 from support.typed import exit_code
 
-from hiereval.datasets.consistency import (
-    TAXONOMIES,
-    Questions,
-    Row,
-    assemble,
-    hierarchical_consistency,
-    read_taxonomy,
-)
+from hiereval.datasets.consistency import Questions, assemble, hierarchical_consistency
+from hiereval.datasets.question_files import TAXONOMIES, Row, read_taxonomy
 from hiereval.estimates import bootstrap
 from hiereval.geometry import SphereSpace
 from hiereval.tasks.hierarchical_consistency import HierarchicalConsistency
