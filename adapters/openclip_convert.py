@@ -8,7 +8,7 @@ from pathlib import Path
 from hiereval import fingerprint
 from hiereval.adapters import openclip, openclip_files, openclip_texts, settings, training_files
 from hiereval.errors import HierevalError
-from hiereval.files import write_folder
+from hiereval.files import check_vacant, write_folder
 from hiereval.types import LoadOptions
 
 
@@ -20,8 +20,7 @@ def convert(file: Path, architecture: str, out: Path, options: LoadOptions) -> i
     JSON file; the tokenizer's files, and the configuration of a text tower that transformers
     builds, come from the hub or its cache. The folder appears whole or not at all.
     """
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise HierevalError(f"The folder {str(out)!r} must not exist yet, or be empty.")
+    check_vacant(out)
     files = _files(architecture, options)
     tower = openclip_texts.tower(files, options)
     tokenizer = openclip_texts.tokenizer_folder(files, options)

@@ -66,6 +66,7 @@ def _alone(path: Path) -> Iterator[None]:
     """Hold the file's lock; what goes wrong is one line that names the file."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        path = path.resolve()  # of one file by two names, one lock
         with FileLock(path.with_name(f".{files.safe_name(path.name)}.lock")):
             yield
     except OSError as error:

@@ -51,14 +51,20 @@ def safe_name(text: str, longest: int = 100) -> str:
 def whole_file(path: Path) -> Iterator[IO[bytes]]:
     """Give a file to write to that stands at `path` only when all is written and on the disk.
 
-    The folder is made. After any failure the old file is as it was. Raises OSError.
+    The folder is made. Where a link stands, what it leads to is written; a file that is replaced
+    keeps its permissions. After any failure the old file is as it was. Raises OSError.
     """
+    path = _real(path)
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        raise OSError(errno.EINVAL, "it is no regular file", str(path))
     path.parent.mkdir(parents=True, exist_ok=True)
     clear_leftovers(path.parent, path.name)
     with _part(path, lambda part: os.open(part, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o666)) as part:
         with part.open("wb") as file:
             yield file
             file.flush()
+            with suppress(OSError):  # no old file, or a file system without permissions
+                os.fchmod(file.fileno(), path.stat().st_mode & 0o777)
             os.fsync(file.fileno())
         os.replace(part, path)
     sync_folder(path.parent)
@@ -73,8 +79,10 @@ def write_whole(path: Path, content: bytes | Iterable[bytes]) -> None:
 def write_folder(path: Path, fill: Callable[[Path], None]) -> None:
     """Let `fill` write into a new folder that then stands at `path`, whole and on the disk.
 
-    `path` must not exist, or be an empty folder. Raises OSError, and whatever `fill` raises.
+    Raises HierevalError where it cannot (`check_vacant`), OSError, and whatever `fill` raises.
     """
+    check_vacant(path)
+    path = _real(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     clear_leftovers(path.parent, path.name)
 
@@ -95,16 +103,16 @@ def unfinished(path: Path) -> Iterator[Path]:
 
     Raises HierevalError where `path` is not vacant or another process is at it, and OSError.
     """
+    given, path = path, _real(path)
     work = path.with_name(f".{_stem(path.name)}.unfinished")
     work.mkdir(parents=True, exist_ok=True)
     number = os.open(work, os.O_RDONLY)
     try:
         if not _lock(number, wait=False) or not _is(work, number):
-            raise HierevalError(f"The output {str(path)!r} must be of one process; two write it.")
+            raise HierevalError(f"The output {str(given)!r} must be of one process; two write it.")
         clear_leftovers(work)
         try:
-            if not vacant(path):  # another process has ended since the caller looked
-                raise HierevalError(f"The output folder {str(path)!r} must be new or empty.")
+            check_vacant(given)  # another process may have ended since the caller looked
             yield work
         except BaseException:
             with suppress(OSError):
@@ -117,9 +125,24 @@ def unfinished(path: Path) -> Iterator[Path]:
         os.close(number)
 
 
-def vacant(path: Path) -> bool:
-    """Whether a new folder can stand at `path`: nothing is there, or an empty folder."""
-    return not path.exists() or (path.is_dir() and not any(path.iterdir()))
+def check_vacant(path: Path) -> None:
+    """Raise HierevalError unless a new folder can come to stand at `path`.
+
+    Nothing is there, or an empty folder that can be replaced by another.
+    """
+    real = _real(path)
+    if real.exists() and not (real.is_dir() and not any(real.iterdir())):
+        raise HierevalError(f"The output folder {str(path)!r} must be new or empty.")
+    if real.is_dir() and (real.is_mount() or real.samefile(os.curdir)):
+        raise HierevalError(
+            f"The output folder {str(path)!r} must be neither the working folder nor where a disk "
+            "is mounted; name one below it."
+        )
+
+
+def _real(path: Path) -> Path:
+    """Return where a path leads: what is renamed onto a link would stand in the link's place."""
+    return Path(os.path.realpath(path))
 
 
 def sync_below(folder: Path) -> None:

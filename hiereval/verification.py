@@ -157,6 +157,7 @@ def write_vectors(session: Session, record: Record, folder: Path) -> None:
     them; raises HierevalError for those that the store lacks."""
     from hiereval.stored import stored_only
 
+    files.check_vacant(folder)
     model, data = record.model, record.dataset
     adapter = session.adapter(
         f"{model.adapter}:{model.checkpoint}",

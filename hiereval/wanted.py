@@ -48,13 +48,11 @@ def collect(datasets: Iterable[Dataset], root_text: str = "") -> Wanted:
 
 
 def write(wanted: Wanted, folder: Path) -> None:
-    """Write the folder, whole or not at all; it must be new or empty.
+    """Write the folder, whole or not at all; raises HierevalError for one that cannot be.
 
     `texts.jsonl` holds a text a line, `images.jsonl` a name and a file a line (of images that are
     in no file a copy below `images/`), `index.json` what `precomputed` reads beside the vectors.
     """
-    if not files.vacant(folder):
-        raise HierevalError(f"The output {str(folder)!r} must be a new or empty folder.")
 
     def fill(part: Path) -> None:
         (part / TEXTS).write_text(_lines(wanted.texts), "utf-8")

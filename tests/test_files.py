@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from hiereval import files
+from hiereval.errors import HierevalError
 
 
 def test_a_file_is_replaced_and_nothing_stays_beside_it(tmp_path: Path) -> None:
@@ -44,8 +45,52 @@ def test_a_folder_appears_whole_or_not_at_all(tmp_path: Path) -> None:
     assert os.listdir(tmp_path) == []
     files.write_folder(tmp_path / "d", both)
     assert (tmp_path / "d" / "b" / "c").read_text() == "c"
-    with pytest.raises(OSError, match="not empty"):
+    with pytest.raises(HierevalError) as caught:
         files.write_folder(tmp_path / "d", both)
+    assert str(caught.value) == f"The output folder '{tmp_path}/d' must be new or empty."
+
+
+def test_links_are_followed_and_permissions_kept(tmp_path: Path) -> None:
+    for name in ("file", "folder", "other"):
+        (tmp_path / name).symlink_to(Path("there") / name)
+    files.write_whole(tmp_path / "file", b"old")
+    (tmp_path / "there" / "file").chmod(0o640)
+    files.write_whole(tmp_path / "file", b"new")
+    files.write_folder(tmp_path / "folder", lambda folder: (folder / "a").touch())
+    (tmp_path / "there" / "other").mkdir()
+    with files.unfinished(tmp_path / "other") as work:
+        (work / "a").touch()
+    for name in ("file", "folder", "other"):
+        assert (tmp_path / name).is_symlink()
+    assert (tmp_path / "there" / "file").read_bytes() == b"new"
+    assert (tmp_path / "there" / "file").stat().st_mode & 0o777 == 0o640
+    assert sorted(p.name for p in (tmp_path / "there").rglob("*")) == [
+        *("a", "a", "file", "folder", "other"),
+    ]
+
+
+def test_what_is_no_file_is_not_replaced(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(OSError, match="it is no regular file"):
+        files.write_whole(tmp_path / "pipe", b"")
+    assert (tmp_path / "pipe").is_fifo()
+
+
+def test_the_working_folder_and_mounted_disks_are_not_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "disk").mkdir()
+    monkeypatch.setattr(Path, "is_mount", lambda path: path.name == "disk")
+    (tmp_path / "work").mkdir()
+    monkeypatch.chdir(tmp_path / "work")
+    for name in (".", "../disk"):
+        with pytest.raises(HierevalError) as caught:
+            files.check_vacant(Path(name))
+        assert str(caught.value) == (
+            f"The output folder {name!r} must be neither the working folder nor where a disk is "
+            "mounted; name one below it."
+        )
+    files.check_vacant(Path("../disk/new"))
 
 
 def test_leftovers_of_killed_writers_are_cleared_and_those_of_living_ones_kept(

@@ -176,7 +176,7 @@ def test_the_generated_package_says_what_to_do(installed: Path, name: str) -> No
         (["task", "ordering"], "The task name 'ordering' must be new. 'hiereval ls tasks' lists"),
         (["dataset", "shapes"], "The dataset name 'shapes' must be new. 'hiereval ls datasets'"),
         (["task", "x_y"], "The task name 'x_y' must be lower-case words joined by '-', such as"),
-        (["task", "t", "--out", "site"], "The folder 'site' must be new or empty; name one with"),
+        (["task", "t", "--out", "site"], "The folder 'site' must be new or empty."),
     ],
 )
 def test_new_refuses(cli: Cli, arguments: list[str], problem: str) -> None:
@@ -184,6 +184,20 @@ def test_new_refuses(cli: Cli, arguments: list[str], problem: str) -> None:
     done = cli(f"new-{kind}", *rest, path="")
     assert done.returncode == 2
     assert done.stderr.startswith(f"error: {problem}")
+
+
+def test_new_goes_on_with_what_a_killed_process_left(cli: Cli, tmp_path: Path) -> None:
+    arguments = ["new-task", "t", "--out", str(tmp_path / "t")]
+    assert cli(*arguments, path="").returncode == 0
+    whole = {path.name: path.read_bytes() for path in (tmp_path / "t").iterdir()}
+    (tmp_path / "t" / "README.md").unlink()
+    (tmp_path / "t" / ".README.md.0123456789ab.part").write_text("hal")
+    assert cli(*arguments, path="").returncode == 0
+    assert {path.name: path.read_bytes() for path in (tmp_path / "t").iterdir()} == whole
+    (tmp_path / "t" / "README.md").write_text("mine")
+    done = cli(*arguments, path="")
+    assert done.stderr == f"error: The folder '{tmp_path}/t' must be new or empty.\n"
+    assert (tmp_path / "t" / "README.md").read_text() == "mine"
 
 
 def test_the_plugins_task_conforms(monkeypatch: pytest.MonkeyPatch) -> None:

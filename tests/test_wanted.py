@@ -94,7 +94,7 @@ def test_a_folder_with_something_in_it_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "mine").write_text("x")
     with pytest.raises(HierevalError) as caught:
         wanted.write(wanted.collect([data()]), tmp_path)
-    assert str(caught.value) == f"The output '{tmp_path}' must be a new or empty folder."
+    assert str(caught.value) == f"The output folder '{tmp_path}' must be new or empty."
     assert [path.name for path in tmp_path.iterdir()] == ["mine"]
 
 

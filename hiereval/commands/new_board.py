@@ -8,6 +8,7 @@ from string import Template
 
 import click
 
+from hiereval.commands.scaffold import write_files
 from hiereval.errors import HierevalError
 from hiereval.printable import clean
 
@@ -47,21 +48,12 @@ def command(folder: Path, title: str) -> None:
     It holds the records, the board's settings, a guide for submissions, a policy, scripts that
     check a submission and publish the board, and the workflows that run them.
     """
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise HierevalError(f"The folder {str(folder)!r} must be new or empty.")
     if '"' in title or "\\" in title or not clean(title):
         raise HierevalError(f"The title {title!r} must be a line without quotes and backslashes.")
-    try:
-        for name, template in FILES.items():
-            path = folder / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(_text(template, clean(title)), "utf-8")
-            if name.startswith("scripts/"):
-                path.chmod(0o755)
-    except OSError as error:
-        raise HierevalError(
-            f"The folder {str(folder)!r} must be writable: {error.strerror}."
-        ) from error
+    write_files(folder, {name: _text(given, clean(title)) for name, given in FILES.items()})
+    for name in FILES:
+        if name.startswith("scripts/"):
+            (folder / name).chmod(0o755)
     click.echo(f"{folder}: {', '.join(FILES)}")
     click.echo("Next: commit it, push it, and let Pages be built by GitHub Actions.")
 

@@ -14,7 +14,7 @@ import click
 
 from hiereval import registry
 from hiereval.errors import HierevalError
-from hiereval.files import vacant, write_whole
+from hiereval.files import clear_leftovers, write_whole
 
 Kind = Literal["adapter", "task", "dataset"]
 KINDS: dict[Kind, registry.Kind] = {"adapter": "adapters", "task": "tasks", "dataset": "datasets"}
@@ -45,10 +45,6 @@ def write(kind: Kind, name: str, out: Path | None, images: Mapping[str, str] = N
     """
     _check_name(kind, name)
     folder = out or Path(f"hiereval-{name}")
-    if not vacant(folder):
-        raise HierevalError(
-            f"The folder {str(folder)!r} must be new or empty; name one with --out."
-        )
     module = f"hiereval_{name.replace('-', '_')}"
     check = CHECKS[kind].format(name=name)
     words = {
@@ -68,16 +64,33 @@ def write(kind: Kind, name: str, out: Path | None, images: Mapping[str, str] = N
         f"test_{module}.py": f"test_{kind}.py",
     }
     templates = files("hiereval.commands") / "templates"
+    texts = {
+        file: Template((templates / f"{template}.txt").read_text("utf-8")).substitute(words)
+        for file, template in written.items()
+    }
+    write_files(folder, texts)
+    click.echo(f"{folder}: {', '.join(written)}")
+    click.echo(f"Next: pip install -e {folder} && {check}")
+
+
+def write_files(folder: Path, texts: Mapping[str, str]) -> None:
+    """Write texts by their paths in a folder, which must be new or empty, or hold some of them
+    just as they are: what a killed process has left is gone on with. Raises HierevalError."""
+    content = {Path(name): text.encode() for name, text in texts.items()}
+    inner = {parent for name in content for parent in name.parents}
     try:
-        for file, template in written.items():
-            text = Template((templates / f"{template}.txt").read_text("utf-8")).substitute(words)
-            write_whole(folder / file, text.encode())
+        for name in inner:
+            clear_leftovers(folder / name)
+        for path in folder.rglob("*"):
+            name = path.relative_to(folder)
+            if name not in inner and (name not in content or path.read_bytes() != content[name]):
+                raise HierevalError(f"The folder {str(folder)!r} must be new or empty.")
+        for name, written in content.items():
+            write_whole(folder / name, written)
     except OSError as error:
         raise HierevalError(
             f"The folder {str(folder)!r} must be writable: {error.strerror}."
         ) from error
-    click.echo(f"{folder}: {', '.join(written)}")
-    click.echo(f"Next: pip install -e {folder} && {check}")
 
 
 def _check_name(kind: Kind, name: str) -> None:

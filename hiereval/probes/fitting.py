@@ -41,8 +41,7 @@ def fit(session: Session, config: FitConfig, report: Report) -> list[Path]:
     Raises HierevalError for whatever was given wrongly before anything is encoded.
     """
     planned = _planned(config)
-    if not files.vacant(config.out):
-        raise HierevalError(f"The output folder {str(config.out)!r} must be new or empty.")
+    files.check_vacant(config.out)
     adapter = session.adapter(config.model, config.model_args, revision=config.revision)
     progress = session.progress(adapter.id.name)
     data = training.checked(session.dataset(config.train_data))

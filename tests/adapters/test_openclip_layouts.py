@@ -70,7 +70,7 @@ def test_a_training_file_becomes_a_folder_of_its_weights(
     assert not (folder / "RAN").exists()
     with pytest.raises(HierevalError) as caught:
         convert(folder / "epoch_3.pt", str(folder / "tiny.json"), out, LoadOptions())
-    assert str(caught.value) == f"The folder '{out}' must not exist yet, or be empty."
+    assert str(caught.value) == f"The output folder '{out}' must be new or empty."
 
 
 def test_a_file_of_another_architecture_leaves_no_folder(
