@@ -115,10 +115,16 @@ class OpenClip:
             size = len(tokenizer.encoder)
         else:
             arguments["tokenizer_mode"] = self.files.text.get("tokenizer_mode")
+            stated = vocabulary.read_settings(self.files.name, self.tokenizer_folder)
+            sides = {key: stated[key] for key in vocabulary.SIDES if key in stated}
             tokenizer = vocabulary.load(
                 self.files.name,
                 self.tokenizer_folder,
-                build=lambda folder, **loading: HFTokenizer(folder, **arguments, **loading),
+                build=lambda folder, **loading: HFTokenizer(
+                    folder,
+                    **arguments,
+                    **{**loading, **sides},  # open_clip trains on these
+                ),
             )
         positions = settings.whole(
             self.files.name, self.tower or {}, "max_position_embeddings", self.context_length

@@ -79,11 +79,12 @@ class Siglip:
 
     def canonical(self, text: str) -> str:
         """Return a text as the model was trained on it: in lower case; SigLIP 1 also without
-        punctuation (its vocabulary pads with the end token, Gemma's does not)."""
-        text = text.lower()
-        if self.tokenizer.pad_token_id == self.tokenizer.eos_token_id:
-            text = " ".join(text.translate(WITHOUT_PUNCTUATION).split())
-        return text
+        punctuation (its vocabulary pads with the end token, Gemma's does not).
+
+        SigLIP 2's own tokenizer folds letter by letter: its last sigma is as any other."""
+        if self.tokenizer.pad_token_id != self.tokenizer.eos_token_id:
+            return "".join(letter.lower() for letter in text)
+        return " ".join(text.lower().translate(WITHOUT_PUNCTUATION).split())
 
     def text_lengths(self, texts: Sequence[str]) -> list[int]:
         """Return each text's number of tokens before truncation, the end token included."""

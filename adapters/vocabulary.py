@@ -44,6 +44,7 @@ CLASSES = frozenset(
         "Siglip2", "T5", "XLMRoberta",
     )
 ) | {"TokenizersBackend"}  # fmt: skip
+SIDES = {"padding_side": "right", "truncation_side": "right"}  # where texts are padded and cut
 # of tokenizer_config.json, what is not handed on: code, and files elsewhere
 NOT_HANDED_ON = frozenset({"auto_map", "name_or_path", "processor_class", "trust_remote_code"})
 SPELLED = ("", *TWO_CAPTIONS, "A Blue Bird.", "\u00e9t\u00e9 \u9ce5 \U0001f426", "  x\t1,234  ")
@@ -92,7 +93,8 @@ def load(
     """Return the tokenizer of a folder, padding and cutting on the right.
 
     The library sees the vocabulary's files and cleaned settings alone, never the folder.
-    `build(folder, **arguments)` stands for another constructor that hands its arguments on.
+    `build(folder, **arguments)` stands for another constructor that hands its arguments on, and
+    may do so with other sides.
     """
     import transformers
 
@@ -106,8 +108,7 @@ def load(
         arguments: dict[str, Any] = {
             "local_files_only": True,
             "trust_remote_code": False,
-            "padding_side": "right",
-            "truncation_side": "right",
+            **SIDES,
         }
         if class_name == "AutoTokenizer":
             arguments["config"] = config or transformers.PretrainedConfig()

@@ -80,6 +80,25 @@ def test_equals_the_librarys_encoders(
     assert adapter.id.embed_dim == ours.shape[1] == 24
 
 
+def test_texts_are_padded_and_cut_on_the_side_that_the_checkpoint_states(
+    written: dict[str, Path], tmp_path: Path
+) -> None:
+    import open_clip
+
+    folder = Path(shutil.copytree(written["siglip"], tmp_path / "left"))
+    file = folder / "tokenizer_config.json"
+    stated = {"padding_side": "left", "truncation_side": "left"}
+    file.write_text(json.dumps({**json.loads(file.read_text()), **stated}))
+    model = open_clip.create_model_from_pretrained(f"local-dir:{folder}", return_transform=False)
+    ids = open_clip.get_tokenizer(f"local-dir:{folder}")(TEXTS)
+    with torch.no_grad():
+        expected = model.eval().encode_text(ids)
+    found = _open(folder).encode_texts(TEXTS)
+    torch.testing.assert_close(found, expected, atol=1e-6, rtol=0)
+    assert not torch.allclose(found, _open(written["siglip"]).encode_texts(TEXTS), atol=1e-4)
+    assert _open(folder).id.fingerprint() != _open(written["siglip"]).id.fingerprint()
+
+
 def test_golden_vectors(written: dict[str, Path]) -> None:
     """Weights that are sines on every machine: the first coordinates, kept."""
     adapter = _open(written["clip"])

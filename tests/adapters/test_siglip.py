@@ -123,6 +123,17 @@ def test_case_is_folded(kind: str, checkpoint: Folder) -> None:
         assert adapter.tokenizer("A BIRD") != adapter.tokenizer("a bird")
 
 
+@pytest.mark.parametrize("kind", ["siglip2", "naflex"])
+def test_letters_are_folded_one_by_one(kind: str, checkpoint: Folder) -> None:
+    """As SigLIP 2's tokenizer does: Python makes the last sigma of a word another letter."""
+    adapter = _open(checkpoint(kind))
+    library = transformers.Siglip2Tokenizer.from_pretrained(checkpoint(kind))
+    texts = ["\u039f\u0394\u039f\u03a3 on a branch", "\u0130STANBUL STRA\u1e9eE", "A Blue Bird."]
+    ours = adapter.tokenizer([adapter.canonical(text) for text in texts])["input_ids"]
+    assert ours == library(texts)["input_ids"]
+    assert adapter.canonical(texts[0])[3] != texts[0].lower()[3]
+
+
 def test_siglip_1_drops_punctuation_and_siglip_2_keeps_it(checkpoint: Folder) -> None:
     first, second = _open(checkpoint("siglip")), _open(checkpoint("siglip2"))
     assert first.canonical(" Dog,  a \t BALL... ") == "dog a ball"
