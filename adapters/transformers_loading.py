@@ -16,13 +16,7 @@ from hiereval import fingerprint, snapshots
 from hiereval.adapters import architectures, image_processing, nomic_config, settings, vocabulary
 from hiereval.adapters.precision import DTYPES, inference
 from hiereval.adapters.towers import ALL, Part
-from hiereval.adapters.transformers_weights import (
-    WHOLE,
-    files_of,
-    initialise,
-    quiet,
-    read,
-)
+from hiereval.adapters.transformers_weights import WHOLE, files_of, initialise, quiet, read
 from hiereval.errors import HierevalError
 from hiereval.types import LoadOptions, ModelId
 

@@ -13,12 +13,7 @@ from hiereval.geometry import SphereSpace
 from hiereval.probes.roots import EmptyRoot, MeanRoot, Origin
 from hiereval.spaces import space_of
 from hiereval.testing import check_probe
-from hiereval.types import (
-    Chains,
-    Embeddings,
-    ModelId,
-    Space,
-)
+from hiereval.types import Chains, Embeddings, ModelId, Space
 
 
 class Forgetful(EmptyRoot):

@@ -12,13 +12,7 @@ from torch import Tensor
 
 from hiereval import blind, registry
 from hiereval.testing import check_task
-from hiereval.types import (
-    Chains,
-    Metric,
-    Null,
-    Scores,
-    Space,
-)
+from hiereval.types import Chains, Metric, Null, Scores, Space
 
 
 def _mean(items: Any, weights: Tensor) -> Tensor:

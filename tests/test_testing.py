@@ -17,10 +17,7 @@ from support.failing import failed
 from torch import Tensor
 
 from hiereval.testing import Check, check_adapter
-from hiereval.types import (
-    LoadOptions,
-    ModelId,
-)
+from hiereval.types import LoadOptions, ModelId
 
 DIM = 8
 ID = ModelId(

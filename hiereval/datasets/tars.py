@@ -16,13 +16,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO
 
 from hiereval import hashes, seals
-from hiereval.datasets.image_files import (
-    MAX_BYTES,
-    FileImage,
-    TarImage,
-    check_name,
-    is_image,
-)
+from hiereval.datasets.image_files import MAX_BYTES, FileImage, TarImage, check_name, is_image
 from hiereval.errors import HierevalError
 
 BLOCK = 512  # bytes, of which a tar is made
