@@ -45,15 +45,14 @@ def _compared(
     from hiereval.compare import p_value
 
     found = []
-    for a, (first, row) in enumerate(there):
+    n = [cell.n if (cell := row.cells[index]) else 0 for _, row in there]
+    for a, (first, _) in enumerate(there):
         for b in range(a + 1, len(there)):
             apart = torch.from_numpy(draws[:, b] - draws[:, a]).double()
             apart = apart[apart.isfinite()]
             if len(apart) > 1:
                 low, high = torch.quantile(apart, torch.tensor([0.025, 0.975]).double()).tolist()
                 ends = [float(f"{end:.5g}") for end in (low, high)]
-                second, other = there[b]
-                items = max(row.cells[index].n, other.cells[index].n)
-                p = p_value(apart, items)
-                found.append([first, second, *ends, float(f"{p:.3g}")])
+                p = p_value(apart, max(n[a], n[b]))
+                found.append([first, there[b][0], *ends, float(f"{p:.3g}")])
     return found
