@@ -29,7 +29,7 @@ import torch
 from clocks import timed
 from torch import Tensor
 
-from hiereval import linear
+from hiereval import heap, linear
 from hiereval.datasets import head, image_files
 from hiereval.embed import embed
 from hiereval.processes import Processes
@@ -234,6 +234,7 @@ def inputs_of(adapter: Any, images: Dataset) -> list[Any]:
 
 
 def forward(encode: Callable[[list[Any]], Tensor], inputs: list[Any], batch: int) -> Tensor:
+    heap.keep_freed()
     with linear.fast():
         return torch.cat([encode(inputs[i : i + batch]) for i in range(0, len(inputs), batch)])
 
