@@ -40,11 +40,10 @@ def picture(result: Results) -> Path | None:
     """Write the run's page beside its records and return where; None if nothing is kept."""
     if result.path is None:
         return None
-    from hiereval.files import write_whole
-    from hiereval.leaderboard import page
+    from hiereval.leaderboard import marked, page
 
     path = result.path.with_suffix(".html")
-    write_whole(path, page.written(result.board(every_metric=True)).encode())
+    marked.write(path, page.written(result.board(every_metric=True)))
     return path
 
 

@@ -158,6 +158,16 @@ def test_a_full_disk_leaves_whole_shards(
     assert _job(tars, out).encode(range(3)).there == 2
 
 
+def test_an_output_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "texts.jsonl").write_text('"a circle"\n')
+    arguments = ["encode", "--model", TOY, "--texts", str(tmp_path / "texts.jsonl"), "--out"]
+    run = CliRunner().invoke(hiereval, [*arguments, str(tmp_path / "file" / "v")])
+    assert str(run.exception) == (
+        f"The output folder '{tmp_path}/file/v' cannot be written: Not a directory."
+    )
+
+
 def _whole(images: str, out: Path) -> None:
     job = _job(images, out)
     job.encode(range(len(job.images)))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from hiereval.commands import options
+from hiereval.errors import HierevalError
 
 if TYPE_CHECKING:
     from hiereval.precomputing import Done
@@ -63,7 +64,13 @@ def command(
     with Bars() as bars:
         one = session(bars).among(processes)
         adapter = one.adapter(model, model_args, revision=revision)
-        done = Job.within(one, adapter, images, out, captions, skip_broken).share()
+        job = Job.within(one, adapter, images, out, captions, skip_broken)
+        try:
+            done = job.share()
+        except OSError as error:
+            raise HierevalError(
+                f"The output folder {str(out)!r} cannot be written: {error.strerror}."
+            ) from error
     _say(done, out)
 
 

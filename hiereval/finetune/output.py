@@ -148,4 +148,6 @@ def _check(path: Path) -> None:
 
 
 def _first_line(error: BaseException) -> str:
+    if isinstance(error, RuntimeError) and isinstance(error.__context__, OSError):
+        error = error.__context__  # torch's writer says where it stood, not why
     return str(error).strip().partition("\n")[0] or type(error).__name__

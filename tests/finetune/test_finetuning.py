@@ -16,6 +16,7 @@ from hiereval.datasets import open_dataset
 from hiereval.errors import HierevalError
 from hiereval.finetune.batches import Order
 from hiereval.finetune.finetuning import FinetuneConfig
+from hiereval.finetune.output import Output, _Hashed
 from hiereval.models import open_adapter
 from hiereval.places import Places
 from hiereval.types import DataOptions, LoadOptions
@@ -290,6 +291,28 @@ def test_a_model_that_is_not_finite_is_refused_before_training(
         HierevalError, match=r"^The model 'hf-clip' must give finite vectors: the embedding "
     ):
         tune()
+
+
+@pytest.mark.parametrize("fits", [0, 100, 10_000])
+def test_a_full_disk_is_named_wherever_torch_comes_to_it(
+    fits: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    output = Output(tmp_path / "out")
+    output.open(resume=False)
+    written = 0
+
+    def write(self: object, content: bytes) -> int:
+        nonlocal written
+        if (written := written + len(content)) > fits:
+            raise OSError(28, "No space left on device")
+        return len(content)
+
+    monkeypatch.setattr(_Hashed, "write", write)
+    with fails(
+        f"The output folder '{tmp_path}/out' cannot be written: [Errno 28] No space left on device."
+    ):
+        output.save_state({"a": torch.zeros(5000)}, {})
+    assert list((tmp_path / "out").iterdir()) == []
 
 
 def test_a_full_disk_keeps_the_last_state(
