@@ -15,7 +15,7 @@ from functools import cache
 from importlib.resources import files
 from typing import get_args
 
-from hiereval import declared, identity
+from hiereval import declared, identity, lettering
 from hiereval.fingerprint import of_model
 from hiereval.records import LEVEL, MetricValue, ModelInfo, NullValue, Record, once
 from hiereval.types import Geometry
@@ -24,6 +24,7 @@ ROUNDING = 1e-6  # of a value against the ends of its range
 GEOMETRIES = get_args(Geometry)
 _AGAIN = "run it again with 'hiereval run'"
 LEAVE = f"leave records as they are written, or {_AGAIN}"
+_RESAMPLES = 1000  # of fewer an interval may be narrow by luck, and bars easy to pass
 _FIRST = datetime(2024, 1, 1, tzinfo=UTC)  # no record is older
 _DAY = 24 * 3600
 
@@ -47,10 +48,18 @@ def problems(record: Record) -> list[Problem]:
         for name, metric in record.metrics.items()
         for part, what in _of_value(metric)
     ]
-    for check in (_of_status, _of_counts, _of_date, _of_model, _of_data):
+    for check in (_of_status, _of_counts, _of_date, _of_names, _of_model, _of_data):
         found.extend(check(record))
     found += [Problem(*one) for one in declared.problems(record)]
     return found or list(_of_identity(record))
+
+
+def note(record: Record) -> str | None:
+    """Return what is no problem with a record by itself, and worth a look."""
+    if record.status == "ok" and record.bootstrap_resamples < _RESAMPLES:
+        what = f"intervals of {record.bootstrap_resamples} resamples may be narrow by luck"
+        return f"{record.model.name} {record.task.name}: {what}; {_RESAMPLES:,} are usual"
+    return None
 
 
 # --- values --------------------------------------------------------------------------------------
@@ -155,6 +164,19 @@ def _of_date(record: Record) -> Iterator[Problem]:
     if not _FIRST.timestamp() <= record.timestamp.timestamp() <= time.time() + _DAY:
         what = f"{record.timestamp.isoformat()} must lie between {_FIRST.date()} and now"
         yield Problem("timestamp", what, "set the clock, and " + _AGAIN)
+
+
+def _of_names(record: Record) -> Iterator[Problem]:
+    data = record.dataset
+    named = {
+        "model.name": record.model.name,
+        "dataset.name": data.name,
+        "dataset.split": data.split,
+    }
+    for place, name in named.items():
+        wrong = lettering.problem(name) if name else None
+        if wrong is not None:
+            yield Problem(place, wrong, "run it again under a plain name")
 
 
 # --- identities ----------------------------------------------------------------------------------

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 from hiereval import __version__, files, identity
 from hiereval.errors import HierevalError
 from hiereval.fingerprint import file_sha256
-from hiereval.records import ModelInfo, Record
+from hiereval.records import Record
+from hiereval.vector_shards import INDEX
 from hiereval.verified import Evidence, Source, Verification, content_hash
 
 if TYPE_CHECKING:
@@ -51,16 +52,18 @@ def from_samples(record: Record, folder: Path) -> Verification:
 def from_vectors(session: Session, record: Record, folder: Path) -> Verification:
     """Compute every number of a record again, nulls and blind scores included, from vectors.
 
-    `folder` is what the adapter `precomputed` reads. Raises DiffersError for the first number that
-    differs, HierevalError for data or vectors that are missing.
+    `folder` is what the adapter `precomputed` reads, or what `write_vectors` wrote of several
+    models; a control is counted again. Raises DiffersError for the first number that differs,
+    HierevalError for data or vectors that are missing.
     """
     from hiereval.run import RunConfig, measure
 
     probe, data = record.probe, record.dataset
+    part = None if _is_control(record) else _part_of(folder, record)
     made = measure(
         session,
         RunConfig(
-            model=f"precomputed:{folder}",
+            model=f"precomputed:{part}" if part else f"control:{record.model.checkpoint}",
             datasets=(f"{data.name}:{data.split}" if data.split else data.name,),
             tasks=record.task.name,
             task_args={f"{record.task.name}.{k}": v for k, v in record.task.parameters.items()},
@@ -75,7 +78,8 @@ def from_vectors(session: Session, record: Record, folder: Path) -> Verification
     for again in made.records:
         if _is_same_thing(again, record):
             values = {f"metrics.{path}": value for path, value in _numbers(again)}
-            found = _verified(record, "vectors", sorted(folder.iterdir()), values)
+            sources = sorted(part.iterdir()) if part else []
+            found = _verified(record, "vectors", sources, values)
             _refuse_other_words(record, again)
             return found
     raise DiffersError(f"{record.record_id}: dataset.sha256: other data than those that are here")
@@ -152,35 +156,68 @@ def _apart(a: float | None, b: float | None) -> float:
 # --- vectors to submit ---------------------------------------------------------------------------
 
 
-def write_vectors(session: Session, record: Record, folder: Path) -> None:
-    """Write the stored vectors of a record's model and data as the adapter `precomputed` reads
-    them; raises HierevalError for those that the store lacks."""
-    from hiereval.stored import stored_only
+def write_vectors(session: Session, records: Iterable[Record], folder: Path) -> None:
+    """Write the stored vectors of the records' models as the adapter `precomputed` reads them.
 
+    Vectors of one model for one dataset stand in `folder` itself, those of several in a folder
+    each. Controls need none. Raises HierevalError for what the store lacks.
+    """
     files.check_vacant(folder)
-    model, data = record.model, record.dataset
-    adapter = session.adapter(
-        f"{model.adapter}:{model.checkpoint}",
-        revision=model.revision,
-        random_init=model.random_init,
-    )
-    if adapter.id.fingerprint() != model.fingerprint:
+    measured: dict[str, list[Record]] = {}
+    for record in records:
+        if not _is_control(record):
+            measured.setdefault(_name(record), []).append(record)
+    if not measured:
+        raise HierevalError("The records must hold a model: controls have no vectors to write.")
+
+    def fill(whole: Path) -> None:
+        for name, of_model in measured.items():
+            part = whole if len(measured) == 1 else whole / name
+            part.mkdir(exist_ok=True)
+            _write_vectors(session, of_model, part)
+
+    files.write_folder(folder, fill)
+
+
+def check_vectors(folder: Path, records: Iterable[Record]) -> None:
+    """Raise HierevalError for a folder of one model's vectors beside records of several."""
+    models = {record.model.fingerprint for record in records if not _is_control(record)}
+    if len(models) > 1 and (folder / INDEX).exists():
         raise HierevalError(
-            f"The model {model.checkpoint!r} must be the one that was measured: its fingerprint "
-            f"is {adapter.id.fingerprint()[:12]}, the record's {model.fingerprint[:12]}."
+            f"The vectors {str(folder)!r} must be of the {len(models)} models that the records are "
+            "of, in a folder each: 'hiereval verify RECORDS --write-vectors FOLDER' writes them."
         )
-    dataset = session.dataset(f"{data.name}:{data.split}" if data.split else data.name)
-    seen = "image" in adapter.modalities and bool(dataset.images)
-    found, _ = session.vectors(
-        stored_only(adapter), dataset, images=seen, anchors=[model.root_text]
-    )
-    _write_vectors(folder, model, dataset, found)
 
 
-def _write_vectors(folder: Path, model: ModelInfo, dataset: Dataset, found: Embeddings) -> None:
+def _is_control(record: Record) -> bool:
+    return record.model.adapter == "control"
+
+
+def _name(record: Record) -> str:
+    """Return what tells one model's vectors for one dataset from others."""
+    return files.safe_name(f"{record.model.fingerprint[:12]}-{record.dataset.sha256[:12]}")
+
+
+def _part_of(folder: Path, record: Record) -> Path:
+    """Return where a record's vectors stand: the folder, or its own one below it."""
+    part = folder / _name(record)
+    if (folder / INDEX).exists() or not folder.is_dir():
+        return folder
+    if not part.is_dir():
+        raise HierevalError(
+            f"The vectors of {record.model.name} must be in {str(part)!r}, where 'hiereval verify "
+            "RECORDS --write-vectors FOLDER' puts them."
+        )
+    return part
+
+
+def _write_vectors(session: Session, of_model: list[Record], part: Path) -> None:
+    """Write what the records of one model and dataset were made from."""
     import torch
     from safetensors.torch import save_file
 
+    model = of_model[0].model
+    found, dataset = _stored(session, of_model)
     texts = list(dict.fromkeys([*dataset.texts, model.root_text]))
     place = dict(zip(dataset.texts, found.text, strict=True))
     rows = [place.get(text, found.anchors.get(text)) for text in texts]
@@ -196,9 +233,30 @@ def _write_vectors(folder: Path, model: ModelInfo, dataset: Dataset, found: Embe
         tensors["image"] = found.image.contiguous()
         index["images"] = [image.name for image in dataset.images]
     index = {key: value for key, value in index.items() if value is not None}
+    save_file(tensors, part / "embeddings.safetensors")
+    (part / INDEX).write_text(json.dumps(index, indent=1) + "\n", "utf-8")
 
-    def fill(part: Path) -> None:
-        save_file(tensors, part / "embeddings.safetensors")
-        (part / "index.json").write_text(json.dumps(index, indent=1) + "\n", "utf-8")
 
-    files.write_folder(folder, fill)
+def _stored(session: Session, of_model: list[Record]) -> tuple[Embeddings, Dataset]:
+    """Return the vectors that the store has of a model, and the data they are of."""
+    from hiereval import registry
+    from hiereval.stored import stored_only
+
+    model, data = of_model[0].model, of_model[0].dataset
+    adapter = session.adapter(
+        f"{model.adapter}:{model.checkpoint}",
+        revision=model.revision,
+        random_init=model.random_init,
+    )
+    if adapter.id.fingerprint() != model.fingerprint:
+        raise HierevalError(
+            f"The model {model.checkpoint!r} must be the one that was measured: its fingerprint "
+            f"is {adapter.id.fingerprint()[:12]}, the record's {model.fingerprint[:12]}."
+        )
+    dataset = session.dataset(f"{data.name}:{data.split}" if data.split else data.name)
+    asked = {record.task.name for record in of_model}
+    sees = any("image" in registry.load("tasks", name).modalities for name in asked)
+    found, _ = session.vectors(
+        stored_only(adapter), dataset, images=sees, anchors=[model.root_text]
+    )
+    return found, dataset

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from hiereval.agreement import Agreement
+from hiereval.copies import Copies
 from hiereval.errors import HierevalError, shorten
 from hiereval.reading import results_files
 from hiereval.seals import CHECKSUM, lines, unsealed
@@ -24,29 +25,39 @@ _SHOWN = 50
 
 @click.command()
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option(
+    "--beside",
+    type=click.Path(path_type=Path),
+    help="Records that stand already: FILES must not contradict them. They are not checked.",
+)
 @click.option("--schema", is_flag=True, help="Check only that each line is a record.")
 @click.option(
     "--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True
 )
-def command(files: tuple[Path, ...], schema: bool, form: str) -> None:
+def command(files: tuple[Path, ...], beside: Path | None, schema: bool, form: str) -> None:
     """Check every record of FILES (or of the *.jsonl below a folder).
 
     Values must lie in their ranges and intervals, tasks, versions and metrics be registered here,
     data and fingerprints be what they say. Two records of the same thing with other numbers are a
-    conflict. Each problem is named by file, line and field; any makes the exit code 2.
+    conflict. Each problem is named by file, line and field; any makes the exit code 2. A model that
+    looks like another one under a second name, or intervals of few resamples, are a note.
     """
     gc.disable()  # records hold no cycles, and looking for some takes a tenth of the time
     report = _Report()
-    for path in _files(files):
-        for number, line in lines(path):
-            report.records += 1
-            _check(report, path, number, line, schema)
+    given = _files(files)
+    for path in _beside(beside, given):
+        _know(report, path)
+    for path in given:
+        _read(report, path, schema)
     _conflicts(report)
     if form == "json":
         click.echo(json.dumps(report.written(), indent=1))
         if report.found:
             raise click.exceptions.Exit(2)
         return
+    notes = [f"note: {one['file']}:{one['line']}: {one['note']}" for one in report.notes]
+    if notes:
+        click.echo(shorten(notes, _SHOWN), err=True)
     if report.found:
         told = [
             f"{p['file']}:{p['line']}: {p['field']}: {p['problem']}; {p['mend']}"
@@ -63,7 +74,9 @@ class _Report:
 
     records: int = 0
     found: list[dict[str, Any]] = field(default_factory=list)
+    notes: list[dict[str, Any]] = field(default_factory=list)
     agreement: Agreement = field(default_factory=Agreement)
+    copies: Copies = field(default_factory=Copies)
     places: dict[str, list[tuple[Path, int]]] = field(default_factory=dict)  # of each record_id
 
     def add(self, path: Path, line: int, problem: Problem) -> None:
@@ -75,6 +88,11 @@ class _Report:
              "mend": parts["mend"]}
         )  # fmt: skip
 
+    def note(self, path: Path, line: int, text: str) -> None:
+        from hiereval.printable import clean
+
+        self.notes.append({"file": str(path), "line": line, "note": clean(text, 500)})
+
     @property
     def refused(self) -> int:
         """How many lines have a problem."""
@@ -82,7 +100,39 @@ class _Report:
 
     def written(self) -> dict[str, Any]:
         """Return the report for a machine."""
-        return {"records": self.records, "refused": self.refused, "problems": self.found}
+        return {
+            "records": self.records,
+            "refused": self.refused,
+            "problems": self.found,
+            "notes": self.notes,
+        }
+
+
+def _read(report: _Report, path: Path, schema: bool) -> None:
+    """Check every line of a file, as far as it can be read."""
+    from hiereval.checks import LEAVE, Problem
+
+    number = 0
+    try:
+        for number, line in lines(path):
+            report.records += 1
+            _check(report, path, number, line, schema)
+    except HierevalError as error:
+        report.records += 1
+        what = str(error).removeprefix(f"{path}:{number + 1}: ")
+        report.add(path, number + 1, Problem("the line", what, LEAVE))
+
+
+def _know(report: _Report, path: Path) -> None:
+    """Remember what a file's records say of data and tasks, and where each stands."""
+    from hiereval.reading import parsed
+
+    for number, line in lines(path):
+        record = parsed(line)
+        if record is not None:
+            list(report.agreement.add(f"{path}:{number}", record))
+            list(report.copies.add(f"{path}:{number}", record))
+            report.places.setdefault(record.record_id, []).append((path, number))
 
 
 def _check(report: _Report, path: Path, number: int, line: bytes, schema: bool) -> None:
@@ -96,6 +146,9 @@ def _check(report: _Report, path: Path, number: int, line: bytes, schema: bool) 
     found += [checks.Problem(*one, "verify both with 'hiereval verify'") for one in told]
     for problem in found:
         report.add(path, number, problem)
+    for note in (checks.note(record), *report.copies.add(f"{path}:{number}", record)):
+        if note is not None:
+            report.note(path, number, note)
     report.places.setdefault(record.record_id, []).append((path, number))
 
 
@@ -139,6 +192,13 @@ def _record(report: _Report, path: Path, number: int, line: bytes) -> Record | N
         field = CHECKSUM if what.startswith(CHECKSUM) else "the line"
         report.add(path, number, Problem(field, what.removeprefix(f"{field}: "), mend or LEAVE))
     return None
+
+
+def _beside(beside: Path | None, given: list[Path]) -> list[Path]:
+    """Return the files of what stands already, without those that are given."""
+    own = {path.absolute() for path in given}
+    there = results_files([] if beside is None else [beside])
+    return [path for path in there if path.absolute() not in own]
 
 
 def _files(given: tuple[Path, ...]) -> list[Path]:

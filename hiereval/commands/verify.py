@@ -11,11 +11,12 @@ import click
 
 from hiereval.commands import options
 from hiereval.errors import HierevalError
+from hiereval.printable import clean
 
 if TYPE_CHECKING:
     from hiereval.records import Record
     from hiereval.session import Session
-    from hiereval.verified import Verification
+    from hiereval.verified import Evidence, Verification
 
 
 @click.command(
@@ -30,9 +31,12 @@ Examples:
 @click.option("--vectors", type=click.Path(path_type=Path), help="A folder of stored vectors.")
 @click.option("--samples", type=click.Path(path_type=Path), help="A results folder with samples.")
 @click.option(
-    "--write-vectors", type=click.Path(path_type=Path), help="Write the model's stored vectors."
+    "--write-vectors", type=click.Path(path_type=Path), help="Write the models' stored vectors."
 )
 @click.option("--out", type=click.Path(path_type=Path), help="The verification record.")
+@click.option(
+    "--once", is_flag=True, help="Compute nothing where --out is of these records already."
+)
 @click.option(
     "--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True
 )
@@ -45,6 +49,7 @@ def command(
     samples: Path | None,
     write_vectors: Path | None,
     out: Path | None,
+    once: bool,
     form: str,
 ) -> int | None:
     """Compute every number of RECORDS again from vectors or samples, and compare to 1e-9.
@@ -65,8 +70,11 @@ def command(
     if write_vectors is not None:
         from hiereval.verification import write_vectors as write
 
-        write(session(), there[0], write_vectors)
+        write(session(), there, write_vectors)
         click.echo(f"wrote {write_vectors}", err=True)
+        return None
+    if once and out is not None and _is_known(out, there, "vectors" if vectors else "samples"):
+        click.echo(f"{out} is of these records already", err=True)
         return None
     outcomes = list(_outcomes(session, there, vectors, samples))
     wrong = [outcome for outcome in outcomes if "problem" in outcome]
@@ -83,6 +91,16 @@ def command(
     return None
 
 
+def _is_known(out: Path, records: list[Record], of: Evidence) -> bool:
+    """Whether every record stands in the file, to the byte, from evidence as good as is given."""
+    from hiereval import verified
+
+    if not out.is_file():
+        return False
+    known = verified.standing([out], records)
+    return all(known.get(record.record_id) in ("vectors", of) for record in records)
+
+
 def _outcomes(
     session: Callable[..., Session],
     records: list[Record],
@@ -93,8 +111,10 @@ def _outcomes(
     from hiereval import verification
 
     own = session() if vectors is not None else None
+    if vectors is not None:
+        verification.check_vectors(vectors, records)
     for record in records:
-        named = {"record_id": record.record_id, "model": record.model.name}
+        named = {"record_id": record.record_id, "model": _model(record)}
         named |= {"task": record.task.name, "probe": record.probe.name}
         try:
             found: Verification
@@ -106,6 +126,12 @@ def _outcomes(
             yield {**named, "verification": found}
         except HierevalError as error:
             yield {**named, "problem": str(error)}
+
+
+def _model(record: Record) -> str:
+    """Return the model's name, and which seed's untrained twin it is."""
+    seed = record.model.random_init
+    return clean(record.model.name) + ("" if seed is None else f" (random init, seed {seed})")
 
 
 def _tell(outcomes: list[dict[str, Any]], form: str) -> None:

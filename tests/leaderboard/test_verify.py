@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +12,7 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import save_file
+from support.board_repository import Board
 from support.typed import Cli
 
 from hiereval import reading, records, seals, verification, verified
@@ -57,7 +55,6 @@ def results(session: Session, vectors: Path, tmp_path_factory: pytest.TempPathFa
         datasets=("shapes",),
         output=folder,
         log_samples=True,
-        resamples=100,
     )
     run(session, config)
     return folder
@@ -353,47 +350,6 @@ def test_records_that_are_read_at_once_are_those_that_are_read_slowly(results: P
 
 
 # --- a board's repository ------------------------------------------------------------------------
-
-
-class Board:
-    """A board's repository with a branch for each submission."""
-
-    def __init__(self, folder: Path, cache: Path) -> None:
-        self.folder = folder
-        scripts = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-        who = {
-            f"GIT_{w}_{k}": "b@example.org"
-            for w in ("AUTHOR", "COMMITTER")
-            for k in ("NAME", "EMAIL")
-        }
-        self.environment = {**os.environ, **who, "PATH": scripts, "HIEREVAL_CACHE": str(cache)}
-        self.do("git", "init", "-q", "-b", "main")
-        self.commit()
-
-    def do(self, *command: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            command,
-            cwd=self.folder,
-            env=self.environment,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-
-    def commit(self) -> None:
-        self.do("git", "add", "-A")
-        done = self.do("git", "commit", "-q", "-m", "One step")
-        assert done.returncode == 0, done.stderr
-
-    def submit(self, name: str, write: Callable[[Path], object]) -> tuple[int, str]:
-        """Commit a submission to a branch of its own; return what the check says."""
-        self.do("git", "checkout", "-q", "-b", name, "main")
-        folder = self.folder / "results" / name
-        folder.mkdir()
-        write(folder)
-        self.commit()
-        done = self.do("scripts/check", "main")
-        return done.returncode, (self.folder / "report.md").read_text("utf-8")
 
 
 @pytest.fixture
