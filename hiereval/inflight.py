@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 
 from hiereval import heap
 from hiereval.batch_sizes import Batch, halving
+from hiereval.errors import HierevalError
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -38,10 +39,15 @@ class Launched:
 def launch(
     encode: Callable[[list[T]], Tensor], inputs: list[T], batch: Batch, device: str
 ) -> Launched:
-    """Hand a batch over to the device, in halves where memory does not suffice."""
+    """Hand a batch over to the device, in halves where memory does not suffice.
+
+    Raises HierevalError for what is no [n, d] of vectors, one for each input.
+    """
 
     def halved() -> Tensor:
-        return halving(encode, inputs, batch.at_most).detach().float()
+        found = halving(encode, inputs, batch.at_most)
+        _check_vectors(found, len(inputs))
+        return found.detach().float()
 
     if device.startswith("cuda"):
         return _launch_cuda(halved, len(inputs), batch, device)
@@ -53,6 +59,21 @@ def launch(
         vectors = halved().cpu()
     took = time.perf_counter() - began
     return Launched(vectors, lambda: took)
+
+
+def _check_vectors(found: object, n: int) -> None:
+    """Refuse what no store could hold; asks for nothing that a GPU has yet to compute."""
+    import torch
+
+    seen = f"a {type(found).__name__}"
+    if isinstance(found, torch.Tensor):
+        if found.ndim == 2 and len(found) == n:
+            return
+        seen = str(list(found.shape))
+    raise HierevalError(
+        f"The vectors that the adapter returned for {n:,} inputs must be a tensor [{n}, d], not "
+        f"{seen}. 'hiereval check-adapter' tries all that an adapter must do."
+    )
 
 
 def _launch_cuda(compute: Callable[[], Tensor], n: int, batch: Batch, device: str) -> Launched:

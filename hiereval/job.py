@@ -17,7 +17,7 @@ from hiereval.degenerate import not_finite
 from hiereval.errors import HierevalError
 from hiereval.hooks import Partial, Truncatable
 from hiereval.lineage import text_hashes
-from hiereval.models import lineage_of
+from hiereval.models import label, lineage_of
 from hiereval.plan import ProbeRun, RunConfig
 from hiereval.recording import Drawn, Outcome, Recorder, metric_values, undefined_metrics
 from hiereval.records import LEVEL, Record, TrainingInfo
@@ -38,11 +38,6 @@ def records_file(output: Path, model: ModelId) -> Path:
             f"The output path {str(output)!r} must be a folder; the files in it are named there."
         )
     return output / f"{files.safe_name(label(model))}.jsonl"
-
-
-def label(model: ModelId) -> str:
-    """Return the model's name, and that its weights are random where they are."""
-    return model.name if model.random_init is None else f"{model.name}-random-init"
 
 
 class _Wanted(TypedDict):

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from hiereval import choice
+from hiereval.datasets.text_file import read_text
 from hiereval.errors import HierevalError, nearest
 from hiereval.plan import RunConfig
 from hiereval.results import Results
 from hiereval.run import run
 from hiereval.session import Session
+
+log = logging.getLogger(__name__)
 
 OWN = ("name", "model-args", "revision", "random-init")  # what a line may set for its model
 
@@ -23,10 +27,11 @@ def listed(path: Path) -> list[dict[str, Any]]:
     A line is `MODEL [--name N] [--model-args k=v,...] [--revision R] [--random-init SEED]`. Raises
     HierevalError that names the first bad line.
     """
-    try:
-        lines = path.read_text("utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise HierevalError(f"The models file {str(path)!r} cannot be read: {error}") from error
+    if not path.is_file():
+        raise HierevalError(
+            f"The models file {str(path)!r} must exist; a model itself is named with --model."
+        )
+    lines = read_text(path).splitlines()
     found = [
         _parsed(words, f"{path}:{number}")
         for number, line in enumerate(lines, 1)
@@ -86,4 +91,9 @@ def run_all(
             outcomes.append((config, run(session, config)))
         except HierevalError as error:
             outcomes.append((config, error))
+        except Exception as error:  # a plugin's own
+            if len(configs) == 1:
+                raise
+            log.debug("%s failed", config.model, exc_info=True)
+            outcomes.append((config, HierevalError(f"{type(error).__name__}: {error}")))
     return outcomes

@@ -17,7 +17,7 @@ from hiereval.errors import HierevalError, nearest
 from hiereval.hooks import folder_prefix
 from hiereval.lineage import Lineage
 from hiereval.places import Places
-from hiereval.types import LONGEST_NAME, Adapter, LoadOptions
+from hiereval.types import LONGEST_NAME, Adapter, LoadOptions, ModelId, is_modalities
 
 BUILTIN = "builtin:"  # a checkpoint that is shipped in hiereval/<name>/checkpoint
 
@@ -114,6 +114,8 @@ def resolve(spec: str, places: Places) -> Resolved:
         hint = " The checkpoint after the colon is missing."
     elif Path(spec).exists():
         hint = f" It is a folder: say which adapter loads it, for example 'hf-clip:{spec}'."
+    elif "," in spec:
+        hint = " Of several models, each has a --model of its own."
     raise HierevalError(
         f"The model {spec!r} must be a known alias or adapter:checkpoint.{hint} "
         "'hiereval ls models' and 'hiereval ls adapters' list both."
@@ -146,6 +148,7 @@ def open_adapter(spec: str, options: LoadOptions, model_args: Mapping[str, str])
             )
     place = located(found.checkpoint)
     adapter: Adapter = factory(place, options, **arguments)
+    _check_contract(found.adapter, adapter)
     if options.root_text is not None:
         adapter.id = replace(adapter.id, root_text=options.root_text)
     trained = lineage_of(adapter)
@@ -156,6 +159,18 @@ def open_adapter(spec: str, options: LoadOptions, model_args: Mapping[str, str])
     if found.checkpoint != place:  # where it lies is nobody else's business
         adapter.id = replace(adapter.id, checkpoint=found.checkpoint)
     return adapter
+
+
+def _check_contract(name: str, adapter: Adapter) -> None:
+    """Refuse what no run could ask of: an adapter that does not say who it is and what it reads."""
+    model, modalities = getattr(adapter, "id", None), getattr(adapter, "modalities", None)
+    if not isinstance(model, ModelId):
+        wrong = f"an id, a ModelId, not {type(model).__name__}"
+    elif not is_modalities(modalities):
+        wrong = f"modalities, a frozenset of 'text' and perhaps 'image', not {modalities!r}"
+    else:
+        return
+    raise HierevalError(f"The adapter {name!r} must have {wrong}.")
 
 
 def _check_name(name: object) -> None:
@@ -170,6 +185,11 @@ def _check_name(name: object) -> None:
             f"The model name {str(name)[:LONGEST_NAME]!r} must be text of 1 to {LONGEST_NAME} "
             "characters."
         )
+
+
+def label(model: ModelId) -> str:
+    """Return the model's name, and that its weights are random where they are."""
+    return model.name if model.random_init is None else f"{model.name}-random-init"
 
 
 def lineage_of(adapter: Adapter) -> Lineage | None:

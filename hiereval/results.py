@@ -29,6 +29,13 @@ class Results(Sequence[Record]):
         """The model's own records."""
         return [*self.found, *self.new]
 
+    def not_run(self) -> list[str]:
+        """Return a line for each reason why data is not here, its tasks before it."""
+        tasks: dict[str, list[str]] = {}
+        for task, reason in self.absent.items():
+            tasks.setdefault(reason, []).append(task)
+        return [f"{', '.join(names)}: not run. {reason}" for reason, names in tasks.items()]
+
     @overload
     def __getitem__(self, index: int) -> Record: ...
     @overload
@@ -64,12 +71,12 @@ class Results(Sequence[Record]):
         return text if len(self) else f"<pre>{html.escape(repr(self))}</pre>"
 
     def board(self, sort: str | None = None, *, every_metric: bool = False) -> Board:
-        """Return the board of these records and their controls; its columns are the headline
-        metrics, or every one."""
+        """Return the board of these records and their controls, also of a run with a limit; its
+        columns are the headline metrics, or every one."""
         from hiereval.leaderboard.board import build
 
         there = [*self.records, *self.controls]
-        return build(there, sort=sort, every_metric=every_metric)
+        return build(there, sort=sort, every_metric=every_metric, limited=True)
 
     def frame(self) -> Any:
         """Return a pandas DataFrame, one row a metric; raises HierevalError without pandas."""

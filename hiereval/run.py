@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import replace
 
 from hiereval import controls
@@ -11,6 +12,10 @@ from hiereval.plan import RunConfig, fitted_probes, plan_probes, plan_tasks
 from hiereval.results import Results
 from hiereval.session import Session
 from hiereval.stored import stored_only
+
+log = logging.getLogger(__name__)
+
+FIRST_RUN = "What needs no download: hiereval run --model toy --dataset shapes"
 
 __all__ = ["Results", "RunConfig", "measure", "run"]
 
@@ -29,6 +34,10 @@ def run(session: Session, config: RunConfig) -> Results:
                 beside = measure(session, replace(one, datasets=config.datasets))
             except HierevalError as error:
                 result.notes.append(f"No {name} control: {error}")
+                break
+            except Exception as error:  # a plugin's own, which takes no result away
+                log.debug("the %s control failed", name, exc_info=True)
+                result.notes.append(f"No {name} control: {type(error).__name__}: {error}")
                 break
             result.controls += beside.records
     return result
@@ -59,6 +68,5 @@ def measure(session: Session, config: RunConfig) -> Results:
             continue
         job.measure(dataset, tasks, probes)
     if not len(job.result) and session.processes.first:
-        reasons = [f"{name}: not run. {reason}" for name, reason in job.result.absent.items()]
-        raise HierevalError(" ".join([*job.result.notes, *reasons]))
+        raise HierevalError("\n".join([*job.result.notes, *job.result.not_run(), FIRST_RUN]))
     return job.result

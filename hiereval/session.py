@@ -138,13 +138,14 @@ class Session:
 
     def _how(self, adapter: Adapter, anchors: Sequence[str]) -> dict[str, Any]:
         """Return what encoding and reading back are both told."""
-        self.report(adapter.id.name, "loading", 0, 0)
+        name = models.label(adapter.id)
+        self.report(name, "loading", 0, 0)
         return {
             "anchors": tuple(dict.fromkeys(anchors)),
             "store": Store(self.places.cache),
             "batch_size": self.batch_size,
             "device": self.options.device,
-            "progress": self.progress(adapter.id.name),
+            "progress": self.progress(name),
             "processes": self.processes,
         }
 

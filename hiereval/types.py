@@ -10,7 +10,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, Self, runtime_checkable
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    ClassVar,
+    Literal,
+    Protocol,
+    Self,
+    get_args,
+    runtime_checkable,
+)
 
 from hiereval.fingerprint import of_model
 from hiereval.places import Places
@@ -155,6 +164,11 @@ class ModelId:
     def fingerprint(self) -> str:
         """Return 64 hex digits that differ whenever a vector could."""
         return of_model(vars(self))
+
+
+def is_modalities(modalities: object) -> bool:
+    """Return whether these are what an adapter reads: texts, and perhaps images."""
+    return isinstance(modalities, frozenset) and "text" in modalities <= set(get_args(Modality))
 
 
 def is_curvature_of(geometry: str, curvature: object) -> bool:

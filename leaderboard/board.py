@@ -133,8 +133,10 @@ def build(
     paired: Paired | None = None,
     wanted: Sequence[str] = (),
     verified: Mapping[str, Evidence] | None = None,
+    limited: bool = False,
 ) -> Board:
-    """Arrange records, one of each measurement; `--limit` runs are counted and left off.
+    """Arrange records, one of each measurement; `--limit` runs are counted and left off, unless
+    they are asked for (`limited`).
 
     `sort` is "model", "date", a metric or "task.metric"; by default the column of which blind
     scores reach least. An unknown one raises HierevalError with the nearest. Columns are the
@@ -143,7 +145,7 @@ def build(
     the numbers of records were computed again from.
     """
     given = list(records)
-    full = [record for record in given if record.limit is None]
+    full = [record for record in given if limited or record.limit is None]
     grouped: dict[tuple[str, ...], list[Record]] = defaultdict(list)
     for record in full:
         grouped[dataset_key(record)].append(record)
@@ -189,7 +191,7 @@ def _section(
         columns = [replace(c, unranked=_UNRANKED) if _depends_on_scale(c) else c for c in columns]
     measured, columns = ranked(measured, columns, paired)
     return Section(
-        title=clean(data.name) + (f" {clean(data.split)}" if data.split else ""),
+        title=_title(records[0]),
         name=data.name,
         split=data.split,
         revision=data.revision,
@@ -202,6 +204,13 @@ def _section(
         notes=tuple(notes.notes(records, measured, controls, columns, left_out)),
         left_out=tuple(left_out),
     )
+
+
+def _title(record: Record) -> str:
+    """Name a section's data, and say how little of them a `--limit` run saw."""
+    split = f" {clean(record.dataset.split)}" if record.dataset.split else ""
+    part = "" if record.limit is None else f", the first {record.limit:,}"
+    return clean(record.dataset.name) + split + part
 
 
 def _evidence(row: Row, verified: Mapping[str, Evidence]) -> Evidence | None:

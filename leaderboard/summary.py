@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,10 +10,10 @@ from typing import TYPE_CHECKING
 from rich.text import Text
 
 from hiereval.choice import some
-from hiereval.leaderboard.board import Board, build
+from hiereval.leaderboard.board import Section
 from hiereval.leaderboard.cells import Cell
 from hiereval.leaderboard.columns import Column
-from hiereval.leaderboard.rows import USUAL_PROBE
+from hiereval.leaderboard.rows import USUAL_PROBE, Row
 from hiereval.leaderboard.wording import clean, number, plural, span
 from hiereval.results import Results
 
@@ -27,7 +28,7 @@ def summary(
 ) -> Iterator[Text]:
     """Yield five lines: what was asked, what came out, whether it is more than the controls reach,
     where everything is, what to do next."""
-    cells = _cells(_board(result))
+    cells = _cells(result)
     yield _line("Asked", _asked(result))
     yield _line("Came out", _came_out(cells))
     yield _line("Controls", _beside(cells, result))
@@ -47,12 +48,6 @@ def picture(result: Results) -> Path | None:
     return path
 
 
-def _board(result: Results) -> Board:
-    """Return the run's board, also of a `--limit` run, which real boards leave off."""
-    records = [*result.records, *result.controls]
-    return build([record.model_copy(update={"limit": None}) for record in records])
-
-
 def _line(label: str, text: str) -> Text:
     return Text.assemble((f"{label:9}", "bold"), text)
 
@@ -68,12 +63,18 @@ def _asked(result: Results) -> str:
     )
 
 
-def _cells(board: Board) -> list[tuple[Column, Cell]]:
+def _own(section: Section, result: Results) -> list[Row]:
+    """Return the model's rows, which stand among the controls where it is one."""
+    own = {record.record_id for record in result.records}
+    return [row for row in section.rows if any(r.record_id in own for r in row.records)]
+
+
+def _cells(result: Results) -> list[tuple[Column, Cell]]:
     """Return the ranked headline cells of the model's usual row in each section."""
     return [
         (column, cell)
-        for section in board.sections
-        for row in sorted(section.measured, key=lambda row: row.probe != USUAL_PROBE)[:1]
+        for section in result.board().sections
+        for row in sorted(_own(section, result), key=lambda row: row.probe != USUAL_PROBE)[:1]
         for column, cell in zip(section.columns, row.cells, strict=True)
         if cell is not None and cell.value is not None and column.higher_is_better is not None
     ]
@@ -111,7 +112,8 @@ def _beside(cells: list[tuple[Column, Cell]], result: Results) -> str:
 
 
 def _next(config: RunConfig, output: str) -> str:
-    board = f"hiereval leaderboard {output}"
+    folder = shlex.quote(output)
+    board = f"hiereval leaderboard {folder}"
     if config.log_samples:
-        return f"{board}    or compare: hiereval diff {output}"
+        return f"{board}    or compare: hiereval diff {folder}"
     return f"{board}    or keep the items to compare models: --log-samples, then hiereval diff"

@@ -280,7 +280,28 @@ def test_several_models_end_with_their_board(cli: Cli, tmp_path: Path) -> None:
     assert code == 2
     assert err.startswith("error: nope: The model 'nope' must be a known alias")
     assert out.count("Asked    ") == 2
+    assert "Came out ordering tau_d " in out
+    assert "Nothing could be measured" not in out
     assert (tmp_path / "results" / "control-characters.jsonl").exists()
+
+
+def test_the_next_command_can_be_typed(cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "c.csv").write_text(f"captions\n{CHAIN}\n{CHAIN}\n")
+    code, out, _ = run_words(cli, "c.csv", "--tasks", "ordering", "--output-path", "my results")
+    assert code == 0
+    assert "\nNext     hiereval leaderboard 'my results'    or keep" in out
+
+
+def test_data_that_is_nowhere_is_said_once(cli: Cli) -> None:
+    code, _, err = cli("run", "--model", "control:words", "--offline")
+    first, second, *_, last = err.splitlines()
+    assert code == 2
+    assert first.startswith("error: entailment: not run. HierarCaps must be complete under ")
+    assert second.startswith(
+        "flat-retrieval, generation, image-entailment, interpolation, ordering, pep, retrieval: "
+        "not run. HierarCaps must be complete under "
+    )
+    assert last == "What needs no download: hiereval run --model toy --dataset shapes"
 
 
 def test_an_alias_of_ones_own(cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,6 +12,7 @@ import hiereval
 from hiereval import evaluate, registry
 from hiereval.errors import HierevalError
 from hiereval.results import Results
+from hiereval.types import LoadOptions
 
 CHAINS = [
     ("animal", "bird", "blue bird", "a blue bird on a branch"),
@@ -105,6 +106,35 @@ def test_controls_and_five_text_twins_stand_beside_the_model(chains: Path) -> No
     fewer = small(datasets=chains, controls="random-init", twins=2, seed=4, name="mine")
     assert {r.model.name for r in fewer.controls} == {"mine"}
     assert [r.model.random_init for r in fewer.controls] == [4, 5]
+
+
+def test_a_control_that_breaks_takes_no_result_away(
+    chains: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def made(checkpoint: str, options: LoadOptions) -> HashAdapter:
+        if options.random_init is not None:
+            raise NotImplementedError("no random weights")
+        return HashAdapter(checkpoint, options)
+
+    monkeypatch.setattr(registry, "_registered", {("adapters", "fake"): made})
+    result = small(datasets=chains, controls="random-init")
+    assert [record.status for record in result] == ["ok"]
+    assert result.notes == ["No random-init control: NotImplementedError: no random weights"]
+
+
+def test_the_board_of_a_run_with_a_limit_shows_it(chains: Path) -> None:
+    result = small(datasets=chains, controls="words", limit=2)
+    (section,) = result.board().sections
+    assert section.title == f"{chains.name} all, the first 2"
+    assert [row.label for row in section.rows] == ["fake-a", "control:words"]
+
+
+def test_what_is_not_here_is_said_once_for_each_reason() -> None:
+    result = Results(absent={"ordering": "No file.", "himo": "No text.", "pep": "No file."})
+    assert result.not_run() == [
+        "ordering, pep: not run. No file.",
+        "himo: not run. No text.",
+    ]
 
 
 def test_a_task_that_sees_images_has_one_twin() -> None:

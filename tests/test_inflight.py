@@ -6,6 +6,7 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from support.fakes import HashAdapter
@@ -14,6 +15,7 @@ from support.pictures import painted
 from hiereval import inflight, streaming
 from hiereval.batch_sizes import Batch
 from hiereval.embed import embed, encode
+from hiereval.errors import HierevalError
 from hiereval.inflight import InFlight, Launched, launch
 from hiereval.processes import Processes
 from hiereval.store import Store
@@ -71,10 +73,29 @@ def test_a_wait_that_is_interrupted_loses_no_batch(later: None) -> None:
 
 def test_a_cpu_has_none_in_flight() -> None:
     assert [inflight.depth(d) for d in ("cpu", "mps", "cuda", "cuda:3")] == [0, 0, 1, 1]
-    launched = launch(lambda rows: torch.tensor(rows), [1, 2], Batch(2), "cpu")
-    assert launched.vectors.tolist() == [1.0, 2.0]
+    launched = launch(lambda rows: torch.tensor(rows), [[1], [2]], Batch(2), "cpu")
+    assert launched.vectors.tolist() == [[1.0], [2.0]]
     assert launched.vectors.dtype == torch.float32
     assert launched.computed() == launched.computed() > 0
+
+
+@pytest.mark.parametrize(
+    ("returned", "seen"),
+    [
+        (np.ones((2, 3)), "a ndarray"),
+        ([[1.0], [2.0]], "a list"),
+        (torch.ones(2), "[2]"),
+        (torch.ones(1, 3), "[1, 3]"),
+        (None, "a NoneType"),
+    ],
+)
+def test_what_is_no_vector_for_each_input_is_refused(returned: Any, seen: str) -> None:
+    with pytest.raises(HierevalError) as caught:
+        launch(lambda rows: returned, ["bird", "cat"], Batch(2), "cpu")
+    assert str(caught.value) == (
+        "The vectors that the adapter returned for 2 inputs must be a tensor [2, d], not "
+        f"{seen}. 'hiereval check-adapter' tries all that an adapter must do."
+    )
 
 
 def test_vectors_and_rows_on_the_disk_are_those_of_none_in_flight(
@@ -233,9 +254,9 @@ def test_the_first_batch_says_how_many_fit(
     """32 images took 3 GiB more than stays in memory."""
     Gpu(monkeypatch, free=free)
     batch = Batch(256, first=32)
-    launch(lambda rows: torch.tensor(rows), [0.0] * 32, batch, "cuda")
+    launch(lambda rows: torch.tensor(rows), [[0.0]] * 32, batch, "cuda")
     assert batch == Batch(size)
-    launch(lambda rows: torch.tensor(rows), [0.0] * size, batch, "cuda")
+    launch(lambda rows: torch.tensor(rows), [[0.0]] * size, batch, "cuda")
     assert batch == Batch(size)
 
 

@@ -7,12 +7,14 @@ from pathlib import Path
 
 import pytest
 
+from hiereval import registry
 from hiereval.commands.run import command
 from hiereval.errors import HierevalError
 from hiereval.many import listed, run_all
 from hiereval.plan import RunConfig
 from hiereval.results import Results
 from hiereval.session import Session
+from hiereval.types import LoadOptions
 
 
 def test_a_file_of_models(tmp_path: Path) -> None:
@@ -52,6 +54,41 @@ def test_a_bad_line_is_named(tmp_path: Path, text: str, message: str) -> None:
     path.write_text(text)
     with pytest.raises(HierevalError, match=f"^{re.escape(message.format(path=str(path)))}$"):
         listed(path)
+
+
+def test_a_file_from_another_system(tmp_path: Path) -> None:
+    path = tmp_path / "models.txt"
+    path.write_bytes("\ufefftoy\r\ncontrol:words\r\n".encode())
+    assert [fields["model"] for fields in listed(path)] == ["toy", "control:words"]
+    path.write_bytes(b"toy\ncaf\xe9\n")
+    with pytest.raises(HierevalError, match=f"^{re.escape(str(path))}:2: the line must be UTF-8"):
+        listed(path)
+    with pytest.raises(HierevalError) as caught:
+        listed(Path("toy"))
+    assert str(caught.value) == (
+        "The models file 'toy' must exist; a model itself is named with --model."
+    )
+
+
+def broken(checkpoint: str, options: LoadOptions) -> None:
+    """Fail as a plugin may."""
+    raise RuntimeError("no licence")
+
+
+def test_a_model_that_breaks_stops_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registry, "_registered", {("adapters", "broken"): broken})
+    session = Session.of(device="cpu", offline=True)
+    configs = [
+        RunConfig(model=model, tasks="ordering", datasets=["shapes"], limit=5, resamples=5)
+        for model in ("broken:x", "control:words")
+    ]
+    (_, first), (_, second) = run_all(session, configs)
+    assert isinstance(first, HierevalError)
+    assert str(first) == "RuntimeError: no licence"
+    assert isinstance(second, Results)
+    assert [record.status for record in second] == ["ok"]
+    with pytest.raises(RuntimeError, match=r"^no licence$"):
+        run_all(session, configs[:1])
 
 
 def test_a_model_that_fails_stops_no_other(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import dataclasses
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,8 @@ from support import checkpoints
 from support.failing import failed
 from torch import Tensor
 
+from hiereval import models, registry
+from hiereval.errors import HierevalError
 from hiereval.testing import Check, check_adapter
 from hiereval.types import LoadOptions, ModelId
 
@@ -331,6 +334,26 @@ def test_an_adapter_that_does_not_open() -> None:
         raise OSError("no such\nfile")
 
     assert check_adapter(make) == [Check("opens", False, "OSError: no such file")]
+
+
+@pytest.mark.parametrize(
+    ("adapter", "wrong"),
+    [
+        (SimpleNamespace(), "an id, a ModelId, not NoneType"),
+        (SimpleNamespace(id="x"), "an id, a ModelId, not str"),
+        (
+            SimpleNamespace(id=ModelId(adapter="a", name="a", checkpoint=""), modalities=["text"]),
+            "modalities, a frozenset of 'text' and perhaps 'image', not ['text']",
+        ),
+    ],
+)
+def test_what_is_no_adapter_is_refused_before_it_is_used(
+    adapter: Any, wrong: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(registry, "_registered", {("adapters", "mine"): lambda *_: adapter})
+    with pytest.raises(HierevalError) as caught:
+        models.open_adapter("mine:x", LoadOptions(), {})
+    assert str(caught.value) == f"The adapter 'mine' must have {wrong}."
 
 
 def test_what_does_not_apply_is_said() -> None:

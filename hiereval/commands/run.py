@@ -203,8 +203,8 @@ def _show(
     for note in result.notes:
         console.print(note, markup=False, highlight=False, soft_wrap=True)
     if result.absent and verbose:
-        for task, reason in result.absent.items():
-            console.print(f"{task}: not run. {reason}", markup=False, highlight=False)
+        for line in result.not_run():
+            console.print(line, markup=False, highlight=False, soft_wrap=True)
     elif result.absent:
         click.echo(f"Not run, their data is not here: {', '.join(result.absent)} (-v says more).")
     if result.found:
@@ -218,5 +218,6 @@ def _board(console: Console, results: list[Results]) -> None:
     from hiereval.leaderboard.board import build
 
     records = [record for result in results for record in [*result.records, *result.controls]]
-    if records:
-        terminal.show(build(records), console)
+    if records:  # a control may stand beside each model
+        unique = {record.record_id: record for record in records}
+        terminal.show(build(unique.values(), limited=True), console)

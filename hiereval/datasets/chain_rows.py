@@ -97,6 +97,7 @@ def _text(path: Path, problems: Problems) -> str:
 
 
 def _csv_records(text: str, problems: Problems) -> Iterator[tuple[Place, dict[str, object]]]:
+    csv.field_size_limit(max(len(text), csv.field_size_limit()))  # a caption may be a whole book
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     number, line, header = 0, 0, None
     while True:
@@ -106,8 +107,7 @@ def _csv_records(text: str, problems: Problems) -> Iterator[tuple[Place, dict[st
         except StopIteration:
             return
         except csv.Error as error:
-            long = any(sign in str(error) for sign in ("unexpected end", "field limit"))
-            reason = "a quote is not closed" if long else str(error)
+            reason = "a quote is not closed" if "unexpected end" in str(error) else str(error)
             place = Place(number + 1, f"row {number + 1} (line {start})")
             problems.add(HEADER if header is None else place, f"{reason}; nothing more was read")
             return
@@ -121,13 +121,20 @@ def _csv_records(text: str, problems: Problems) -> Iterator[tuple[Place, dict[st
         number += 1
         place = Place(number, f"row {number} (line {start})")
         if len(values) != len(header):
-            problems.add(place, f"{len(values)} fields where the header has {len(header)}")
+            quoted = " (a comma in a caption needs quotes)" if len(values) > len(header) else ""
+            problems.add(place, f"{len(values)} fields where the header has {len(header)}{quoted}")
             continue
         yield place, dict(zip(header, values, strict=True))
 
 
 def _check_columns(header: list[str], problems: Problems) -> None:
     named = ", ".join(map(repr, header))
+    mark = next((mark for mark in ";\t|" if header and mark in header[0]), None)
+    if mark and len(header) == 1 and ("captions" in header[0] or "positive" in header[0]):
+        raise problems.fail(
+            f"must have commas between its columns, not {mark!r}; a caption that holds a comma "
+            "then needs quotes."
+        )
     if "captions" not in header and "positive" not in header:
         hints = [hint for hint in (nearest(h, ("captions", "positive")) for h in header) if hint]
         raise problems.fail(

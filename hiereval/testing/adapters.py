@@ -12,7 +12,7 @@ from hiereval.testing.loading import apart, watched
 from hiereval.testing.pictures import PictureChecks
 from hiereval.testing.texts import TextChecks
 from hiereval.testing.vectors import Vectors
-from hiereval.types import Adapter, Dataset, Geometry, Modality, ModelId, is_curvature_of
+from hiereval.types import Adapter, Dataset, Geometry, ModelId, is_curvature_of, is_modalities
 
 LARGE = 1 << 20  # bytes that an adapter may hold before it has loaded its weights
 
@@ -102,8 +102,8 @@ class _Kit:
         require(isinstance(model, ModelId), f"id must be a ModelId, not {type(model).__name__}")
         modalities = self.adapter.modalities
         require(
-            isinstance(modalities, frozenset) and "text" in modalities <= set(get_args(Modality)),
-            f"modalities must be a frozenset with 'text' and perhaps 'image', not {modalities!r}",
+            is_modalities(modalities),
+            f"modalities must be a frozenset of 'text' and perhaps 'image', not {modalities!r}",
         )
         require(bool(model.name and model.adapter), "id.name and id.adapter must not be empty")
         require(model.geometry in get_args(Geometry), f"geometry {model.geometry!r} is unknown")

@@ -143,6 +143,29 @@ def test_a_quote_that_swallows_a_long_file(tmp_path: Path) -> None:
     )
 
 
+def test_a_caption_may_be_longer_than_csv_expects(tmp_path: Path) -> None:
+    book = "a blue bird " * 20_000
+    (row,) = rows_of(write(tmp_path, f"{HEADER}bird => {book},1.jpg\n"))
+    assert row.captions == ("bird", book.strip())
+
+
+@pytest.mark.parametrize("mark", [";", "\t", "|"])
+def test_columns_of_another_mark(tmp_path: Path, mark: str) -> None:
+    path = write(tmp_path, f"\ufeffcaptions{mark}image\r\na => b, c{mark}1.jpg\r\n")
+    assert message(path) == (
+        f"The data file {str(path)!r} must have commas between its columns, not {mark!r}; a "
+        "caption that holds a comma then needs quotes."
+    )
+
+
+def test_a_comma_that_is_not_quoted(tmp_path: Path) -> None:
+    path = write(tmp_path, f"{HEADER}a => b, c,1.jpg\n")
+    assert message(path) == (
+        f"The data file {str(path)!r} has 1 problem:\n"
+        "  row 1 (line 2): 3 fields where the header has 2 (a comma in a caption needs quotes)"
+    )
+
+
 def test_text_after_a_closing_quote(tmp_path: Path) -> None:
     path = write(tmp_path, f'{HEADER}"a => b"c,2.jpg\n')
     assert message(path) == (
