@@ -63,7 +63,8 @@ def fetch(files: Sequence[Remote], what: str, *, workers: int = 8) -> int:
     """Fetch the files that are not there, several at once; return how many were fetched.
 
     A file takes its name when its digest is right; until then it is `<name>.part`, which the
-    next call goes on with. A file that is there and differs is reported, never replaced.
+    next call goes on with, but for a file without a digest, which may be another by then.
+    A file that is there and differs is reported, never replaced.
     Raises one HierevalError that counts what failed; what is complete stays.
     """
     from filelock import FileLock
@@ -145,6 +146,8 @@ def _fetch(file: Remote, session: Session, stop: threading.Event) -> None:
     """Fetch one file, or return early once `stop` is set."""
     file.path.parent.mkdir(parents=True, exist_ok=True)
     part = file.path.with_name(f"{file.path.name}.part")
+    if file.digest is None:  # nothing would tell that what comes is of another file
+        part.unlink(missing_ok=True)
     failure: Exception | None = None
     for attempt in range(ATTEMPTS):
         if stop.wait(PAUSE * 2 ** (attempt - 1) if attempt else 0) or file.path.is_file():
@@ -157,16 +160,27 @@ def _fetch(file: Remote, session: Session, stop: threading.Event) -> None:
             continue
         if stop.is_set():
             return
-        got = None if file.digest is None else digest(part, file.digest)
-        if got == file.digest:
+        wrong = _wrong(file, part)
+        if wrong is None:
             os.replace(part, file.path)
             return
         part.unlink()
-        failure = _FetchError(f"wrong content at {file.url}: expected {file.digest}, got {got}")
+        failure = _FetchError(f"wrong content at {file.url}: {wrong}")
         if not resumed:  # else the fault may lie in the part that was here before
             break
     assert failure is not None
     raise failure
+
+
+def _wrong(file: Remote, part: Path) -> str | None:
+    """Return what a file that has come should be and is; None where it is that."""
+    if file.digest is not None:
+        got = digest(part, file.digest)
+        return None if got == file.digest else f"expected {file.digest}, got {got}"
+    size = part.stat().st_size
+    if file.size is None or size == file.size:
+        return None
+    return f"expected {file.size:,} bytes, got {size:,}"
 
 
 def _receive(file: Remote, part: Path, session: Session, stop: threading.Event) -> None:
@@ -184,7 +198,13 @@ def _receive(file: Remote, part: Path, session: Session, stop: threading.Event) 
                 part.unlink()
                 raise _CutShortError(f"no bytes after the first {start:,} at {file.url}")
             _check_status(response)
-            with part.open("ab" if response.status_code == 206 else "wb") as out:
+            goes_on = response.status_code == 206
+            if goes_on and not response.headers.get("Content-Range", "").startswith(
+                f"bytes {start}-"
+            ):
+                part.unlink()
+                raise _CutShortError(f"other bytes than those asked for at {file.url}")
+            with part.open("ab" if goes_on else "wb") as out:
                 # read1 returns what has come; iter_content would drop a block that is cut short
                 while not stop.is_set() and (block := response.raw.read1(CHUNK)):
                     out.write(block)

@@ -127,6 +127,30 @@ def test_a_part_of_another_file_is_thrown_away(server: Loopback, tmp_path: Path)
     assert server.requests == [("/a.bin", "bytes=100-"), ("/a.bin", None)]
 
 
+def test_other_bytes_than_those_asked_for_are_thrown_away(server: Loopback, tmp_path: Path) -> None:
+    server.start_over = True
+    server.cut["/a.bin"] = [1_000]
+    file = Remote(f"{server.url}/a.bin", tmp_path / "a.bin", None, len(BODY))
+    fetch([file], "Data")
+    assert file.path.read_bytes() == BODY
+    assert server.requests == [("/a.bin", None), ("/a.bin", "bytes=1000-"), ("/a.bin", None)]
+
+
+def test_a_file_without_a_digest_is_begun_anew_and_has_its_size(
+    server: Loopback, tmp_path: Path
+) -> None:
+    (tmp_path / "a.bin.part").write_bytes(b"x" * 100)  # perhaps of what stood there before
+    file = Remote(f"{server.url}/a.bin", tmp_path / "a.bin", None, len(BODY))
+    fetch([file], "Data")
+    assert file.path.read_bytes() == BODY
+    with pytest.raises(HierevalError) as caught:
+        fetch([Remote(file.url, tmp_path / "b.bin", None, len(BODY) - 1)], "Data")
+    assert str(caught.value).split("\n")[1:] == [
+        f"  b.bin: wrong content at {file.url}: expected 299,999 bytes, got 300,000"
+    ]
+    assert sorted(p.name for p in tmp_path.iterdir()) == [".download.lock", "a.bin"]
+
+
 @pytest.mark.parametrize("size", [len(BODY), None])
 def test_a_part_that_is_too_long_is_thrown_away(
     server: Loopback, tmp_path: Path, size: int | None

@@ -19,6 +19,7 @@ class Loopback:
         self.cut: dict[str, list[int]] = {}
         self.status: dict[str, list[int]] = {}
         self.ranges = True
+        self.start_over = False  # whether a part that is asked for begins at the first byte
         self.declare_length = True
         self.requests: list[tuple[str, str | None]] = []  # path, Range header
         self.sent: dict[str, int] = {}  # path -> body bytes sent
@@ -60,6 +61,7 @@ class Loopback:
             if start >= len(body):
                 request.send_error(416)
                 return
+            start = 0 if self.start_over else start
             request.send_response(206)
             request.send_header("Content-Range", f"bytes {start}-{len(body) - 1}/{len(body)}")
         else:
