@@ -68,10 +68,17 @@ def process(processor: Any, image: Image, longest: int = LONGEST) -> dict[str, T
     A picture over `longest` times as long as it is wide is cut to its middle before a centre crop.
     """
     image = to_rgb(image)
-    if getattr(processor, "do_center_crop", None) and processor.size.shortest_edge:
+    if _drops_ends(processor):
         image = middle(image, longest)
     inputs = processor(images=image, return_tensors="pt")
     return {key: value[0] for key, value in inputs.items()}
+
+
+def _drops_ends(processor: Any) -> bool:
+    """Whether the shorter side is made so long, whatever the other is, and the middle then kept."""
+    if not (getattr(processor, "do_center_crop", None) and getattr(processor, "do_resize", None)):
+        return False
+    return bool(processor.size.shortest_edge and not processor.size.longest_edge)
 
 
 def middle(image: Image, longest: int = LONGEST) -> Image:

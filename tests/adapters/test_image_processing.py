@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -75,3 +77,24 @@ def test_a_processor_that_crops_is_given_the_middle_alone() -> None:
     squash = Recording(size={"height": 8, "width": 8}, do_center_crop=False)
     assert process(squash, strip)["pixel_values"].shape == (3, 8, 8)
     assert seen == [(3, 16, 1), (3, 4000, 1)]
+
+
+@pytest.mark.parametrize(
+    ("settings", "shape"),
+    [
+        ({"do_resize": False}, (1, 400)),
+        ({"size": {"shortest_edge": 32, "longest_edge": 60}}, (5, 110)),
+    ],
+    ids=["not resized", "longer side bounded"],
+)
+def test_a_strip_stays_whole_where_its_ends_are_seen(
+    settings: dict[str, Any], shape: tuple[int, int]
+) -> None:
+    stated = {"size": {"shortest_edge": 32}, "crop_size": {"height": 32, "width": 32}}
+    processor = transformers.CLIPImageProcessorPil(**{**stated, **settings})
+    noise = np.random.default_rng(0).integers(0, 256, (*shape, 3), dtype=np.uint8)
+    strip = Image.fromarray(noise)
+    whole = processor(strip, return_tensors="pt")["pixel_values"][0]
+    assert torch.equal(process(processor, strip)["pixel_values"], whole)
+    cut = processor(middle(strip), return_tensors="pt")["pixel_values"][0]
+    assert not torch.equal(cut, whole)
