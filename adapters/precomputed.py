@@ -82,7 +82,7 @@ class Precomputed:
         """Return the stored vectors as float32; refuse a folder that holds NaN or infinity."""
         from safetensors.torch import load_file
 
-        tensors = load_file(self.folder / VECTORS)
+        tensors = {key: t.float() for key, t in load_file(self.folder / VECTORS).items()}
         for key, names in (("text", list(self.texts)), ("image", list(self.images))):
             if key not in tensors:
                 continue
@@ -92,7 +92,7 @@ class Precomputed:
                     f"The {key} vectors in {str(self.folder / VECTORS)!r} must be finite; "
                     f"{len(bad):,} of {len(names):,} are not: {_some([names[i] for i in bad])}."
                 )
-        return {key: tensor.float() for key, tensor in tensors.items()}
+        return tensors
 
     def text_lengths(self, texts: Sequence[str]) -> list[int]:
         """Return -1 for each: no tokenizer is known. Raises HierevalError for absent texts."""

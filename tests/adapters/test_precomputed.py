@@ -152,10 +152,11 @@ def test_wrong_tensors(tensors: dict[str, Any], problem: str, tmp_path: Path) ->
     assert problem in _refused(_write(tmp_path, tensors))
 
 
-def test_what_is_not_finite_is_named(tmp_path: Path) -> None:
-    text = torch.ones(3, 4)
-    text[1, 2] = float("nan")
-    folder = _write(tmp_path, {"text": text, "image": torch.ones(2, 4)})
+@pytest.mark.parametrize("value", [float("nan"), 1e39], ids=["nan", "too large for float32"])
+def test_what_is_not_finite_is_named(value: float, tmp_path: Path) -> None:
+    text = torch.ones(3, 4, dtype=torch.float64)
+    text[1, 2] = value
+    folder = _write(tmp_path, {"text": text, "image": torch.ones(2, 4, dtype=torch.float64)})
     assert _refused(folder) == (
         f"The text vectors in '{folder}/embeddings.safetensors' must be finite; 1 of 3 are not: "
         '"bird".'
