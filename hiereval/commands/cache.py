@@ -123,15 +123,15 @@ def prune(
     for shelf, what in _shelves(cache_dir, model):
         if leavings:
             for path in upkeep.leavings(shelf):
-                click.echo(f"{verb} {path}")
                 if not dry_run:
                     _unlink(path)
+                click.echo(f"{verb} {path}")
         elif older_than is None or (what.written or 0.0) < time.time() - older_than * DAY:
+            if not dry_run:
+                upkeep.delete(shelf)
             click.echo(
                 f"{verb} {_name(what)}: {what.vectors:,} vectors, {what.bytes / 1e6:,.1f} MB"
             )
-            if not dry_run:
-                upkeep.delete(shelf)
 
 
 def _unlink(path: Path) -> None:

@@ -119,8 +119,11 @@ def _read(report: _Report, path: Path, schema: bool) -> None:
             _check(report, path, number, line, schema)
     except HierevalError as error:
         report.records += 1
-        what = str(error).removeprefix(f"{path}:{number + 1}: ")
-        report.add(path, number + 1, Problem("the line", what, LEAVE))
+        place, what = f"{path}:{number + 1}: ", str(error)
+        problem = Problem("the line", what.removeprefix(place), LEAVE)
+        if not what.startswith(place):
+            problem = Problem("the file", what.rstrip("."), "make it readable, or leave it out")
+        report.add(path, number + 1, problem)
 
 
 def _know(report: _Report, path: Path) -> None:

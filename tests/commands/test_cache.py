@@ -108,3 +108,15 @@ def test_prune_by_name_and_age(run: Cli, shelf: Shelf, tmp_path: Path) -> None:
         "",
     )
     assert len(Store(tmp_path).shelf(MODEL)) == 0
+
+
+def test_prune_says_deleted_of_what_was_deleted(
+    run: Cli, shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(path: Path, missing_ok: bool = False) -> None:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "unlink", refused)
+    code, said, error = run("prune", "--model", "org/a")
+    assert (code, said) == (2, "")
+    assert error.startswith(f"error: The embeddings cannot be stored in {str(shelf.folder)!r}: ")

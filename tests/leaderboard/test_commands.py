@@ -172,6 +172,17 @@ def test_validate_names_file_line_and_field(
     ]
 
 
+def test_validate_names_a_file_that_cannot_be_read(cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").symlink_to("nowhere")
+    assert cli("validate", tmp_path) == (
+        2,
+        "",
+        f"{tmp_path}/a.jsonl:1: the file: The file '{tmp_path}/a.jsonl' cannot be read: No such "
+        "file or directory; make it readable, or leave it out\n"
+        "error: 1 of 1 records are refused.\n",
+    )
+
+
 def test_validate_prints_no_escape_codes(cli: Cli, tmp_path: Path) -> None:
     file = tmp_path / "r.jsonl"
     file.write_bytes(seals.sealed(json.dumps({"\x1b[31m": 1})))
