@@ -203,8 +203,8 @@ def _show(
     for note in result.notes:
         console.print(note, markup=False, highlight=False, soft_wrap=True)
     if result.absent and verbose:
-        for line in result.not_run():
-            console.print(line, markup=False, highlight=False, soft_wrap=True)
+        for told in result.not_run():
+            console.print(told, markup=False, highlight=False, soft_wrap=True)
     elif result.absent:
         click.echo(f"Not run, their data is not here: {', '.join(result.absent)} (-v says more).")
     if result.found:
