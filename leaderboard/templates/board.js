@@ -19,6 +19,12 @@ const el = (tag, attributes = {}, ...children) => {
   for (const child of children.flat()) if (child !== null && child !== undefined) made.append(child);
   return made;
 };
+// A long name may go on in a second line, after the underscore that is nearest its middle.
+const broken = (name) => {
+  const off = (at) => Math.abs(name.length / 2 - at);
+  const ends = Array.from(name.matchAll(/_/g), (match) => match.index + 1).sort((a, b) => off(a) - off(b));
+  return name.length > 12 && ends.length ? [name.slice(0, ends[0]), el("wbr"), name.slice(ends[0])] : [name];
+};
 const hear = (text) => el("span", { class: "hear" }, text);
 
 // --- numbers as the other formats write them ----------------------------------------------------
@@ -120,6 +126,7 @@ const FILTERS = {
   open: ["Weights", (s, i) => s.facts.open(i)],
   status: ["Standing", (s, i) => s.facts.status(i)],
 };
+const ORDERS = { given: "as given", model: "model", params: "parameters", date: "date" }; // besides columns
 const fresh = (number) => {
   const s = section(number);
   const first = s.columns.flatMap((column, i) => (column.first ? [i] : []));
@@ -128,38 +135,51 @@ const fresh = (number) => {
 };
 let state = null;
 
+// Links go by names, not by places: those of rows and columns change when a board grows.
+const distinct = (names) => {
+  const seen = new Map();
+  return names.map((name) => {
+    seen.set(name, (seen.get(name) ?? 0) + 1);
+    return seen.get(name) === 1 ? name : `${name} (${seen.get(name)})`;
+  });
+};
+const datasetNames = distinct(data.sections.map((s) => s.title));
+const columnNames = (s) => (s.columnNames ??= distinct(s.columns.map((column) => column.name)));
+const rowNames = (s) => (s.rowNames ??= distinct(Array.from({ length: s.size }, (_, i) =>
+  s.facts.fingerprint(i).slice(0, 12) + (s.facts.probe(i) === "empty-root" ? "" : ` ${s.facts.probe(i)}`))));
+const placeIn = (names, name) => (names.includes(name) ? names.indexOf(name) : null);
+
 const address = () => {
-  const usual = fresh(state.section), out = new URLSearchParams();
-  if (state.section) out.set("dataset", state.section);
-  for (const key of ["search", "sort", "x"]) if (state[key] !== usual[key]) out.set(key, state[key]);
+  const usual = fresh(state.section), s = section(state.section), out = new URLSearchParams();
+  if (state.section) out.set("dataset", datasetNames[state.section]);
+  for (const key of ["search", "x"]) if (state[key] !== usual[key]) out.set(key, state[key]);
+  if (state.sort !== usual.sort) out.set("sort", columnNames(s)[state.sort] ?? state.sort);
   if (state.up !== usual.up) out.set("up", Number(state.up));
-  if (String(state.columns) !== String(usual.columns)) out.set("columns", state.columns.join("."));
+  if (String(state.columns) !== String(usual.columns)) for (const c of state.columns) out.append("column", columnNames(s)[c]);
   for (const [key, value] of Object.entries(state.filters)) out.set(`f-${key}`, value);
   if (state.complete) out.set("complete", 1);
   if (!state.controls) out.set("controls", 0);
-  if (state.open !== null) out.set("open", state.open);
-  if (state.beside !== null) out.set("beside", state.beside);
+  for (const key of ["open", "beside"]) if (state[key] !== null) out.set(key, rowNames(s)[state[key]]);
   return out.toString();
 };
-const row = (text, size) => (/^\d+$/.test(text ?? "") && Number(text) < size ? Number(text) : null);
 const fromAddress = () => {
   const given = new URLSearchParams(location.hash.slice(1));
-  const number = Math.min(row(given.get("dataset"), data.sections.length) ?? 0, data.sections.length - 1);
+  const number = placeIn(datasetNames, given.get("dataset")) ?? 0;
   const made = fresh(number), s = section(number);
   made.search = given.get("search") ?? "";
   const sort = given.get("sort");
-  if (["model", "date", "params", "given"].includes(sort) || row(sort, s.columns.length) !== null) made.sort = sort;
+  const by = placeIn(columnNames(s), sort);
+  if (by !== null) made.sort = String(by);
+  else if (Object.hasOwn(ORDERS, sort ?? "")) made.sort = sort;
   if (given.has("up")) made.up = given.get("up") === "1";
-  if (given.has("columns")) {
-    const wanted = given.get("columns").split(".").map((text) => row(text, s.columns.length)).filter((i) => i !== null);
-    if (wanted.length) made.columns = [...new Set(wanted)].sort((a, b) => a - b);
-  }
+  const wanted = given.getAll("column").map((name) => placeIn(columnNames(s), name)).filter((i) => i !== null);
+  if (wanted.length) made.columns = [...new Set(wanted)].sort((a, b) => a - b);
   for (const key of Object.keys(FILTERS)) if (given.has(`f-${key}`)) made.filters[key] = given.get(`f-${key}`);
   made.complete = given.get("complete") === "1";
   made.controls = given.get("controls") !== "0";
   if (Object.hasOwn(AXES, given.get("x") ?? "")) made.x = given.get("x");
-  made.open = row(given.get("open"), s.size);
-  made.beside = row(given.get("beside"), s.size);
+  if (given.has("open")) made.open = placeIn(rowNames(s), given.get("open"));
+  if (made.open !== null && given.has("beside")) made.beside = placeIn(rowNames(s), given.get("beside"));
   return made;
 };
 const keep = () => {
@@ -224,7 +244,7 @@ const headed = (s) => {
   return [
     el("tr", {}, sortable("model", "model"), groups.map(([name, width]) => el("th", { scope: "colgroup", colspan: width }, name))),
     el("tr", {}, state.columns.map((c) => {
-      const head = sortable(String(c), s.columns[c].metric, " ", el("span", { class: "way" }, arrow(s.columns[c].up)));
+      const head = sortable(String(c), ...broken(s.columns[c].metric), " ", el("span", { class: "way" }, arrow(s.columns[c].up)));
       head.title = s.columns[c].help;
       return head;
     })),
@@ -269,9 +289,16 @@ const facts = (s, i) => [
   s.facts.probe(i) === "empty-root" ? null : s.facts.probe(i), sizes(s.facts.params(i)), s.facts.date(i),
   STANDING[s.facts.status(i)], s.kind(i) === "measured" && !s.facts.twins(i) && !s.runs[i] ? "no twins" : null,
 ].filter(Boolean).join(" · ");
+// A name too long for its column is cut in the middle: relatives differ at their ends.
+const END = 7;
+const ended = (name) => {
+  const letters = Array.from(name), at = letters.length > 2 * END ? letters.length - END : 0;
+  const parts = at ? [letters.slice(0, at), letters.slice(at)] : [letters];
+  return el("bdi", { class: "ended" }, parts.map((part) => el("span", {}, part.join(""))));
+};
 const drawRow = (s, i, number) => el("tr", { class: "entry", "data-row": i, "data-kind": s.kind(i), "aria-rowindex": number },
   el("th", { scope: "row", class: "name" },
-    el("button", { type: "button", class: "more", "aria-haspopup": "dialog", title: s.name(i), onclick: () => show(i) }, el("bdi", {}, s.facts.label(i))),
+    el("button", { type: "button", class: "more", "aria-haspopup": "dialog", title: s.name(i), "aria-label": s.name(i), onclick: () => show(i) }, ended(s.facts.label(i))),
     el("span", { class: "small" }, facts(s, i))),
   state.columns.map((c) => cell(s, s.columns[c], i)));
 
@@ -335,6 +362,7 @@ const sentence = (s) => `${view.length.toLocaleString("en-US")} of ${count(s.mea
 const refresh = (words) => {
   const s = section(state.section);
   view = kept(s);
+  byId("order").options[0].textContent = `${state.up ? "▴" : "▾"} ${ORDERS[state.sort] ?? s.columns[state.sort].metric}`;
   byId("scroll").scrollTop = 0;
   drawTable();
   say([words, sentence(s)].filter(Boolean).join(" "));
@@ -436,8 +464,8 @@ const table = () => {
     const rank = ranksOf(column).get(i);
     return [column.value[i], column.low(i), column.high(i), { f: "yes", n: "no" }[column.state[i]] ?? "", rank?.[0], rank?.[1]];
   };
-  const head = [...known, ...state.columns.flatMap((c) => ["", " low", " high", " finding", " rank", " worst rank"].map((part) => s.columns[c].name + part))];
-  const lines = view.map((i) => [...known.map((name) => F[name](i)), ...state.columns.flatMap((c) => of(s.columns[c], i))]);
+  const head = ["dataset", "split", ...known, ...state.columns.flatMap((c) => ["", " low", " high", " finding", " rank", " worst rank"].map((part) => s.columns[c].name + part))];
+  const lines = view.map((i) => [s.dataset, s.split, ...known.map((name) => F[name](i)), ...state.columns.flatMap((c) => of(s.columns[c], i))]);
   return [head, ...lines].map((line) => line.map(quoted).join(",")).join("\n") + "\n";
 };
 const download = () => {

@@ -43,9 +43,9 @@ const scores = (s, rows) => {
     const [low, high] = turned ? [-pair[3], -pair[2]] : [pair[2], pair[3]];
     return `${signed(b - a)} [${signed(low)}, ${signed(high)}], p ${pair[4] < 0.001 ? "< .001" : shown(pair[4])}`;
   };
-  return el("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "All tasks" }, el("table", { class: "plain" },
+  return el("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "All tasks" }, el("table", { class: rows.length > 1 ? "plain two" : "plain" },
     el("thead", {}, el("tr", {}, el("th", { scope: "col" }, "metric"), rows.map((i) => el("th", { scope: "col" }, s.name(i))), rows.length > 1 ? el("th", { scope: "col" }, "difference") : null)),
-    el("tbody", {}, there.map((column) => el("tr", {}, el("th", { scope: "row", title: column.help }, `${column.name} ${arrow(column.up)}`), rows.map((i) => told(column, i)), rows.length > 1 ? el("td", {}, better(column)) : null)))));
+    el("tbody", {}, there.map((column) => el("tr", {}, el("th", { scope: "row", title: column.help }, `${column.group} `, broken(column.metric), ` ${arrow(column.up)}`), rows.map((i) => told(column, i)), rows.length > 1 ? el("td", {}, better(column)) : null)))));
 };
 const single = (s, i) => {
   const runs = s.runs[i];
@@ -57,10 +57,11 @@ const single = (s, i) => {
   return [el("h3", {}, "Single runs"), el("ul", { class: "runs" }, [...runs].sort((a, b) => a.task - b.task || a.shuffled - b.shuffled || a.seed - b.seed).map(line))];
 };
 const filled = (s, rows) => [
-  el("div", { class: "cards" }, rows.map((i) => el("section", {}, el("h2", {}, s.name(i)),
+  el("h2", {}, rows.map((i) => s.name(i)).join(" beside ")), scores(s, rows),
+  el("div", { class: "cards" }, rows.map((i) => el("section", {}, el("h3", {}, rows.length > 1 ? s.name(i) : "Card"),
     el("div", { class: "card" }, s.facts.curve(i) ? el("div", { class: "drawings" }, radii(s, i), radiusMap(s, i)) : null,
       el("dl", {}, card(s, i).map(([name, value]) => el("div", {}, el("dt", {}, name), el("dd", {}, el("bdi", {}, String(value)))))))))),
-  el("h3", {}, "All tasks"), scores(s, rows), ...rows.map((i) => single(s, i)).filter(Boolean).flat(),
+  ...rows.map((i) => single(s, i)).filter(Boolean).flat(),
   ...(s.album ? rows.flatMap((i) => album(s, i)) : []),
   el("h3", {}, "Commands that make these rows again"),
   ...rows.map((i) => el("pre", { tabindex: 0, "aria-label": `Commands for ${s.name(i)}` }, commands(s, i).join("\n"))),

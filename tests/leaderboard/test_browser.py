@@ -218,7 +218,7 @@ def test_datasets_are_chosen_by_the_reader(opened: Open, record: Callable[..., R
     assert shown(browser) == ["a"]
     choose(browser, "dataset", "other test")
     assert shown(browser) == ["b"]
-    assert address(browser) == "#dataset=1"
+    assert address(browser) == "#dataset=other+test"
 
 
 def test_a_link_reproduces_the_view(opened: Open, many: list[Record]) -> None:
@@ -232,8 +232,71 @@ def test_a_link_reproduces_the_view(opened: Open, many: list[Record]) -> None:
     assert shown(browser)[:15] == names[:15]
     assert text(browser, "#head .sort") == head_now
     assert browser.find_element("id", "sheet").is_displayed()
-    opened(many, "#dataset=x&sort=99&columns=7.a.b&open=-1&f-size=%3Cscript%3E&x=__proto__")
+    opened(many, "#dataset=x&sort=99&column=7&open=-1&beside=0&f-size=%3Cscript%3E&x=__proto__")
     assert browser.get_log("browser") == []
+
+
+def test_a_link_means_the_same_rows_and_columns_on_a_board_that_has_grown(
+    opened: Open, full: list[Record], record: Callable[..., Record]
+) -> None:
+    values = {"tau_d": 0.9, "exact_order": 0.5}
+    rows = [
+        record(name, metrics=values, model__fingerprint=mark * 64)
+        for name, mark in (("b", "1"), ("c", "2"))
+    ]
+    browser = opened(rows)
+    browser.execute_script("sortBy('1')")
+    browser.find_elements("css selector", "#rows .more")[1].click()
+    browser.find_element("id", "beside").send_keys("b")
+    link = address(browser)
+    assert link == "#sort=ordering+exact_order&open=222222222222&beside=111111111111"
+    more = [
+        record("a", "entailment", {"auroc": 0.9}, model__fingerprint="3" * 64),
+        record(
+            "a", metrics={"tau_d": 0.8, "adversarial_accuracy": 0.5}, model__fingerprint="3" * 64
+        ),
+    ]
+    browser = opened([*more, *rows], link)
+    assert text(browser, "#sheet h2") == ["c beside b"]
+    assert browser.execute_script("return section(0).columns[Number(state.sort)].name") == (
+        "ordering exact_order"
+    )
+
+
+def test_a_sheet_opens_at_its_scores_and_no_keyboard_covers_it(
+    opened: Open, full: list[Record]
+) -> None:
+    browser = opened(full)
+    browser.find_element("css selector", "#rows .more").click()
+    assert browser.switch_to.active_element.get_attribute("id") == "close"
+    top = "return document.querySelector(arguments[0]).getBoundingClientRect().top"
+    scores = browser.execute_script(top, "#sheet table")
+    assert scores < browser.execute_script(top, "#sheet .card")
+
+
+def test_the_order_is_named_where_it_is_chosen(opened: Open, full: list[Record]) -> None:
+    browser = opened(full)
+    told = "return document.getElementById('order').selectedOptions[0].textContent"
+    head(browser, "auroc").click()
+    assert browser.execute_script(told) == "▾ auroc"
+    choose(browser, "order", "parameters")
+    assert browser.execute_script(told) == "▴ parameters"
+
+
+def test_names_too_long_for_their_column_keep_their_ends(
+    opened: Open, record: Callable[..., Record]
+) -> None:
+    name = "openclip-vit-large-patch14-336-datacomp-xl-s13b-b90k"
+    browser = opened([record(name), record("toy")])
+    cut, whole = browser.find_elements("css selector", "#rows .more")
+    assert cut.accessible_name == name
+    first, last = cut.find_elements("css selector", "span")
+    assert last.text == "3b-b90k"
+    assert browser.execute_script(
+        "return arguments[0].scrollWidth > arguments[0].clientWidth", first
+    )
+    assert last.rect["x"] + last.rect["width"] <= cut.rect["x"] + cut.rect["width"] + 1
+    assert [one.text for one in whole.find_elements("css selector", "span")] == ["toy"]
 
 
 def test_the_link_is_copied_or_told(opened: Open, full: list[Record]) -> None:
@@ -343,13 +406,13 @@ def test_the_sheet_shows_the_card_the_runs_and_the_command(
 
 
 def test_two_models_stand_side_by_side(opened: Open, full: list[Record]) -> None:
-    browser = opened(full, "#open=1")
+    browser = opened(full)
+    browser.find_elements("css selector", "#rows .more")[1].click()
     browser.find_element("id", "beside").send_keys("toy")
-    assert text(browser, "#sheet .cards h2") == [
-        browser.execute_script("return section(0).name(1)"),
-        "toy",
-    ]
-    assert text(browser, "#sheet thead th")[-1] == "difference"
+    name = browser.execute_script("return section(0).name(state.open)")
+    assert text(browser, "#sheet h2") == [f"{name} beside toy"]
+    assert text(browser, "#sheet .cards section > h3") == [name, "toy"]
+    assert text(browser, "#sheet .two thead th")[-1] == "difference"
     assert "beside=" in address(browser)
 
 
@@ -427,6 +490,7 @@ def test_the_csv_holds_what_is_shown(opened: Open, full: list[Record]) -> None:
             break
         time.sleep(0.1)
     (row,) = csv.DictReader(file.read_text("utf-8").splitlines())
+    assert (row["dataset"], row["split"]) == ("hierarcaps", "test")
     assert (row["label"], row["params"], row["images_s"]) == ("siglip-base", "151000000", "90")
     assert (row["ordering length_matched_auroc"], row["ordering length_matched_auroc low"]) == (
         "0.64",
