@@ -73,6 +73,7 @@ def main() -> None:
             if not any(p.task == task and p.chains == chains for p in points):
                 points.append(apart(task, chains, expected(points, task, chains), given.limit))
                 keep(points[-1], given.log)
+    points.sort(key=lambda point: (TASKS.index(point.task), point.chains))
     print(*table(points), sep="\n")
     print(*slopes(points), sep="\n")
     if given.plot:
@@ -100,9 +101,10 @@ def measured(task: str, chains: int, skip: dict[str, float]) -> Point:
     torch.set_num_threads(1)
     data, scorer = made(chains, task == "entailment"), registry.load("tasks", task)()
     space = space_of(data)
-    point = Point(task, chains, held_gb=peak(), left_out=skip)
+    point = Point(task, chains, held_gb=peak())
     for part, work, bound in parts(scorer, space, data):
         if part in skip:
+            point.left_out[part] = skip[part]
             continue
         peak()
         point.seconds[part] = timed(work)[1]
