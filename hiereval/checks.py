@@ -212,6 +212,9 @@ def _of_data(record: Record) -> Iterator[Problem]:
     known = _known_data().get(f"{data.name}:{data.split}")
     if data.image_source.startswith("COCO") and data.name.startswith("hierarcaps"):
         return  # with the originals, which users have of their own, it is another content
-    if known is not None and data.sha256 != known:
+    if known is not None and data.sha256 != known and record.limit is not None:
+        what = f"the first {record.limit:,} items are not {data.name}:{data.split}"
+        yield Problem("limit", what, "run it again without --limit")
+    elif known is not None and data.sha256 != known:
         what = f"{data.sha256[:12]} is not {data.name}:{data.split}, which is {known[:12]}"
         yield Problem("dataset.sha256", what, f"fetch it with 'hiereval download {data.name}'")

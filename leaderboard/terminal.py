@@ -83,7 +83,9 @@ def about(section: Section) -> str:
 
 def legend(board: Board) -> str:
     """Explain the marks, and count what was left off."""
-    lines = [board.legend, "Controls stand below the dotted line."]
+    lines = ["No records of full runs."]
+    if board.sections:
+        lines = [board.legend, "Controls stand below the dotted line."]
     if any(cell and cell.seeds for s in board.sections for row in s.rows for cell in row.cells):
         lines.append(
             "Trained probes: mean over seeds ± spread (over shuffled tiers and empty-root)."

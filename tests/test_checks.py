@@ -106,6 +106,8 @@ def test_what_was_measured_has_no_problem(honest: Record) -> None:
         (within("probe", name="radial-linear", seed=0), "probe.training: radial-linear is trained"),
         (within("dataset", sha256="1" * 64),
          "dataset.sha256: 111111111111 is not hierarcaps:test, which is 72fbfa868b08"),
+        (lambda fields: (its(limit=5)(fields), within("dataset", sha256="1" * 64)(fields)),
+         "limit: the first 5 items are not hierarcaps:test"),
         (within("task", version=99), "task.version: 99 is not the version of ordering here"),
     ],
 )  # fmt: skip

@@ -103,7 +103,10 @@ def test_inputs_make_a_model_that_scores_what_it_can(
 ) -> None:
     """From the command to records: one dataset whole, of another nothing, no images at all."""
     monkeypatch.chdir(tmp_path)
-    made = CliRunner().invoke(hiereval, ["inputs", "shapes", "--limit", "9", "--out", "mine"])
+    inputs = ["inputs", "shapes", "--limit", "9", "--out"]
+    spaced = CliRunner().invoke(hiereval, [*inputs, "my own"])
+    assert "\nhiereval run --model 'precomputed:my own' --dataset shapes" in spaced.output
+    made = CliRunner().invoke(hiereval, [*inputs, "mine"])
     assert made.exit_code == 0, made.output
     texts = read(tmp_path / "mine" / "texts.jsonl")
     assert made.output == (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -44,4 +45,4 @@ def command(session: Callable[[], Session], file: Path, architecture: str, out: 
         f"Pictures are prepared as preprocess_cfg in {out / 'open_clip_config.json'} says: change "
         "it if the training had another mean, deviation or resizing."
     )
-    click.echo(f"Next: hiereval run --model openclip:local-dir:{out}")
+    click.echo(f"Next: hiereval run --model {shlex.quote(f'openclip:local-dir:{out}')}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -86,6 +87,8 @@ def _say(done: Done, out: Path) -> None:
     if done.broken:
         click.echo(f"{len(done.broken):,} images left out, the first: {done.broken[0]}")
     if done.indexed:
-        click.echo(f"Next: hiereval run --model precomputed:{out} --dataset DATASET")
+        click.echo(
+            f"Next: hiereval run --model {shlex.quote(f'precomputed:{out}')} --dataset DATASET"
+        )
     else:
         click.echo("The index is written when the other shares are there.")

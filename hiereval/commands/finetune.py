@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -95,7 +96,7 @@ def command(
         checkpoint = finetune(session(shown.stage), config, shown.report)
     if shown.first:
         click.echo(f"Written: {out}: model/, card.json, losses.jsonl, curves.png")
-        click.echo(f"Measure it: hiereval run --model {checkpoint}")
+        click.echo(f"Measure it: hiereval run --model {shlex.quote(checkpoint)}")
 
 
 class _Progress:

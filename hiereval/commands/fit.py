@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -52,4 +53,5 @@ def command(session: Callable[[Report], Session], model: str, out: str, **rest: 
 
     with Bars() as bars:
         fit(session(bars), FitConfig(model=model, out=Path(out), **rest), report)
-    click.echo(f"Measure it: hiereval run --model {model} --probes path:{out}")
+    fitted = shlex.quote(f"path:{out}")
+    click.echo(f"Measure it: hiereval run --model {shlex.quote(model)} --probes {fitted}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -55,5 +56,6 @@ def command(
     limited = f" --limit {limit}" if limit else ""
     click.echo(
         f"Next: save {saved} in this order as {out / 'embeddings.safetensors'}, then\n"
-        f"hiereval run --model precomputed:{out} --dataset {','.join(datasets)}{limited}"
+        f"hiereval run --model {shlex.quote(f'precomputed:{out}')} "
+        f"--dataset {shlex.quote(','.join(datasets))}{limited}"
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import keyword
 import re
+import shlex
 from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
@@ -70,7 +71,7 @@ def write(kind: Kind, name: str, out: Path | None, images: Mapping[str, str] = N
     }
     write_files(folder, texts)
     click.echo(f"{folder}: {', '.join(written)}")
-    click.echo(f"Next: pip install -e {folder} && {check}")
+    click.echo(f"Next: pip install -e {shlex.quote(str(folder))} && {check}")
 
 
 def write_files(folder: Path, texts: Mapping[str, str]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -138,7 +139,7 @@ def _show(result: Results, form: str) -> None:
     for note in result.notes:
         click.echo(note)
     folder = result.path.parent if result.path else ""
-    click.echo(f"Records: {result.path}    Board: hiereval leaderboard {folder}")
+    click.echo(f"Records: {result.path}    Board: hiereval leaderboard {shlex.quote(str(folder))}")
 
 
 def _mention(what: str, names: tuple[str, ...]) -> None:

@@ -9,6 +9,7 @@ import pytest
 from support.made_records import judged, make_record, make_twins
 
 from hiereval.errors import HierevalError
+from hiereval.leaderboard import terminal
 from hiereval.leaderboard.board import Board, build, reported_figures
 from hiereval.leaderboard.rows import Row
 from hiereval.leaderboard.selection import chosen
@@ -271,6 +272,12 @@ def test_limited_runs_are_left_off_and_counted(record: Make) -> None:
     board = build([record("a"), record("b", limit=10), record("c", limit=5)])
     assert [row.label for row in only(board)] == ["a"]
     assert board.limited == 2
+
+
+def test_of_limited_runs_alone_the_terminal_says_that_no_other_is_there(record: Make) -> None:
+    assert terminal.written(build([record("b", limit=10)])) == (
+        "No records of full runs. Left off: 1 record of --limit runs.\n"
+    )
 
 
 def test_undefined_skipped_and_failed_keep_their_reasons(record: Make, control: Make) -> None:
