@@ -17,6 +17,8 @@ from hiereval.types import Chains
 if TYPE_CHECKING:
     import numpy as np
 
+UNSEEN = "-unseen"  # ends the name of a split of which only such strings are measured
+
 
 def seen(dataset: Chains, trained_on: frozenset[str]) -> SeenInfo:
     """Count, by tier, the distinct strings of the chains and those whose hash was trained on."""
@@ -51,7 +53,7 @@ def unseen(dataset: Chains, trained_on: frozenset[str]) -> Chains | None:
     tiers = "" if first == 0 else f"-tiers-{first + 1}-{k}"
     cut = replace(
         dataset,
-        split=f"{dataset.split}-unseen{tiers}",
+        split=f"{dataset.split}{UNSEEN}{tiers}",
         chains=dataset.chains[:, first:],
         negatives=None if dataset.negatives is None else dataset.negatives[:, first:],
     )

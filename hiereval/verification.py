@@ -6,13 +6,15 @@ import json
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hiereval import __version__, files, identity
 from hiereval.errors import HierevalError
 from hiereval.fingerprint import file_sha256
-from hiereval.records import Record
+from hiereval.records import DatasetInfo, Record
+from hiereval.seen import UNSEEN
 from hiereval.vector_shards import INDEX
 from hiereval.verified import Evidence, Source, Verification, content_hash
 
@@ -58,18 +60,18 @@ def from_vectors(session: Session, record: Record, folder: Path) -> Verification
     """
     from hiereval.run import RunConfig, measure
 
-    probe, data = record.probe, record.dataset
+    probe, trained = record.probe, record.probe.training
     part = None if _is_control(record) else _part_of(folder, record)
     made = measure(
         session,
         RunConfig(
             model=f"precomputed:{part}" if part else f"control:{record.model.checkpoint}",
-            datasets=(f"{data.name}:{data.split}" if data.split else data.name,),
+            datasets=(_whole(record.dataset),),
             tasks=record.task.name,
             task_args={f"{record.task.name}.{k}": v for k, v in record.task.parameters.items()},
             probes=(probe.name,),
             probe_args=probe.parameters,
-            train_data=probe.training.dataset if probe.training else None,
+            train_data=f"{trained.dataset}:{trained.split}" if trained else None,
             seed=record.seed,
             resamples=record.bootstrap_resamples,
             null_draws=record.null_draws,
@@ -195,7 +197,13 @@ def _is_control(record: Record) -> bool:
 
 def _name(record: Record) -> str:
     """Return what tells one model's vectors for one dataset from others."""
-    return files.safe_name(f"{record.model.fingerprint[:12]}-{record.dataset.sha256[:12]}")
+    return files.safe_name(f"{record.model.fingerprint[:12]}-{_whole(record.dataset)}")
+
+
+def _whole(data: DatasetInfo) -> str:
+    """Return the dataset that is measured, also where a record is of its unseen strings alone."""
+    split = data.split.partition(UNSEEN)[0]
+    return f"{data.name}:{split}" if split else data.name
 
 
 def _part_of(folder: Path, record: Record) -> Path:
@@ -218,7 +226,7 @@ def _write_vectors(session: Session, of_model: list[Record], part: Path) -> None
 
     model = of_model[0].model
     found, dataset = _stored(session, of_model)
-    texts = list(dict.fromkeys([*dataset.texts, model.root_text]))
+    texts = list(dict.fromkeys([*dataset.texts, *found.anchors]))
     place = dict(zip(dataset.texts, found.text, strict=True))
     rows = [place.get(text, found.anchors.get(text)) for text in texts]
     tensors = {"text": torch.stack([row for row in rows if row is not None])}
@@ -253,10 +261,11 @@ def _stored(session: Session, of_model: list[Record]) -> tuple[Embeddings, Datas
             f"The model {model.checkpoint!r} must be the one that was measured: its fingerprint "
             f"is {adapter.id.fingerprint()[:12]}, the record's {model.fingerprint[:12]}."
         )
-    dataset = session.dataset(f"{data.name}:{data.split}" if data.split else data.name)
+    dataset = session.dataset(_whole(data))
     asked = {record.task.name for record in of_model}
     sees = any("image" in registry.load("tasks", name).modalities for name in asked)
-    found, _ = session.vectors(
-        stored_only(adapter), dataset, images=sees, anchors=[model.root_text]
-    )
+    fitted = {(t.dataset, t.split) for r in of_model if (t := r.probe.training) is not None}
+    trained_on = [session.dataset(f"{name}:{split}").texts for name, split in sorted(fitted)]
+    anchors = list(dict.fromkeys([model.root_text, *chain.from_iterable(trained_on)]))
+    found, _ = session.vectors(stored_only(adapter), dataset, images=sees, anchors=anchors)
     return found, dataset

@@ -204,7 +204,6 @@ def test_a_board_from_a_kill_to_the_published_page(lab: Lab) -> None:
         "verified/.gitkeep",
         "verified/hf-clip-clip.verified.json",
         "verified/openclip-local-dir-openclip.verified.json",
-        "verified/sluggish-b.verified.json",
     ]
 
 

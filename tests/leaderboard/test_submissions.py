@@ -71,8 +71,8 @@ def test_vectors_of_a_model_its_twins_and_controls_verify_every_record(
     there = reading.read_all([results])
     own = {r.model.fingerprint for r in there if r.model.adapter != "control"}
     assert len(own) == 2
-    data = there[0].dataset.sha256
-    assert sorted(p.name for p in vectors.iterdir()) == sorted(f"{o[:12]}-{data[:12]}" for o in own)
+    names = sorted(f"{fingerprint[:12]}-shapes-test" for fingerprint in own)
+    assert sorted(folder.name for folder in vectors.iterdir()) == names
     code, told, _ = cli("verify", results, "--vectors", vectors, "--out", out, *cached)
     assert code == 0
     assert "toy (random init, seed 4) entailment / empty-root: verified: " in told
@@ -87,11 +87,31 @@ def test_vectors_of_a_model_its_twins_and_controls_verify_every_record(
     )
 
 
+def test_a_trained_probe_is_fitted_again_from_vectors(session: Session, tmp_path: Path) -> None:
+    config = RunConfig(
+        model="toy",
+        tasks="ordering",
+        datasets=("shapes",),
+        probes=("learned-root",),
+        probe_args={"epochs": 1, "batch": 1000, "seed": 0},
+        output=tmp_path,
+        resamples=20,
+        null_draws=0,
+    )
+    made = run(session, config).records
+    verification.write_vectors(session, made, tmp_path / "vectors")
+    kinds = {(r.dataset.split, r.probe.shuffled): r for r in made if r.probe.seed == 0}
+    assert len(kinds) == 4  # also shuffled, and of the strings that were not trained on
+    record = kinds["test-unseen-tiers-3-4", True]
+    found = verification.from_vectors(session, record, tmp_path / "vectors")
+    assert (found.of, found.largest_difference) == ("vectors", 0.0)
+
+
 def test_vectors_that_are_not_there_are_named(
     session: Session, results: Path, tmp_path: Path
 ) -> None:
     record = next(reading.read(results / "toy.jsonl"))
-    name = f"{record.model.fingerprint[:12]}-{record.dataset.sha256[:12]}"
+    name = f"{record.model.fingerprint[:12]}-shapes-test"
     with pytest.raises(HierevalError) as caught:
         verification.from_vectors(session, record, tmp_path)
     assert str(caught.value) == (
