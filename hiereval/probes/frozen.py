@@ -9,10 +9,10 @@ import torch
 from jaxtyping import Float, Int
 from torch import Generator, Tensor
 
+from hiereval import training
 from hiereval.errors import HierevalError, Skipped
 from hiereval.geometry import normalise
 from hiereval.probes.descent import Descent, Objective, Parameters, Schedule, descend
-from hiereval.training import checked, hold_out, shuffle_tiers
 from hiereval.types import Chains, Embeddings
 
 
@@ -55,10 +55,10 @@ def frozen_chains(
             f"The probe {name!r} must be used with a sphere model, not with {model.name!r} "
             f"({model.geometry}). Use --probes empty-root or origin."
         )
-    checked(data, negatives=probe.negatives)
-    rows, held = hold_out(data, probe.development, generator)
+    training.checked(data, negatives=probe.negatives)
+    rows, held = training.hold_out(data, probe.development, generator)
     if probe.shuffled:
-        data = shuffle_tiers(data, generator)
+        data = training.shuffle_tiers(data, generator)
     device = probe.device
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
