@@ -74,5 +74,5 @@ class Loopback:
             request.close_connection = True
             request.send_header("Connection", "close")
         request.end_headers()
+        self.sent[path] = self.sent.get(path, 0) + len(body[:cut])  # before the client has it all
         request.wfile.write(body[:cut])
-        self.sent[path] = self.sent.get(path, 0) + len(body[:cut])
