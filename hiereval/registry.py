@@ -12,7 +12,7 @@ import importlib
 import importlib.util
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
@@ -48,8 +48,12 @@ def import_plugins(modules: str) -> None:
 
 
 @cache
-def _entry_points(kind: Kind) -> dict[str, EntryPoint]:
-    return {point.name: point for point in entry_points(group=f"hiereval.{kind}")}
+def _entry_points(kind: Kind) -> dict[str, list[EntryPoint]]:
+    """Return what each name stands for: one thing, unless packages disagree."""
+    found: dict[str, dict[str, EntryPoint]] = {}
+    for point in entry_points(group=f"hiereval.{kind}"):
+        found.setdefault(point.name, {})[point.value] = point
+    return {name: list(points.values()) for name, points in found.items()}
 
 
 def names(kind: Kind) -> list[str]:
@@ -62,8 +66,8 @@ def foreign() -> list[tuple[Kind, str]]:
     found = [
         (kind, name)
         for kind in KINDS
-        for name, point in _entry_points(kind).items()
-        if point.module.partition(".")[0] != "hiereval"
+        for name, points in _entry_points(kind).items()
+        if any(point.module.partition(".")[0] != "hiereval" for point in points)
     ]
     return [*found, *_registered]
 
@@ -71,21 +75,27 @@ def foreign() -> list[tuple[Kind, str]]:
 def load(kind: Kind, name: str) -> Any:
     """Return the class or function behind a name.
 
-    Raises HierevalError with the nearest name if it is unknown, or with the plugin's own error
-    if its module cannot be imported.
+    Raises HierevalError with the nearest name if it is unknown, with the packages if several
+    bring it, or with the plugin's own error if its module cannot be imported.
     """
     if (kind, name) in _registered:
         return _registered[kind, name]
-    point = _entry_points(kind).get(name)
-    if point is None:
+    points = _entry_points(kind).get(name, [])
+    if len(points) > 1:
+        raise HierevalError(
+            f"The {kind[:-1]} {name!r} must come from one package; {_packages(points)} bring it. "
+            "Uninstall all but one."
+        )
+    if not points:
         raise HierevalError(
             f"The {kind[:-1]} {name!r} must be one of {', '.join(names(kind))}."
             f"{nearest(name, names(kind))} 'hiereval ls {kind}' describes them."
         )
     try:
-        return point.load()
+        return points[0].load()
     except Exception as error:  # a plugin can fail in any way; the run that names it says how
-        origin = f" (from {point.dist.name} {point.dist.version})" if point.dist else ""
+        dist = points[0].dist
+        origin = f" (from {dist.name} {dist.version})" if dist else ""
         raise HierevalError(
             f"The {kind[:-1]} {name!r}{origin} could not be loaded: {type(error).__name__}: {error}"
         ) from error
@@ -96,8 +106,10 @@ def describe(kind: Kind, name: str) -> tuple[str, str]:
     target = _registered.get((kind, name))
     if target is not None:
         return target.__module__, _first_line(target.__doc__)
-    point = _entry_points(kind)[name]
-    origin = point.dist.name if point.dist else point.module
+    point, *others = _entry_points(kind)[name]
+    origin = _packages([point])
+    if others:
+        return _packages([point, *others]), "brought by several packages: uninstall all but one"
     try:
         spec = importlib.util.find_spec(point.module)
         if spec is None or spec.origin is None:
@@ -110,6 +122,10 @@ def describe(kind: Kind, name: str) -> tuple[str, str]:
         if isinstance(node, ast.ClassDef | ast.FunctionDef) and node.name == attribute:
             return origin, _first_line(ast.get_docstring(node) or ast.get_docstring(tree))
     return origin, _first_line(ast.get_docstring(tree))
+
+
+def _packages(points: Iterable[EntryPoint]) -> str:
+    return " and ".join(point.dist.name if point.dist else point.module for point in points)
 
 
 def _first_line(docstring: str | None) -> str:

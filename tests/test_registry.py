@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,6 +44,41 @@ def test_an_unknown_name_gets_the_nearest() -> None:
         f"The task 'orderng' must be one of {tasks}. Did you mean 'ordering'? "
         "'hiereval ls tasks' describes them."
     )
+
+
+@pytest.fixture
+def another_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """An installed package that brings a task `ordering` of its own, and ours once more."""
+    info = tmp_path / "another-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: another\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text(
+        "[hiereval.tasks]\nordering = another:Ordering\n"
+        "entailment = hiereval.tasks.entailment:Entailment\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    registry._entry_points.cache_clear()
+    yield
+    monkeypatch.undo()
+    registry._entry_points.cache_clear()
+
+
+def test_a_name_that_two_packages_bring_stands_for_neither(another_package: None) -> None:
+    with pytest.raises(HierevalError) as caught:
+        registry.load("tasks", "ordering")
+    both = str(caught.value).partition("; ")[2].partition(" bring it")[0].split(" and ")
+    assert sorted(both) == ["another", "hiereval-vlm"]
+    assert str(caught.value) == (
+        "The task 'ordering' must come from one package; "
+        f"{' and '.join(both)} bring it. Uninstall all but one."
+    )
+    assert registry.describe("tasks", "ordering") == (
+        " and ".join(both),
+        "brought by several packages: uninstall all but one",
+    )
+    assert ("tasks", "ordering") in registry.foreign()
+    assert registry.load("tasks", "entailment").name == "entailment"  # both mean the same
+    assert registry.names("tasks").count("ordering") == 1
 
 
 def test_registering_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
