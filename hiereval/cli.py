@@ -15,7 +15,7 @@ import click
 from hiereval import __version__
 from hiereval.errors import HierevalError
 from hiereval.printable import Printable, message
-from hiereval.processes import Processes
+from hiereval.processes import Processes, wait_asleep
 
 # command -> what it is for; the module is hiereval.commands.<name with _>, the attribute `command`
 COMMANDS = {
@@ -100,6 +100,7 @@ def main(arguments: list[str] | None = None) -> None:
     arguments = sys.argv[1:] if arguments is None else arguments
     debug = "--debug" in arguments
     arguments = [argument for argument in arguments if argument != "--debug"]
+    wait_asleep()
     _let_logs_be_printed(debug)
     _let_anything_be_printed()
     try:

@@ -11,7 +11,7 @@ import hashlib
 import os
 import re
 import signal
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
 from types import FrameType
 
@@ -29,6 +29,14 @@ LAUNCHERS = {
     # those of a step: a batch script outside srun is one process, whatever SLURM_NTASKS says
     "srun": ("SLURM_PROCID", "SLURM_STEP_NUM_TASKS", "SLURM_LOCALID", ""),
 }
+
+
+def wait_asleep(variables: MutableMapping[str, str] = os.environ) -> None:
+    """Let torch's threads sleep while they wait for one another, unless the user says otherwise.
+
+    Those that spin take the cores of a busy machine from each other. Read when torch is loaded.
+    """
+    variables.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from support.pictures import painted
 from hiereval import embed as encoding
 from hiereval.embed import embed, encode, left_undone
 from hiereval.errors import HierevalError
-from hiereval.processes import Processes
+from hiereval.processes import Processes, wait_asleep
 from hiereval.store import Shelf, Store, text_key
 from hiereval.types import Embeddings, LoadOptions
 
@@ -237,3 +237,12 @@ def test_others_are_left_their_time(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         shelf.put(some, torch.zeros(len(some), 3), [-1] * len(some))
     # after eight quiet seconds, and then on, until another process stores something
     assert taken == [(19.0, 3), (24.0, 2), (29.0, 1)]
+
+
+def test_threads_wait_asleep_unless_the_user_says_otherwise() -> None:
+    nothing_said: dict[str, str] = {}
+    wait_asleep(nothing_said)
+    assert nothing_said == {"OMP_WAIT_POLICY": "PASSIVE"}
+    said = {"OMP_WAIT_POLICY": "ACTIVE"}
+    wait_asleep(said)
+    assert said == {"OMP_WAIT_POLICY": "ACTIVE"}
