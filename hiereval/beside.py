@@ -75,7 +75,7 @@ class Beside:
 
     def finding(self, record: Record, metric: str) -> Finding:
         """Judge one metric of a record; those of a control are no findings."""
-        if record.model.adapter == "control" or record.model.random_init is not None:
+        if record.model.is_control:
             return CONTROL
         if record.probe.shuffled:
             return SHUFFLED

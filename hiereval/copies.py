@@ -29,7 +29,7 @@ class Copies:
         Controls and untrained twins are left out: those of two models may well be one.
         """
         model = record.model
-        if model.adapter == "control" or model.random_init is not None:
+        if model.is_control:
             return
         own = (model.name, place)
         named = self._prints.setdefault(model.fingerprint, own)

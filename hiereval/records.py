@@ -58,6 +58,11 @@ class ModelInfo(Strict):
     output_dtype: str | None = None  # of what a library gave back that chooses it
     conformance: str | None = None  # what became of the checks when it first encoded
 
+    @property
+    def is_control(self) -> bool:
+        """Whether it is there to compare with: a control encoder or random weights."""
+        return self.adapter == "control" or self.random_init is not None
+
 
 class TaskInfo(Strict):
     """Which task, with every parameter's value."""

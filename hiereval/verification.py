@@ -61,7 +61,7 @@ def from_vectors(session: Session, record: Record, folder: Path) -> Verification
     from hiereval.run import RunConfig, measure
 
     probe, trained = record.probe, record.probe.training
-    part = None if _is_control(record) else _part_of(folder, record)
+    part = None if _is_counted(record) else _part_of(folder, record)
     made = measure(
         session,
         RunConfig(
@@ -167,7 +167,7 @@ def write_vectors(session: Session, records: Iterable[Record], folder: Path) -> 
     files.check_vacant(folder)
     measured: dict[str, list[Record]] = {}
     for record in records:
-        if not _is_control(record):
+        if not _is_counted(record):
             measured.setdefault(_name(record), []).append(record)
     if not measured:
         raise HierevalError("The records must hold a model: controls have no vectors to write.")
@@ -183,7 +183,7 @@ def write_vectors(session: Session, records: Iterable[Record], folder: Path) -> 
 
 def check_vectors(folder: Path, records: Iterable[Record]) -> None:
     """Raise HierevalError for a folder of one model's vectors beside records of several."""
-    models = {record.model.fingerprint for record in records if not _is_control(record)}
+    models = {record.model.fingerprint for record in records if not _is_counted(record)}
     if len(models) > 1 and (folder / INDEX).exists():
         raise HierevalError(
             f"The vectors {str(folder)!r} must be of the {len(models)} models that the records are "
@@ -191,7 +191,7 @@ def check_vectors(folder: Path, records: Iterable[Record]) -> None:
         )
 
 
-def _is_control(record: Record) -> bool:
+def _is_counted(record: Record) -> bool:
     return record.model.adapter == "control"
 
 

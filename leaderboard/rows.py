@@ -79,11 +79,6 @@ class Row:
         )
 
 
-def is_control(record: Record) -> bool:
-    """Whether a row is there to compare with: a control encoder or random weights."""
-    return record.model.adapter == "control" or record.model.random_init is not None
-
-
 def row_key(record: Record) -> tuple[str, ...]:
     """Model and probe; seeds and shuffled tiers of a trained probe share a row."""
     probe, training = record.probe, record.probe.training
@@ -121,7 +116,7 @@ def _row(id: str, records: list[Record], asked: Sequence[Asked], beside: Beside)
     return Row(
         id=id,
         label=name,
-        kind="control" if is_control(first) else "measured",
+        kind="control" if first.model.is_control else "measured",
         model=first.model,
         probe=clean(first.probe.name, 40),
         cells=tuple(

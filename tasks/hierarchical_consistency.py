@@ -22,7 +22,7 @@ from hiereval import blind
 from hiereval.datasets.answered_questions import AnsweredQuestions, read_answers
 from hiereval.datasets.consistency import Questions
 from hiereval.degenerate import points_trouble, undefined
-from hiereval.geometry import similarities
+from hiereval.geometry import first_alike, tied
 from hiereval.hooks import Answers
 from hiereval.item_statistics import Mean
 from hiereval.nulls import Dealt
@@ -64,10 +64,10 @@ class HierarchicalConsistency:
         if trouble is not None:
             return Scores(names, {}, undefined(self.metrics, trouble))
         images, choices = torch.from_numpy(dataset.row_image), torch.from_numpy(dataset.choices)
-        answers = []
+        answers, alike = [], first_alike(space.text)
         for rows in torch.arange(len(images)).split(max(1, CHUNK // len(dataset.texts))):
-            near = similarities(space, space.image[images[rows]], space.text).cpu()  # [m, t]
-            answers.append(chosen(near, torch.arange(len(rows)), choices[rows]))
+            near = tied(space.similarity(space.image[images[rows]], space.text), alike)  # [m, t]
+            answers.append(chosen(near.cpu(), torch.arange(len(rows)), choices[rows]))
         right, length = _right(dataset, torch.cat(answers))
         nulls: dict[Any, Null] = {}
         if len(space.image) * len(space.text) <= HELD:
@@ -254,8 +254,9 @@ class _Reassigned:
     def near(self) -> Float[Tensor, "i t"]:
         """How near each option is to each image."""
         assert self.space.image is not None
-        chunks = self.space.image.split(max(1, CHUNK // len(self.space.text)))
-        return torch.cat([similarities(self.space, x, self.space.text).cpu() for x in chunks])
+        text, alike = self.space.text, first_alike(self.space.text)
+        chunks = self.space.image.split(max(1, CHUNK // len(text)))
+        return torch.cat([tied(self.space.similarity(x, text), alike).cpu() for x in chunks])
 
 
 def _expected(choices: Int64[Tensor, "n l c"]) -> dict[str, Float64[Tensor, " n"]]:
