@@ -29,9 +29,11 @@ import torch
 from clocks import timed
 from torch import Tensor
 
-from hiereval import heap, linear
+from hiereval import linear
+from hiereval.batch_sizes import Batch
 from hiereval.datasets import head, image_files
 from hiereval.embed import embed
+from hiereval.inflight import launch
 from hiereval.processes import Processes
 from hiereval.session import Session
 from hiereval.store import Store
@@ -234,9 +236,11 @@ def inputs_of(adapter: Any, images: Dataset) -> list[Any]:
 
 
 def forward(encode: Callable[[list[Any]], Tensor], inputs: list[Any], batch: int) -> Tensor:
-    heap.keep_freed()
-    with linear.fast():
-        return torch.cat([encode(inputs[i : i + batch]) for i in range(0, len(inputs), batch)])
+    launched = (
+        launch(encode, inputs[i : i + batch], Batch(batch), "cpu")
+        for i in range(0, len(inputs), batch)
+    )
+    return torch.cat([one.vectors for one in launched])
 
 
 def prepared(adapter: Any, data: Dataset, threads: int | None = None) -> None:

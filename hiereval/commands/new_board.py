@@ -50,10 +50,8 @@ def command(folder: Path, title: str) -> None:
     """
     if '"' in title or "\\" in title or not clean(title):
         raise HierevalError(f"The title {title!r} must be a line without quotes and backslashes.")
-    write_files(folder, {name: _text(given, clean(title)) for name, given in FILES.items()})
-    for name in FILES:
-        if name.startswith("scripts/"):
-            (folder / name).chmod(0o755)
+    texts = {name: _text(template, clean(title)) for name, template in FILES.items()}
+    write_files(folder, texts, run=[name for name in FILES if name.startswith("scripts/")])
     click.echo(f"{folder}: {', '.join(FILES)}")
     click.echo("Next: commit it, push it, and let Pages be built by GitHub Actions.")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import keyword
 import re
 import shlex
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from importlib.resources import files
 from pathlib import Path
 from string import Template
@@ -74,9 +74,12 @@ def write(kind: Kind, name: str, out: Path | None, images: Mapping[str, str] = N
     click.echo(f"Next: pip install -e {shlex.quote(str(folder))} && {check}")
 
 
-def write_files(folder: Path, texts: Mapping[str, str]) -> None:
-    """Write texts by their paths in a folder, which must be new or empty, or hold some of them
-    just as they are: what a killed process has left is gone on with. Raises HierevalError."""
+def write_files(folder: Path, texts: Mapping[str, str], run: Iterable[str] = ()) -> None:
+    """Write texts by their paths in a folder, those to `run` as programs.
+
+    It must be new or empty, or hold some of them just as they are: what a killed process has left
+    is gone on with. Raises HierevalError.
+    """
     content = {Path(name): text.encode() for name, text in texts.items()}
     inner = {parent for name in content for parent in name.parents}
     try:
@@ -88,6 +91,8 @@ def write_files(folder: Path, texts: Mapping[str, str]) -> None:
                 raise HierevalError(f"The folder {str(folder)!r} must be new or empty.")
         for name, written in content.items():
             write_whole(folder / name, written)
+        for program in run:
+            (folder / program).chmod(0o755)
     except OSError as error:
         raise HierevalError(
             f"The folder {str(folder)!r} must be writable: {error.strerror}."
